@@ -1,0 +1,1 @@
+"""Train a recurrent network on any text and write with it."""

@@ -1,0 +1,37 @@
+"""What can go wrong, said so that a user can mend it.
+
+Every message has three parts: what was wrong, what came in, what is accepted. The library raises;
+only the command line prints and exits, with the `exit_code` of the class.
+"""
+
+
+class LstmegaError(Exception):
+    """The work failed for a reason that the user can read (exit code 1)."""
+
+    exit_code = 1
+
+
+class UsageError(LstmegaError):
+    """An argument, a file or a prompt cannot be used as given (exit code 2)."""
+
+    exit_code = 2
+
+
+class CorpusError(UsageError):
+    """A corpus is missing, unreadable, undecodable or too short (exit code 2)."""
+
+
+class DownloadError(LstmegaError):
+    """A named corpus could not be downloaded whole and verified (exit code 1)."""
+
+
+class PromptError(UsageError):
+    """A prompt holds characters that the run's vocabulary does not know (exit code 2)."""
+
+
+class RunError(LstmegaError):
+    """A run directory is missing, incomplete, damaged or from a newer version (exit code 1)."""
+
+
+class TrainingError(LstmegaError):
+    """Training cannot go on: the loss is not finite, or the disk refuses (exit code 1)."""

@@ -1,0 +1,241 @@
+"""What a model is and how it is trained: frozen, checked once, written to the run as JSON.
+
+The command line is made from these fields: a field `batch_size` is the option `--batch-size`, its
+`doc` the help text. `PRESETS` are named pairs of both.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+from lstmega.errors import UsageError
+
+Cell = Literal["lstm", "gru", "rnn"]
+Order = Literal["lanes", "shuffled"]
+Schedule = Literal["cosine", "constant"]
+
+MAX_UNITS = 8192
+MAX_LAYERS = 8
+_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+
+def _option(default: Any, doc: str, low: float | None = None, high: float | None = None) -> Any:
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high})
+
+
+class _Options:
+    """Checking and JSON, shared by the option dataclasses."""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for item in dataclasses.fields(self):  # type: ignore[arg-type]
+            _check(item, hints[item.name], getattr(self, item.name))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """Make options from a JSON object; absent fields take their defaults.
+
+        Raises:
+            UsageError: A field is unknown, of the wrong type or out of bounds.
+        """
+        if not isinstance(fields, Mapping):
+            raise UsageError(f"Options must be a JSON object. Received: {fields!r}.")
+        known = {item.name for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if unknown := sorted(set(fields) - known):
+            raise UsageError(f"Unknown options {unknown}. Accepted: {sorted(known)}.")
+        return cls(**fields)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+
+def flag(name: str) -> str:
+    """Return the command line's spelling of a field: `batch_size` -> `--batch-size`."""
+    return "--" + name.replace("_", "-")
+
+
+def _check(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> None:
+    kinds = get_args(hint) if get_origin(hint) not in (None, Literal) else (hint,)
+    if value is None and type(None) in kinds:
+        return
+    kind = kinds[0]
+    if get_origin(kind) is Literal:
+        if not isinstance(value, str) or value not in get_args(kind):
+            accepted = ", ".join(get_args(kind))
+            raise UsageError(f"{flag(item.name)} must be one of: {accepted}. Received: {value!r}.")
+        return
+    numbers = (int,) if kind is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, numbers) or not math.isfinite(value):
+        noun = "a whole number" if kind is int else "a finite number"
+        raise UsageError(f"{flag(item.name)} must be {noun}. Received: {value!r}.")
+    low, high = item.metadata["low"], item.metadata["high"]
+    if (low is not None and value < low) or (high is not None and value > high):
+        bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+        raise UsageError(f"{flag(item.name)} must be {bounds}. Received: {value!r}.")
+
+
+@dataclass(frozen=True)
+class ModelOptions(_Options):
+    """Embedding -> recurrent layers -> Dense logits."""
+
+    cell: Cell = _option("lstm", "Recurrent cell.")
+    units: int = _option(256, "Units of each recurrent layer.", 1, MAX_UNITS)
+    layers: int = _option(1, "Recurrent layers, one above the other.", 1, MAX_LAYERS)
+    embedding: int = _option(64, "Width of the character embedding.", 1, MAX_UNITS)
+    dropout: float = _option(
+        0.0, "Share of each recurrent layer's output that is dropped in training.", 0, 0.95
+    )
+
+    def layer_names(self) -> list[str]:
+        """Return the names of the recurrent layers, lowest first: `lstm_1`, `lstm_2`, ..."""
+        return [f"{self.cell}_{number}" for number in range(1, self.layers + 1)]
+
+    def weight_shapes(self, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
+        """Return every weight's name and shape, in Keras' layout (gates side by side).
+
+        Gates are in Keras' order: `i f c o` for lstm, `z r h` for gru (whose bias has one row for
+        the input and one for the recurrent product, `reset_after=True`).
+        """
+        shapes: dict[str, tuple[int, ...]] = {
+            "embedding/embeddings": (vocabulary_size, self.embedding)
+        }
+        width, gates = self.embedding, _GATES[self.cell] * self.units
+        for name in self.layer_names():
+            shapes[f"{name}/kernel"] = (width, gates)
+            shapes[f"{name}/recurrent_kernel"] = (self.units, gates)
+            shapes[f"{name}/bias"] = (2, gates) if self.cell == "gru" else (gates,)
+            width = self.units
+        shapes["logits/kernel"] = (width, vocabulary_size)
+        shapes["logits/bias"] = (vocabulary_size,)
+        return shapes
+
+    def parameters(self, vocabulary_size: int) -> int:
+        """Return the number of trained numbers."""
+        return sum(math.prod(shape) for shape in self.weight_shapes(vocabulary_size).values())
+
+
+@dataclass(frozen=True)
+class TrainingOptions(_Options):
+    """How long, on what batches and with which learning rate."""
+
+    epochs: int | None = _option(None, "Train for this many passes over the text.", 1)
+    steps: int | None = _option(None, "Train for this many batches.", 1)
+    minutes: float | None = _option(
+        None,
+        "Train for about this long: the first steps are timed, then their number is fixed.",
+        0.05,
+    )
+    batch_size: int = _option(64, "Rows of a batch.", 1, 65536)
+    sequence_length: int = _option(100, "Characters of a row of a batch.", 1, 65536)
+    learning_rate: float = _option(1e-3, "Peak learning rate of Adam.", 1e-9, 10)
+    schedule: Schedule = _option("cosine", "Warm-up and cosine decay, or one constant rate.")
+    warmup: int = _option(50, "Steps over which the cosine schedule's rate rises from 0.", 0)
+    clip_norm: float | None = _option(1.0, "Bound on the global norm of the gradient.", 1e-6)
+    order: Order = _option(
+        "lanes", "Contiguous lanes that carry state, or shuffled windows from the zero state."
+    )
+    restarts: float = _option(
+        0.0, "Share of rows that restart from the zero state at each batch (lanes only).", 0, 1
+    )
+    validation: float = _option(0.1, "Share of the text, at its end, that is held out.", 0, 0.9)
+    patience: int | None = _option(
+        None, "Stop after this many validations without a better held-out loss.", 1
+    )
+    seed: int = _option(0, "Seed of weights, batches, dropout and previews.", 0, 2**31 - 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if [self.epochs, self.steps, self.minutes].count(None) != 2:
+            raise UsageError(
+                "Give one of --epochs, --steps and --minutes. "
+                f"Received: epochs={self.epochs}, steps={self.steps}, minutes={self.minutes}."
+            )
+        if self.patience is not None and self.validation == 0:
+            raise UsageError("--patience needs held-out text. Received: --validation 0.")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model and its training under one name."""
+
+    summary: str
+    model: ModelOptions
+    training: TrainingOptions
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "tiny": Preset(
+            "half a minute on two cores; for demos and tests",
+            ModelOptions(units=128, embedding=32),
+            TrainingOptions(
+                steps=600, batch_size=32, sequence_length=64, learning_rate=1e-2, restarts=0.05
+            ),
+        ),
+        "small": Preset(
+            "a few minutes on two cores; the default",
+            ModelOptions(units=256, embedding=64),
+            TrainingOptions(
+                steps=1200, batch_size=32, sequence_length=64, learning_rate=6e-3, restarts=0.05
+            ),
+        ),
+        "notebook": Preset(
+            "the reference notebook's model and recipe: 20 epochs, shuffled windows",
+            ModelOptions(units=1024, embedding=256),
+            TrainingOptions(
+                epochs=20,
+                batch_size=64,
+                sequence_length=100,
+                learning_rate=1e-3,
+                schedule="constant",
+                warmup=0,
+                clip_norm=None,
+                order="shuffled",
+            ),
+        ),
+        "large": Preset(
+            "two layers with dropout, for a GPU",
+            ModelOptions(units=1024, layers=2, embedding=128, dropout=0.4),
+            TrainingOptions(
+                epochs=30, batch_size=64, sequence_length=128, learning_rate=2e-3, restarts=0.02
+            ),
+        ),
+    }
+)
+
+
+def resolve(preset: str, changes: Mapping[str, Any]) -> tuple[ModelOptions, TrainingOptions]:
+    """Return a preset's options with some fields changed.
+
+    Args:
+        preset: A key of `PRESETS`.
+        changes: Field name -> value; `None` means "as the preset has it". One of `epochs`, `steps`
+            and `minutes` replaces whichever the preset names.
+
+    Raises:
+        UsageError: An unknown preset or field, or a value out of bounds.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"--preset must be one of: {', '.join(PRESETS)}. Received: {preset!r}.")
+    model, training = PRESETS[preset].model, PRESETS[preset].training
+    given = {name: value for name, value in changes.items() if value is not None}
+    of_model = {item.name for item in dataclasses.fields(ModelOptions)}
+    of_training = {item.name for item in dataclasses.fields(TrainingOptions)}
+    if unknown := sorted(set(given) - of_model - of_training):
+        raise UsageError(f"Unknown options {unknown}. Accepted: {sorted(of_model | of_training)}.")
+    lengths = {"epochs": None, "steps": None, "minutes": None}
+    for_training = {name: value for name, value in given.items() if name in of_training}
+    if lengths.keys() & given.keys():
+        for_training = lengths | for_training
+    return (
+        model.replace(**{name: value for name, value in given.items() if name in of_model}),
+        training.replace(**for_training),
+    )

@@ -1,0 +1,237 @@
+"""The tokens of a text and their ids: immutable, hashed, saved with the run.
+
+Two kinds: `char` (the distinct code points of the whole text, sorted) and `byte` (the distinct
+bytes, each held as the code point of the same number, so that both kinds share all code below).
+"""
+
+import codecs
+import hashlib
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from lstmega.errors import PromptError, UsageError
+
+Kind = Literal["char", "byte"]
+UnknownPolicy = Literal["error", "skip", "fold"]
+Ids = npt.NDArray[np.int32]
+
+MAX_SIZE = 1_200_000  # above the number of Unicode code points
+UNKNOWN = "<unk>"
+_CHUNK = 1 << 22  # characters encoded at a time: bounds the memory to a small multiple of the ids
+_LISTED = 10  # unknown characters that an error names
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Characters <-> ids; the id is the position in the sorted tuple.
+
+    Args:
+        characters: Distinct code points, sorted.
+        kind: What a code point stands for: a character or a byte.
+        has_unknown: Whether one more id, the last, stands for every other character (`<unk>`).
+    """
+
+    characters: str
+    kind: Kind = "char"
+    has_unknown: bool = False
+
+    def __post_init__(self) -> None:
+        points = [ord(character) for character in self.characters]
+        if not points or any(a >= b for a, b in pairwise(points)):
+            raise UsageError(
+                "A vocabulary needs distinct characters in sorted order, at least one."
+            )
+        if self.kind not in get_args(Kind) or (self.kind == "byte" and points[-1] > 255):
+            raise UsageError(f"A vocabulary's kind must be char or byte. Received: {self.kind!r}.")
+
+    @classmethod
+    def of(cls, text: str, *, kind: Kind = "char", max_size: int | None = None) -> "Vocabulary":
+        """Collect the characters of `text`.
+
+        Args:
+            text: At least one character; for `byte`, the bytes decoded as Latin-1.
+            kind: What a code point stands for.
+            max_size: Keep the most frequent characters only, this many with `<unk>`.
+
+        Raises:
+            UsageError: The text is empty, or `max_size` is below 2.
+        """
+        if not text:
+            raise UsageError("A vocabulary needs a text of at least one character. Received: none.")
+        characters = set(text)
+        if max_size is None or len(characters) <= max_size:
+            return cls("".join(sorted(characters)), kind)
+        if max_size < 2:
+            raise UsageError(f"--max-vocabulary must be at least 2. Received: {max_size}.")
+        # Ties go to the lower code point, so that the same text always gives the same vocabulary.
+        ranked = sorted(Counter(text).items(), key=lambda item: (-item[1], item[0]))
+        kept = sorted(character for character, _ in ranked[: max_size - 1])
+        return cls("".join(kept), kind, has_unknown=True)
+
+    def __len__(self) -> int:
+        return len(self.characters) + self.has_unknown
+
+    @property
+    def unknown_id(self) -> int | None:
+        """The id of `<unk>`, where there is one."""
+        return len(self.characters) if self.has_unknown else None
+
+    @cached_property
+    def _points(self) -> npt.NDArray[np.uint32]:
+        return _code_points(self.characters)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of what `to_json` writes, as 64 hexadecimal digits."""
+        content = json.dumps(self.to_json(), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def encode(self, text: str) -> Ids:
+        """Return the ids of `text`, `[len(text)]`; others become `<unk>` where there is one.
+
+        Raises:
+            PromptError: A character is unknown and there is no `<unk>`.
+        """
+        ids = np.empty(len(text), np.int32)
+        for start in range(0, len(text), _CHUNK):
+            points = _code_points(text[start : start + _CHUNK])
+            found = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
+            known = self._points[found] == points
+            if self.has_unknown:
+                found = np.where(known, found, len(self.characters))
+            elif not known.all():
+                raise PromptError(self._complaint(text))
+            ids[start : start + len(points)] = found
+        return ids
+
+    def encode_prompt(self, prompt: str, *, unknown: UnknownPolicy = "error") -> Ids:
+        """Return the ids of a prompt by a declared policy for characters that were never seen.
+
+        Args:
+            prompt: What the user typed; encoded as UTF-8 first where the tokens are bytes.
+            unknown: `error` refuses; `skip` drops them; `fold` tries the other case and the form
+                without accents, then `<unk>` where there is one, and drops what is left.
+
+        Raises:
+            PromptError: Under `error`, with the characters and their code points.
+        """
+        text = self.from_user(prompt)
+        if unknown == "fold":
+            text = "".join(self._fold(character) for character in text)
+        elif unknown == "skip":
+            text = "".join(character for character in text if character in self)
+        elif self.unknown(text):
+            raise PromptError(self._complaint(text))
+        return self.encode(text)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the code points of `ids`; `<unk>` is U+FFFD."""
+        table = self.characters + "\N{REPLACEMENT CHARACTER}" * self.has_unknown
+        return "".join(table[int(number)] for number in ids)
+
+    def from_user(self, text: str) -> str:
+        """Return a user's text in this vocabulary's code points (its UTF-8 bytes, where `byte`)."""
+        return (
+            text.encode(errors="surrogatepass").decode("latin-1") if self.kind == "byte" else text
+        )
+
+    def incremental_decoder(self) -> "IncrementalDecoder":
+        """Return a decoder from ids, one at a time, to text for a reader."""
+        return IncrementalDecoder(self)
+
+    def unknown(self, text: str) -> list[str]:
+        """Return the distinct characters of `text` without an id of their own, first seen first."""
+        return [character for character in dict.fromkeys(text) if character not in self]
+
+    def __contains__(self, character: str) -> bool:
+        return character in self._members
+
+    @cached_property
+    def _members(self) -> frozenset[str]:
+        return frozenset(self.characters)
+
+    def _fold(self, character: str) -> str:
+        plain = "".join(
+            c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c)
+        )
+        for candidate in (character, character.swapcase(), plain, plain.swapcase()):
+            if candidate and all(part in self for part in candidate):
+                return candidate
+        return character if self.has_unknown else ""
+
+    def _complaint(self, text: str) -> str:
+        unknown = self.unknown(text)
+        listed = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in unknown[:_LISTED])
+        more = f" and {len(unknown) - _LISTED} more" if len(unknown) > _LISTED else ""
+        return (
+            f"The text has characters that the vocabulary does not know. Received: {listed}{more}. "
+            f"The vocabulary has {len(self)}: {self.summary()}. "
+            "Try --unknown skip (drop them) or --unknown fold (nearest known form)."
+        )
+
+    def summary(self) -> str:
+        """Return the printable characters, shortened, for a message."""
+        shown = "".join(c for c in self.characters if c.isprintable() and not c.isspace())
+        return shown if len(shown) <= 100 else shown[:100] + "..."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object of `vocabulary.json`; code points as numbers, not escapes."""
+        return {
+            "kind": self.kind,
+            "has_unknown": self.has_unknown,
+            "code_points": [ord(character) for character in self.characters],
+        }
+
+    @classmethod
+    def from_json(cls, content: Any) -> "Vocabulary":
+        """Make a vocabulary from `to_json`'s object, trusting nothing.
+
+        Raises:
+            UsageError: Keys, types, sizes or order are not as `to_json` writes them.
+        """
+        if not isinstance(content, Mapping) or content.keys() != {
+            "kind",
+            "has_unknown",
+            "code_points",
+        }:
+            raise UsageError("A vocabulary must have the keys kind, has_unknown and code_points.")
+        points = content["code_points"]
+        if not isinstance(points, list) or not 0 < len(points) <= MAX_SIZE:
+            raise UsageError(f"A vocabulary must list from 1 to {MAX_SIZE} code points.")
+        if not all(type(point) is int and 0 <= point <= 0x10FFFF for point in points):
+            raise UsageError("A vocabulary's code points must be whole numbers from 0 to 1114111.")
+        if type(content["has_unknown"]) is not bool or not isinstance(content["kind"], str):
+            raise UsageError("A vocabulary's kind must be text, and has_unknown true or false.")
+        return cls("".join(map(chr, points)), content["kind"], content["has_unknown"])  # type: ignore[arg-type]
+
+
+class IncrementalDecoder:
+    """Ids, one at a time -> text; a UTF-8 sequence of byte tokens comes out when it is complete."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def __call__(self, identity: int) -> str:
+        """Return the text that `identity` completes, possibly none."""
+        character = self._vocabulary.decode([identity])
+        if self._vocabulary.kind == "char":
+            return character
+        return self._bytes.decode(character.encode("latin-1", "replace"))
+
+    def finish(self) -> str:
+        """Return what an unfinished UTF-8 sequence shows as."""
+        return self._bytes.decode(b"", final=True)
+
+
+def _code_points(text: str) -> npt.NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
