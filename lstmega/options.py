@@ -104,9 +104,7 @@ class ModelOptions(_Options):
         Gates are in Keras' order: `i f c o` for lstm, `z r h` for gru (whose bias has one row for
         the input and one for the recurrent product, `reset_after=True`).
         """
-        shapes: dict[str, tuple[int, ...]] = {
-            "embedding/embeddings": (vocabulary_size, self.embedding)
-        }
+        shapes: dict[str, tuple[int, ...]] = {"embedding/embeddings": (vocabulary_size, self.embedding)}
         width, gates = self.embedding, _GATES[self.cell] * self.units
         for name in self.layer_names():
             shapes[f"{name}/kernel"] = (width, gates)

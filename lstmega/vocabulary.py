@@ -47,9 +47,7 @@ class Vocabulary:
     def __post_init__(self) -> None:
         points = [ord(character) for character in self.characters]
         if not points or any(a >= b for a, b in pairwise(points)):
-            raise UsageError(
-                "A vocabulary needs distinct characters in sorted order, at least one."
-            )
+            raise UsageError("A vocabulary needs distinct characters in sorted order, at least one.")
         if self.kind not in get_args(Kind) or (self.kind == "byte" and points[-1] > 255):
             raise UsageError(f"A vocabulary's kind must be char or byte. Received: {self.kind!r}.")
 
@@ -140,9 +138,7 @@ class Vocabulary:
 
     def from_user(self, text: str) -> str:
         """Return a user's text in this vocabulary's code points (its UTF-8 bytes, where `byte`)."""
-        return (
-            text.encode(errors="surrogatepass").decode("latin-1") if self.kind == "byte" else text
-        )
+        return text.encode(errors="surrogatepass").decode("latin-1") if self.kind == "byte" else text
 
     def incremental_decoder(self) -> "IncrementalDecoder":
         """Return a decoder from ids, one at a time, to text for a reader."""

@@ -1,0 +1,314 @@
+"""The command line: a command parses, calls one function, prints.
+
+Results go to stdout, talk and progress to stderr. This is the only module that prints and exits:
+0 done, 1 failed, 2 wrong use, 130 interrupted. No import here brings TensorFlow.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+
+import click
+
+from lstmega.errors import LstmegaError
+from lstmega.options import PRESETS, ModelOptions, TrainingOptions, flag
+
+Command = Callable[..., Any]
+CHECKPOINTS = "checkpoints"
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # no text crashes a narrow terminal
+    try:
+        code = cli.main(arguments, prog_name="lstmega", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except LstmegaError as error:
+        _say(f"lstmega: {error}")
+        code = error.exit_code
+    except click.Abort:
+        code = 130
+    except BrokenPipeError:  # `lstmega sample | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        _say(f"lstmega: {error.strerror}: {error.filename}")
+        code = 1
+    sys.exit(code)
+
+
+def _say(line: str) -> None:
+    from lstmega.display import plain
+
+    click.echo(plain(line), err=True)
+
+
+def _print_json(content: Any) -> None:
+    click.echo(json.dumps(content, indent=2, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
+
+
+def _progress() -> Any:
+    from lstmega import progress
+
+    return progress.on(sys.stderr)
+
+
+# Options used by several commands.
+
+
+def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+checkpoints_option = click.option(
+    "--checkpoints", type=Path, default=CHECKPOINTS, show_default=True, help="Directory of runs."
+)
+run_options = _stack(
+    click.option("--run", metavar="NAME|PATH", help="A run; without it, the newest with weights."),
+    checkpoints_option,
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+reading_options = _stack(
+    click.option("--encoding", help="The text's encoding, where it is not UTF-8 and has no mark."),
+    click.option(
+        "--glob", default="**/*.txt", show_default=True, help="Files to take from a directory."
+    ),
+    click.option(
+        "--tokens",
+        type=click.Choice(["char", "byte"]),
+        default="char",
+        show_default=True,
+        help="Code points, or the bytes of any file.",
+    ),
+    click.option("--keep-line-ends", is_flag=True, help="Keep CRLF and CR; without it they become LF."),
+)
+
+
+def fields_as_options(options: type) -> Callable[[Command], Command]:
+    """Make a click option of every field of an option dataclass; without one it is None."""
+    hints = get_type_hints(options)
+    return _stack(*(_field_option(item, hints[item.name]) for item in dataclasses.fields(options)))
+
+
+def _field_option(item: "dataclasses.Field[Any]", hint: Any) -> Callable[[Command], Command]:
+    kind = get_args(hint)[0] if get_origin(hint) not in (None, Literal) else hint
+    choices = get_args(kind) if get_origin(kind) is Literal else None
+    defaults = (PRESETS["small"].model, PRESETS["small"].training)
+    default = next(getattr(o, item.name) for o in defaults if isinstance(o, item_owner(item)))
+    shown = "" if default is None else f"  [small: {default}]"
+    return click.option(
+        flag(item.name),
+        type=click.Choice(choices) if choices else kind,
+        help=item.metadata["doc"] + shown,
+    )
+
+
+def item_owner(item: "dataclasses.Field[Any]") -> type:
+    """Return the option dataclass that has this field."""
+    return ModelOptions if item in dataclasses.fields(ModelOptions) else TrainingOptions
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="lstmega")
+def cli() -> None:
+    """Train a recurrent network on any text and write with it."""
+
+
+@cli.command()
+@click.option(
+    "--corpus",
+    required=True,
+    multiple=True,
+    metavar="PATH|DIR|-|NAME",
+    help="Text to learn: file, directory, stdin or named corpus. Repeatable.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default="small",
+    show_default=True,
+    help="; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items()) + ".",
+)
+@fields_as_options(ModelOptions)
+@fields_as_options(TrainingOptions)
+@reading_options
+@click.option("--max-vocabulary", type=int, help="Keep this many tokens, the rest become <unk>.")
+@click.option("--run", metavar="NAME|PATH", help="The run's name; without it, the text's and the time.")
+@checkpoints_option
+@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="Threads of one operation on the CPU.")
+def train(corpus: tuple[str, ...], **options: Any) -> None:
+    """Train a model on a text, and keep it in a run directory.
+
+    Every option below overrides one field of the preset. Progress goes to stderr, the run's path to
+    stdout.
+    """
+    from lstmega import api
+
+    run = api.train(corpus, progress=_progress(), **options)
+    click.echo(run.path)
+
+
+@cli.command()
+@run_options
+@click.option(
+    "--temps",
+    default="0.5,0.8",
+    show_default=True,
+    metavar="LIST",
+    help="Temperatures, such as 0.5,0.8 or 0.2:1.4:0.2; 0 takes the likeliest character.",
+)
+@click.option("--length", type=int, default=1000, show_default=True, help="Characters of each text.")
+@click.option(
+    "--prompt",
+    metavar="TEXT|-",
+    help="What to go on from, - for stdin; without it, an excerpt of the held-out text.",
+)
+@click.option("--count", type=int, default=1, show_default=True, help="Texts at each temperature.")
+@click.option("--seed", type=int, help="The same seed writes the same texts.")
+@click.option("--top-k", type=int, help="Only the k likeliest characters.")
+@click.option("--top-p", type=float, help="Only the likeliest characters of this joint probability.")
+@click.option("--min-p", type=float, help="Only characters of this share of the likeliest one's.")
+@click.option("--stop", metavar="TEXT", help="A text ends where this appears.")
+@click.option(
+    "--unknown",
+    type=click.Choice(["error", "skip", "fold"]),
+    default="error",
+    show_default=True,
+    help="What to do with characters of the prompt that the run does not know.",
+)
+@json_option
+def sample(temps: str, prompt: str | None, as_json: bool, **options: Any) -> None:
+    """Write with a trained run, at one or several temperatures.
+
+    A single text is streamed as it is written; several come as one block for each. The prompt, when
+    it was given, is part of the text.
+    """
+    from lstmega import sampling
+
+    temperatures = sampling.parse_temperatures(temps)
+    options["prompt"] = sys.stdin.read() if prompt == "-" else prompt
+    if not as_json and len(temperatures) == 1 and options["count"] == 1:
+        _stream(temperatures[0], options)
+    else:
+        _blocks(temperatures, options, as_json)
+
+
+def _blocks(temperatures: Sequence[float], options: dict[str, Any], as_json: bool) -> None:
+    from lstmega import api
+
+    samples = api.sample(temperatures=temperatures, **options)
+    if as_json:
+        _print_json(samples.to_dicts())
+    else:
+        click.echo(str(samples))
+
+
+def _stream(temperature: float, options: dict[str, Any]) -> None:
+    from lstmega import api
+    from lstmega.display import plain
+
+    for piece in api.stream(temperature=temperature, **options):
+        click.echo(plain(piece), nl=False)
+        sys.stdout.flush()
+    click.echo()
+
+
+@cli.command("runs")
+@checkpoints_option
+@json_option
+def list_runs(checkpoints: Path, as_json: bool) -> None:
+    """List the runs, newest first."""
+    from lstmega import display, reports
+
+    rows = reports.overview(checkpoints)
+    if as_json:
+        _print_json(rows)
+    elif rows:
+        click.echo(
+            display.columns([list(rows[0]), *([display.number(v) for v in r.values()] for r in rows)])
+        )
+    else:
+        _say(
+            f"There are no runs in {checkpoints}. Train one: lstmega train --corpus pydoc --preset tiny"
+        )
+
+
+@cli.command()
+@click.argument("run", required=False)
+@checkpoints_option
+@json_option
+def show(run: str | None, checkpoints: Path, as_json: bool) -> None:
+    """Explain one run: options, losses, samples. Without a name, the newest."""
+    from lstmega import api, display, reports
+
+    opened = api.load(run, checkpoints=checkpoints)
+    if as_json:
+        _print_json(reports.as_json(opened))
+    else:
+        click.echo(display.plain(reports.report(opened)))
+
+
+@cli.group()
+def corpus() -> None:
+    """Named corpora, and what a text is like."""
+
+
+@corpus.command("list")
+@json_option
+def list_corpora(as_json: bool) -> None:
+    """List the named corpora."""
+    from lstmega import display
+    from lstmega.corpus import NAMED
+
+    rows = [dataclasses.asdict(item) for item in NAMED.values()]
+    if as_json:
+        _print_json(rows)
+    else:
+        click.echo(
+            display.columns([list(rows[0]), *([display.number(v) for v in r.values()] for r in rows)])
+        )
+
+
+@corpus.command()
+@click.argument("name")
+@click.option("--corpora", type=Path, default="corpora", show_default=True, help="Where to keep it.")
+def fetch(name: str, corpora: Path) -> None:
+    """Download a named corpus once, checked against its sha256."""
+    from lstmega.corpus import fetch
+
+    click.echo(fetch(name, corpora=corpora, progress=_progress().download))
+
+
+@corpus.command()
+@click.argument("paths", nargs=-1, required=True)
+@reading_options
+@json_option
+def info(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Describe a text: encoding, characters, words, hash."""
+    from lstmega import display
+    from lstmega.corpus import describe, read
+
+    facts = describe(read(paths, **options))
+    if as_json:
+        _print_json(facts)
+    else:
+        click.echo(display.columns([(name, display.number(value)) for name, value in facts.items()]))
+
+
+if __name__ == "__main__":
+    main()

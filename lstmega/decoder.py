@@ -1,0 +1,269 @@
+"""Trained arrays -> one recurrent step in NumPy, over all rows at once; no TensorFlow.
+
+Feature-major: inside, everything is `[features, rows]`, kernels are transposed once at load, and a
+step's cost is the product `recurrent [gates, units] @ hidden [units, rows]`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lstmega.errors import RunError, UsageError
+from lstmega.options import ModelOptions
+
+Array = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.integer]
+LayerState = tuple[Array, ...]  # (hidden, memory) for lstm, (hidden,) else; each [units, rows]
+States = tuple[LayerState, ...]  # lowest layer first
+
+_TABLE_LIMIT = 1 << 26  # numbers: above 256 MB the embedding is multiplied at each step instead
+
+# Where each gate of our layout stands in Keras', and its scale. Sigmoid gates come first, so that
+# they are one block, and are halved at load, because sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one
+# tanh then runs over all gates in place. Halving is exact.
+_GATES: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]] = {
+    "lstm": ((0, 1, 3, 2), (0.5, 0.5, 0.5, 1.0)),  # i f c o -> i f o c
+    "gru": ((0, 1, 2), (0.5, 0.5, 1.0)),  # z r h
+    "rnn": ((0,), (1.0,)),
+}
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One recurrent layer's arrays in our layout; the gates are the first axis."""
+
+    units: int
+    kernel: Array  # [gates, width]
+    recurrent: Array  # [gates, units]
+    bias: Array  # [gates, 1]
+    candidate_bias: Array  # [units, 1], gru only: inside the product with the reset gate
+
+    def project(self, below: Array) -> Array:
+        return self.kernel @ below + self.bias  # [gates, rows]
+
+
+class Decoder:
+    """One recurrent step over all rows.
+
+    States are values: `step` and `read` return new ones and leave those passed in alone, so that a
+    caller may keep, fork and repeat them. Each state array is feature-major, `[units, rows]`.
+
+    The last bits of a row's logits depend on the number of rows, because a BLAS library sums in
+    another order for another shape.
+
+    Args:
+        options: The model's options.
+        weights: float32 arrays by the names and shapes of `options.weight_shapes`.
+
+    Raises:
+        RunError: A weight is missing, unexpected, of another shape or type, or not finite.
+    """
+
+    def __init__(self, options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]]):
+        self.vocabulary_size = _check(options, weights)
+        self._units = options.units
+        self._arrays_per_state = 2 if options.cell == "lstm" else 1
+        self._cell = _CELLS[options.cell]
+        self._layers = [_layer(options, weights, name) for name in options.layer_names()]
+        self._logits_kernel = np.array(weights["logits/kernel"].T, order="C")  # [vocabulary, units]
+        self._logits_bias = weights["logits/bias"][:, np.newaxis].copy()  # [vocabulary, 1]
+        embeddings, first = weights["embedding/embeddings"], self._layers[0]
+        self._folded = self.vocabulary_size * len(first.bias) <= _TABLE_LIMIT
+        self._table = (  # [vocabulary, gates], or [vocabulary, embedding] where that is too large
+            embeddings @ first.kernel.T + first.bias.T if self._folded else embeddings.copy()
+        )
+
+    def zero_states(self, rows: int) -> States:
+        """Return the states before any text.
+
+        Args:
+            rows: Number of texts.
+
+        Returns:
+            Per layer `(hidden, memory)` for lstm, `(hidden,)` for gru and rnn, each `[units, rows]`.
+        """
+        zeros = np.zeros((self._units, rows), np.float32)
+        return ((zeros,) * self._arrays_per_state,) * len(self._layers)
+
+    def step(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Read one id per row.
+
+        Args:
+            ids: `[rows]`, each from 0 to vocabulary_size - 1.
+            states: Of as many rows; not modified.
+
+        Returns:
+            Logits of the next id, `[rows, vocabulary]`, and the new states.
+        """
+        states = self._advance(ids, states)
+        return self._logits(states), states
+
+    def read(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Read a prompt into every row.
+
+        Args:
+            ids: `[time]`, at least one.
+            states: Usually of one row; not modified.
+
+        Returns:
+            Logits of the id after the last one, `[rows, vocabulary]`, and the new states.
+
+        Raises:
+            UsageError: There is no id.
+        """
+        if len(ids) == 0:
+            raise UsageError("A prompt to read must have at least one id. Received: none.")
+        for position in range(len(ids)):
+            states = self._advance(ids[position : position + 1], states)
+        return self._logits(states), states
+
+    def logits(self, ids: Ids) -> Array:
+        """Return the logits after each id of one text, from the zero state.
+
+        Args:
+            ids: `[time]`.
+
+        Returns:
+            `[time, vocabulary]`.
+        """
+        states, logits = self.zero_states(1), np.empty((len(ids), self.vocabulary_size), np.float32)
+        for position in range(len(ids)):
+            row, states = self.step(ids[position : position + 1], states)
+            logits[position] = row[0]
+        return logits
+
+    def _advance(self, ids: Ids, states: States) -> States:
+        below = self._table[ids].T  # [gates or embedding, rows]
+        new: list[LayerState] = []
+        for number, (layer, state) in enumerate(zip(self._layers, states, strict=True)):
+            inputs = below if number == 0 and self._folded else layer.project(below)
+            new.append(self._cell(layer, inputs, state))
+            below = new[-1][0]  # [units, rows]
+        return tuple(new)
+
+    def _logits(self, states: States) -> Array:
+        logits: Array = self._logits_kernel @ states[-1][0]  # [vocabulary, rows]
+        logits += self._logits_bias
+        return logits.T  # [rows, vocabulary]
+
+
+def repeat(states: States, rows: int) -> States:
+    """Return the states of one row as those of many.
+
+    Args:
+        states: Of one row, each array `[units, 1]`.
+        rows: Number of copies.
+
+    Returns:
+        Each array `[units, rows]`.
+    """
+    return tuple(tuple(np.repeat(array, rows, axis=1) for array in state) for state in states)
+
+
+# Each cell takes what comes from below, `inputs [gates, rows]` (one column where all rows read the
+# same id), and returns new arrays. Equations as in Keras: the state may be written in place only
+# where the array was made here.
+
+
+def _lstm(layer: _Layer, inputs: Array, state: LayerState) -> LayerState:
+    """Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000."""
+    hidden, memory = state
+    gates: Array = layer.recurrent @ hidden  # [4 * units, rows]
+    gates += inputs
+    np.tanh(gates, out=gates)
+    _to_sigmoid(gates[: 3 * layer.units])
+    i, f, o, c = gates.reshape(4, layer.units, -1)  # each [units, rows]
+    c *= i
+    new_memory = f * memory
+    new_memory += c
+    new_hidden = np.tanh(new_memory)
+    new_hidden *= o
+    return new_hidden, new_memory
+
+
+def _gru(layer: _Layer, inputs: Array, state: LayerState) -> LayerState:
+    """Cho et al. 2014, with the reset gate after the product (`reset_after=True`, as in cuDNN)."""
+    (hidden,) = state
+    gates: Array = layer.recurrent @ hidden  # [3 * units, rows]
+    sigmoids, h = gates[: 2 * layer.units], gates[2 * layer.units :]
+    sigmoids += inputs[: 2 * layer.units]
+    np.tanh(sigmoids, out=sigmoids)
+    _to_sigmoid(sigmoids)
+    z, r = sigmoids.reshape(2, layer.units, -1)  # each [units, rows]
+    h += layer.candidate_bias
+    h *= r
+    h += inputs[2 * layer.units :]
+    np.tanh(h, out=h)
+    new_hidden = hidden - h  # z * hidden + (1 - z) * h, with one product
+    new_hidden *= z
+    new_hidden += h
+    return (new_hidden,)
+
+
+def _rnn(layer: _Layer, inputs: Array, state: LayerState) -> LayerState:
+    """Elman 1990."""
+    new_hidden: Array = layer.recurrent @ state[0]  # [units, rows]
+    new_hidden += inputs
+    np.tanh(new_hidden, out=new_hidden)
+    return (new_hidden,)
+
+
+_CELLS: Mapping[str, Callable[[_Layer, Array, LayerState], LayerState]] = {
+    "lstm": _lstm,
+    "gru": _gru,
+    "rnn": _rnn,
+}
+
+
+def _to_sigmoid(tanh_of_half: Array) -> None:
+    tanh_of_half *= 0.5
+    tanh_of_half += 0.5
+
+
+def _layer(options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]], name: str) -> _Layer:
+    kernel, recurrent, bias = (
+        _our_gates(options.cell, weights[f"{name}/{part}"])
+        for part in ("kernel", "recurrent_kernel", "bias")
+    )
+    candidate_bias = np.zeros((0, 1), np.float32)
+    if options.cell == "gru":
+        # Only the candidate's recurrent bias stands inside the reset product; the rest just adds.
+        candidate_bias = bias[2 * options.units :, 1:].copy()  # [units, 1]
+        bias[: 2 * options.units, 0] += bias[: 2 * options.units, 1]
+    return _Layer(options.units, kernel, recurrent, bias[:, :1].copy(), candidate_bias)
+
+
+def _our_gates(cell: str, array: Array) -> Array:
+    """Return Keras' `[n, gates]` (or `[gates]`) as ours, `[gates, n]`: ordered and scaled."""
+    order, scale = _GATES[cell]
+    blocks = array.T.reshape(len(order), -1, array.size // array.shape[-1])  # [gate, units, n]
+    ours = blocks[list(order)] * np.array(scale, np.float32)[:, np.newaxis, np.newaxis]
+    return np.ascontiguousarray(ours.reshape(array.shape[-1], -1))  # [gates, n]
+
+
+def _check(options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]]) -> int:
+    """Check every weight and return the size of the vocabulary."""
+    bias = weights.get("logits/bias")
+    vocabulary_size = len(bias) if bias is not None and bias.ndim == 1 else 1
+    shapes = options.weight_shapes(vocabulary_size)
+    missing, unexpected = sorted(shapes.keys() - weights), sorted(weights.keys() - shapes)
+    if missing or unexpected:
+        raise RunError(
+            "The weights are not those of this model. "
+            f"Missing: {missing}. Unexpected: {unexpected}. Expected: {list(shapes)}."
+        )
+    for name, shape in shapes.items():
+        array = weights[name]
+        if array.shape != shape or array.dtype != np.float32:
+            raise RunError(
+                f"The weight {name} does not fit this model. "
+                f"Received: {array.dtype} {array.shape}. Expected: float32 {shape}."
+            )
+        if not np.isfinite(array).all():
+            raise RunError(
+                f"The weight {name} cannot be used. Received: values that are not finite "
+                "(nan or infinity). Expected: finite numbers."
+            )
+    return vocabulary_size

@@ -1,0 +1,120 @@
+"""TensorFlow, imported quietly, and where it computes: device, threads, strategy.
+
+Import this module before any other that needs TensorFlow: its start-up lines go to file descriptor 2,
+past every logging setting, so the descriptor itself is turned aside while it loads.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from lstmega.errors import LstmegaError, UsageError
+
+DeviceChoice = Literal["auto", "cpu", "gpu"]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Turn file descriptor 2 aside; what it caught comes out only if the block fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            aside.seek(0)
+            os.write(kept, aside.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    raise LstmegaError(
+        f"lstmega trains with TensorFlow. Received: KERAS_BACKEND={os.environ['KERAS_BACKEND']}. "
+        "Unset it, or set it to tensorflow."
+    )
+with quiet():
+    import keras
+    import tensorflow as tf
+
+    # The first question wakes the GPU driver, which has lines of its own.
+    _GPUS = tf.config.list_physical_devices("GPU")
+if keras.config.backend() != "tensorflow" or keras.config.floatx() != "float32":
+    keras.config.set_floatx("float32")  # a user's keras.json must not change what a run means
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a training computes.
+
+    Args:
+        kind: `cpu` or `gpu`.
+        threads: Threads of one operation on the CPU; CPU results repeat for the same number.
+        strategy: What places variables and runs steps; several replicas share the rows of a batch.
+    """
+
+    kind: Literal["cpu", "gpu"]
+    threads: int
+    strategy: "tf.distribute.Strategy"
+
+    @property
+    def replicas(self) -> int:
+        """Devices that share a batch."""
+        return int(self.strategy.num_replicas_in_sync)
+
+    def __str__(self) -> str:
+        if self.kind == "cpu":
+            return f"CPU, {self.threads} thread{'s' * (self.threads != 1)}"
+        return f"{self.replicas} GPU{'s' * (self.replicas != 1)}"
+
+
+def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: int = 1) -> Device:
+    """Decide where to train.
+
+    Args:
+        device: `auto` takes GPUs where TensorFlow sees one.
+        threads: Threads of one operation on the CPU; None leaves TensorFlow's choice, the cores.
+        rows: Rows of a batch; as many GPUs are used as divide them.
+
+    Raises:
+        UsageError: `gpu` and there is none, or `threads` after TensorFlow has started with others.
+    """
+    _set_threads(threads)
+    if device == "gpu" and not _GPUS:
+        raise UsageError("--device gpu: TensorFlow sees no GPU here. Use --device cpu or auto.")
+    if device == "cpu" or not _GPUS:
+        return Device("cpu", _threads(), tf.distribute.OneDeviceStrategy("/cpu:0"))
+    used = max(n for n in range(1, len(_GPUS) + 1) if rows % n == 0)
+    names = [f"/gpu:{index}" for index in range(used)]
+    if used == 1:
+        return Device("gpu", _threads(), tf.distribute.OneDeviceStrategy(names[0]))
+    return Device("gpu", _threads(), tf.distribute.MirroredStrategy(names))
+
+
+def _set_threads(threads: int | None) -> None:
+    if threads is None or threads == tf.config.threading.get_intra_op_parallelism_threads():
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        raise UsageError(
+            f"--threads {threads}: TensorFlow has already started with {_threads()} in this process; "
+            "set the threads in a fresh one."
+        ) from error
+
+
+def _threads() -> int:
+    return tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    return {"tensorflow": tf.__version__, "keras": keras.__version__}

@@ -1,0 +1,112 @@
+"""Numbers and text for people: terminal lines, Markdown, HTML. Pure functions.
+
+Corpus and samples are untrusted: what goes to a terminal has its control characters shown, what goes
+into a page is escaped.
+"""
+
+import html
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+_SHOWN_CONTROLS = {"\n", "\t"}
+
+
+def bits(nats: float) -> float:
+    """Return nats as bits: nats / ln 2."""
+    return nats / math.log(2)
+
+
+def loss(nats: float | None) -> str:
+    """Return a loss in both units: `1.234 nats (1.780 bits/char)`."""
+    return "-" if nats is None else f"{nats:.3f} nats ({bits(nats):.3f} bits/char)"
+
+
+def duration(seconds: float) -> str:
+    """Return `47 s`, `3 min 05 s` or `2 h 07 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def plain(text: str) -> str:
+    """Return text that is safe on a terminal: control characters as `\\x1b`, line ends kept."""
+    return "".join(
+        character
+        if character in _SHOWN_CONTROLS or not _is_control(character)
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def _is_control(character: str) -> bool:
+    point = ord(character)
+    bidirectional = 0x202A <= point <= 0x202E or 0x2066 <= point <= 0x2069
+    return point < 0x20 or 0x7F <= point < 0xA0 or 0xD800 <= point < 0xE000 or bidirectional
+
+
+def one_line(text: str, width: int) -> str:
+    """Return text on one line of at most `width` characters, line ends shown as `⏎`."""
+    line = plain(text.replace("\n", "⏎").replace("\t", " "))
+    return line if len(line) <= width else line[: max(0, width - 1)] + "…"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as aligned lines; the first row is the head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as a Markdown table; the first row is the head."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    head, *body = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([head, "|" + " --- |" * len(rows[0]), *body])
+
+
+def html_table(rows: Sequence[Sequence[str]], caption: str) -> str:
+    """Return rows of cells as an HTML table; the first row is the head."""
+    head, *body = [[html.escape(cell) for cell in row] for row in rows]
+    lines = [f"<caption>{html.escape(caption)}</caption>", _row(head, "th")]
+    return f"<table>{''.join(lines + [_row(row, 'td') for row in body])}</table>"
+
+
+def _row(cells: Iterable[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
+
+
+def fenced(text: str) -> str:
+    """Return text as a Markdown code block that no line of it can close."""
+    safe = plain(text)
+    longest = max((len(run) for run in _backticks(safe)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{safe}\n{fence}"
+
+
+def _backticks(text: str) -> list[str]:
+    return ["".join(run) for run in "".join(c if c == "`" else " " for c in text).split()]
+
+
+def layers(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return each layer's parameters: `embedding 21,504, lstm_1 5,246,976, logits 86,100`."""
+    totals: dict[str, int] = {}
+    for name, shape in shapes.items():
+        layer = name.partition("/")[0]
+        totals[layer] = totals.get(layer, 0) + math.prod(shape)
+    return ", ".join(f"{layer} {total:,}" for layer, total in totals.items())
+
+
+def number(value: Any) -> str:
+    """Return a table cell: thousands separated, absent as `-`."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,187 @@
+"""Corpora that have a name: downloaded once, checked against a sha256, whole or absent.
+
+The registry is data (`NAMED`); `fetch` is the only function of the package that uses a network.
+"""
+
+import hashlib
+import http.client
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO
+
+from lstmega import files
+from lstmega.errors import CorpusError, DownloadError
+
+Progress = Callable[[int, int | None], None]  # (done, total) in bytes
+
+_TIMEOUT = 30.0  # seconds without an answer
+_BLOCK = 1 << 16
+_SLACK = 1 << 20  # bytes above the known size after which a body is certainly another file
+
+
+@dataclass(frozen=True)
+class NamedCorpus:
+    """A text that `--corpus NAME` stands for.
+
+    Args:
+        name: What the user says; the file is `<name>.txt`.
+        title: What it is.
+        url: Its public address; `None` where it needs no network.
+        sha256: Of its bytes, 64 hexadecimal digits; `None` where it depends on the machine.
+        size: In bytes; `None` where it depends on the machine.
+        characters: Its length as a corpus.
+        source: Licence and origin.
+    """
+
+    name: str
+    title: str
+    url: str | None
+    sha256: str | None
+    size: int | None
+    characters: int
+    source: str
+
+
+NAMED: Mapping[str, NamedCorpus] = MappingProxyType(
+    {
+        "nietzsche": NamedCorpus(
+            "nietzsche",
+            "Nietzsche, Beyond Good and Evil and part of Human, All Too Human, in English",
+            "https://s3.amazonaws.com/text-datasets/nietzsche.txt",
+            "23cf69874ab69d3d256099ab530ea4be24d47d9675b673bcc67cbcd6298ec647",
+            600_901,
+            600_893,
+            "public domain; the text of Keras' own text generation example",
+        ),
+        "tinyshakespeare": NamedCorpus(
+            "tinyshakespeare",
+            "Shakespeare, 40,000 lines of the plays",
+            "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+            "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+            1_115_394,
+            1_115_394,
+            "public domain; collected by Andrej Karpathy for char-rnn",
+        ),
+        "pydoc": NamedCorpus(
+            "pydoc",
+            "The Python language reference, as it ships inside every CPython",
+            None,
+            None,
+            None,
+            465_126,
+            "PSF License; pydoc_data.topics, its length here is Python 3.11's",
+        ),
+    }
+)
+
+
+def fetch(name: str, *, corpora: Path, progress: Progress | None = None) -> Path:
+    """Download a named corpus once and return its path.
+
+    Args:
+        name: A key of `NAMED` that has an address.
+        corpora: The directory for `<name>.txt`; made where it is absent.
+        progress: Called with the bytes done and the bytes in all.
+
+    Returns:
+        The path of a file with the registered sha256. A right file that is there already is
+        returned without a network.
+
+    Raises:
+        CorpusError: No such name, or one that needs no download.
+        DownloadError: No network, a cut connection, another file than the registered one, or a
+            disk that refuses; `corpora` is as it was.
+    """
+    named = NAMED.get(name)
+    if named is None or named.url is None:
+        raise CorpusError(_not_downloadable(name))
+    path = corpora / f"{name}.txt"
+    try:
+        if path.is_symlink() or path.exists():
+            _verify_existing(named, path)
+        else:
+            _download(named, path, progress or _silent)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise DownloadError(_failure(named, path, _reason(error))) from error
+    return path
+
+
+def _not_downloadable(name: str) -> str:
+    accepted = ", ".join(named.name for named in NAMED.values() if named.url)
+    if name in NAMED:
+        return (
+            f"There is nothing to download for {name!r}: it ships inside Python and works now, "
+            f"as --corpus {name}. Downloads: {accepted}."
+        )
+    return f"There is no corpus of this name. Received: {name!r}. Accepted: {accepted}."
+
+
+def _verify_existing(named: NamedCorpus, path: Path) -> None:
+    # Anything but a regular file is not opened: a FIFO would wait for ever.
+    found = f"sha256 {files.sha256(path)}" if path.is_file() else "not a regular file"
+    if found != f"sha256 {named.sha256}":
+        raise DownloadError(
+            f"{str(path)!r} is in the way: it is not the text that {named.name!r} stands for. "
+            f"Received: {found}. Accepted: sha256 {named.sha256}. Move it away to download the "
+            "right one, or give its path as the corpus to use it as it is."
+        )
+
+
+def _download(named: NamedCorpus, path: Path, progress: Progress) -> None:
+    request = urllib.request.Request(  # noqa: S310 (the address is the registry's, not a user's)
+        named.url or "", headers={"User-Agent": "lstmega"}
+    )
+    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310 (as above)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with files.replacing(path) as temporary, temporary.open("wb") as file:
+            size, digest = _copy(named, response, file, progress)
+            _verify_received(named, path, size, digest, response.headers["Content-Length"])
+
+
+def _copy(named: NamedCorpus, response: BinaryIO, file: BinaryIO, progress: Progress) -> tuple[int, str]:
+    expected, done, digest = named.size or 0, 0, hashlib.sha256()
+    while done <= expected + _SLACK and (block := response.read(_BLOCK)):
+        file.write(block)
+        digest.update(block)
+        done += len(block)
+        progress(done, named.size)
+    return done, digest.hexdigest()
+
+
+def _verify_received(
+    named: NamedCorpus, path: Path, size: int, digest: str, announced: str | None
+) -> None:
+    if digest == named.sha256:
+        return
+    if size > (named.size or 0) + _SLACK:
+        reason = f"another file is there, larger than {size:,} bytes"
+    elif announced and announced.isdecimal() and size < int(announced):
+        reason = f"the connection was cut after {size:,} of {int(announced):,} bytes"
+    else:
+        reason = f"another file is there, {size:,} bytes with sha256 {digest}"
+    raise DownloadError(_failure(named, path, reason))
+
+
+def _failure(named: NamedCorpus, path: Path, reason: str) -> str:
+    return (
+        f"{named.name!r} could not be downloaded: {reason}. Nothing was kept. Put the file at "
+        f"{str(path)!r} yourself (address {named.url} , {named.size:,} bytes, sha256 "
+        f"{named.sha256}), or use --corpus pydoc, which needs no network and works now."
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+        return f"the server answered {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return f"no connection ({error.reason})"
+    return f"{getattr(error, 'strerror', None) or error or type(error).__name__}"
+
+
+def _silent(done: int, total: int | None) -> None:
+    """Show no progress."""

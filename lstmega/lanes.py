@@ -1,0 +1,92 @@
+"""Where each row of each batch starts: a pure function of (length, rows, time, seed, epoch, batch).
+
+The training ids are cut into `rows` contiguous lanes; row r of batch k+1 continues row r of batch k, so
+recurrent state can be carried from batch to batch (truncated backpropagation through time). Because
+nothing here has a memory, a position in the data is two integers: epoch and batch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lstmega.errors import CorpusError
+from lstmega.options import Order
+
+_OFFSETS, _ORDER, _RESTARTS = range(3)  # one random stream for each purpose
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Batches of `[rows, time_steps]` windows over a text of `length` ids.
+
+    Args:
+        length: Training ids; the last one is only ever a target.
+        rows: Rows of a batch.
+        time_steps: Ids of a row.
+        order: `lanes` continues each row from batch to batch; `shuffled` draws the same windows in
+            random order, each from the zero state.
+        restarts: Share of rows that restart from the zero state at each batch, so that the model also
+            knows a cold start.
+        seed: Decides each epoch's offset, order and restarts.
+
+    Raises:
+        CorpusError: The text is shorter than one batch.
+    """
+
+    length: int
+    rows: int
+    time_steps: int
+    order: Order = "lanes"
+    restarts: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batches == 0:
+            raise CorpusError(self._too_short())
+
+    @property
+    def batches(self) -> int:
+        """Batches of one epoch."""
+        return max(0, self.length - 1) // self.rows // self.time_steps
+
+    def starts(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Return the position of the first input of every window, `[batches, rows]`.
+
+        The ids that do not fill a batch move from the end to the front by a seeded offset, so that
+        window borders differ between epochs and every id is seen.
+        """
+        windows = self.rows * self.batches
+        spare = self.length - 1 - windows * self.time_steps
+        offset = self._random(_OFFSETS, epoch).integers(spare + 1)
+        order = np.arange(windows).reshape(self.rows, self.batches).T  # [batches, rows]
+        if self.order == "shuffled":
+            order = self._random(_ORDER, epoch).permutation(windows).reshape(order.shape)
+        return np.asarray(offset + order * self.time_steps, np.int64)
+
+    def carries(self, epoch: int) -> npt.NDArray[np.float32]:
+        """Return 1 where a row goes on from the state before, 0 from the zero state, `[batches, rows]`.
+
+        An epoch's first batch starts from the zero state, as does every shuffled window.
+        """
+        shape = (self.batches, self.rows)
+        if self.order == "shuffled":
+            return np.zeros(shape, np.float32)
+        carries = self._random(_RESTARTS, epoch).random(shape) >= self.restarts
+        carries[0] = False
+        return carries.astype(np.float32)
+
+    def _random(self, purpose: int, epoch: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, purpose, epoch])
+
+    def _too_short(self) -> str:
+        needed = self.rows * self.time_steps + 1
+        time_steps = min(self.time_steps, max(1, self.length - 1))
+        rows = max(1, (self.length - 1) // time_steps)
+        advice = f"try --batch-size {rows} --sequence-length {time_steps}"
+        return (
+            f"The text is too short for one batch of {self.rows} rows x {self.time_steps} characters: "
+            f"training needs {needed:,} characters, has {self.length:,}; "
+            + (advice if self.length > 1 else "two characters are the least that can be trained on")
+            + "."
+        )

@@ -1,0 +1,85 @@
+"""options -> keras.Model: `[ids, *states] -> [logits, *states]`.
+
+State is explicit, so one set of weights trains at 64 rows, samples at 1 or 1,000, and is validated in
+between without its training state being touched. The layers are called with what Keras needs to pick
+cuDNN on a GPU: tanh, sigmoid, bias, no recurrent dropout, no unrolling.
+"""
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from lstmega.options import ModelOptions
+
+_LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
+
+
+def build(options: ModelOptions, vocabulary_size: int, *, seed: int) -> keras.Model:
+    """Make an untrained model.
+
+    Args:
+        options: Cell, units, layers, embedding, dropout.
+        vocabulary_size: Number of token ids.
+        seed: Decides the weights and every dropout mask; nothing global is touched.
+
+    Returns:
+        A functional model of `[ids [rows, time], *states] -> [logits [rows, time, vocabulary],
+        *states]`; states are per layer `h, c` (lstm) or `h`, each `[rows, units]`. Only its weights
+        are meant to be saved.
+    """
+    seeds = iter(np.random.SeedSequence(seed).generate_state(3 * options.layers + 2).tolist())
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    uniform = keras.initializers.RandomUniform(-0.05, 0.05, seed=next(seeds))
+    hidden = keras.layers.Embedding(
+        vocabulary_size, options.embedding, uniform, dtype="float32", name="embedding"
+    )(ids)  # [rows, time, embedding]
+    inputs, states = [], []
+    for name in options.layer_names():
+        given = [keras.Input((options.units,), name=f"{name}_{part}") for part in _parts(options)]
+        layer = _recurrent(options, name, next(seeds), next(seeds))
+        hidden, *new = layer(hidden, initial_state=given)  # [rows, time, units]
+        hidden = _dropout(options, hidden, next(seeds))
+        inputs, states = inputs + given, states + new
+    glorot = keras.initializers.GlorotUniform(seed=next(seeds))
+    logits = keras.layers.Dense(
+        vocabulary_size, kernel_initializer=glorot, dtype="float32", name="logits"
+    )(hidden)  # [rows, time, vocabulary]
+    return keras.Model([ids, *inputs], [logits, *states], name="lstmega")
+
+
+def _parts(options: ModelOptions) -> tuple[str, ...]:
+    return ("h", "c") if options.cell == "lstm" else ("h",)
+
+
+def _recurrent(options: ModelOptions, name: str, kernel_seed: int, recurrent_seed: int) -> keras.Layer:
+    return _LAYERS[options.cell](
+        options.units,
+        return_sequences=True,
+        return_state=True,
+        kernel_initializer=keras.initializers.GlorotUniform(seed=kernel_seed),
+        recurrent_initializer=keras.initializers.Orthogonal(seed=recurrent_seed),
+        dtype="float32",
+        name=name,
+    )
+
+
+def _dropout(options: ModelOptions, hidden: keras.KerasTensor, seed: int) -> keras.KerasTensor:
+    if options.dropout == 0:
+        return hidden
+    return keras.layers.Dropout(options.dropout, seed=seed, dtype="float32")(hidden)
+
+
+def zero_states(options: ModelOptions, rows: int) -> list[tf.Tensor]:
+    """Return the state before any text: per layer and part zeros `[rows, units]`."""
+    parts = options.layers * len(_parts(options))
+    return [tf.zeros((rows, options.units)) for _ in range(parts)]
+
+
+def weights(model: keras.Model) -> dict[str, npt.NDArray[np.float32]]:
+    """Return a copy of the weights by the names of `ModelOptions.weight_shapes`."""
+    return {
+        f"{layer.name}/{variable.name}": np.array(variable)
+        for layer in model.layers
+        for variable in layer.trainable_variables
+    }

@@ -1,0 +1,143 @@
+"""How a long work shows itself: a live display on a terminal, plain lines elsewhere.
+
+The library calls the methods of `Progress` and prints nothing; whoever starts the work chooses the
+stream. A redirected log gets whole lines without control characters.
+"""
+
+import time
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from lstmega import display
+from lstmega.runs import HistoryRow
+
+_PLAIN_INTERVAL = 20.0  # seconds between lines of a log
+_PREVIEW_WIDTH = 100
+
+
+class Progress:
+    """Hears what a training does; this one says nothing."""
+
+    def note(self, line: str) -> None:
+        """Hear a sentence for the user."""
+
+    def begin(self, total_steps: int, epochs: int) -> None:
+        """Hear that steps begin."""
+
+    def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:
+        """Hear of one step: steps done, epoch from 1, smoothed loss, characters/s, seconds left."""
+
+    def validated(self, row: HistoryRow, previews: list[tuple[float, str]]) -> None:
+        """Hear of a validation and of what the model wrote: (temperature, text) pairs."""
+
+    def download(self, done: int, total: int | None) -> None:
+        """Hear of a download: bytes here and in all."""
+
+    def end(self) -> None:
+        """Hear that the work is over, well or not."""
+
+
+class Lines(Progress):
+    """Whole lines on a stream that is no terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._last = 0.0
+        self._total = self._epochs = 0
+
+    def note(self, line: str) -> None:
+        print(display.plain(line), file=self._stream, flush=True)
+
+    def begin(self, total_steps: int, epochs: int) -> None:
+        self._total, self._epochs, self._last = total_steps, epochs, time.monotonic()
+
+    def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:
+        if time.monotonic() - self._last < _PLAIN_INTERVAL:
+            return
+        self._last = time.monotonic()
+        self.note(
+            f"epoch {epoch}/{self._epochs}  step {step:,}/{self._total:,}  {display.loss(nats)}  "
+            f"{speed:,.0f} characters/s  {display.duration(remaining)} left"
+        )
+
+    def validated(self, row: HistoryRow, previews: list[tuple[float, str]]) -> None:
+        self._last = time.monotonic()
+        for line in _validation_lines(row, previews):
+            self.note(line)
+
+
+class Live(Progress):
+    """A bar and scrolling results on a terminal or in a notebook."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Bar | None = None
+
+    def note(self, line: str) -> None:
+        self._console.print(display.plain(line), markup=False, highlight=False)
+
+    def begin(self, total_steps: int, epochs: int) -> None:
+        self._bar = Bar(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            TextColumn("[bold]{task.fields[loss]}"),
+            TextColumn("{task.fields[speed]} char/s"),
+            TextColumn("{task.fields[left]} left"),
+            console=self._console,
+            transient=True,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task(
+            "", total=total_steps, epoch=f"1/{epochs}", loss="-", speed="-", left="-"
+        )
+        self._epochs = epochs
+
+    def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:
+        if self._bar is not None:
+            self._bar.update(
+                self._task,
+                completed=step,
+                epoch=f"{epoch}/{self._epochs}",
+                loss=display.loss(nats),
+                speed=f"{speed:,.0f}",
+                left=display.duration(remaining),
+            )
+
+    def validated(self, row: HistoryRow, previews: list[tuple[float, str]]) -> None:
+        first, *rest = _validation_lines(row, previews)
+        self._console.print(first, style="bold", markup=False, highlight=False)
+        for line in rest:
+            self._console.print(line, style="dim", markup=False, highlight=False)
+
+    def download(self, done: int, total: int | None) -> None:
+        if self._bar is None:
+            self._bar = Bar("downloading", BarColumn(), DownloadColumn(), console=self._console)
+            self._bar.start()
+            self._task = self._bar.add_task("", total=total)
+        self._bar.update(self._task, completed=done, total=total)
+        if done == total:
+            self.end()
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _validation_lines(row: HistoryRow, previews: list[tuple[float, str]]) -> list[str]:
+    held_out = f"  held out {display.loss(row.validation_nats)}" if row.validation_nats else ""
+    head = (
+        f"epoch {row.epoch}  step {row.step:,}  train {display.loss(row.train_nats)}{held_out}  "
+        f"{row.characters_per_second:,.0f} characters/s  {display.duration(row.seconds)}"
+    )
+    return [head, *(f"  {t:g}: {display.one_line(text, _PREVIEW_WIDTH)}" for t, text in previews)]
+
+
+def on(stream: TextIO) -> Progress:
+    """Return the display that suits a stream."""
+    console = Console(file=stream)
+    return Live(console) if console.is_terminal or console.is_jupyter else Lines(stream)

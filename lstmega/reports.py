@@ -1,0 +1,94 @@
+"""What a run looks like to a person and to a machine: overview, report, model card."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from lstmega import display, runs
+from lstmega.errors import RunError
+from lstmega.runs import HistoryRow, Record, Run
+
+
+def overview(checkpoints: Path) -> list[dict[str, Any]]:
+    """Return one row for each run, newest first; a damaged run has its complaint as status."""
+    return [_overview_row(path) for path in runs.directories(checkpoints)]
+
+
+def _overview_row(path: Path) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(
+        ("run", "status", "text", "model", "parameters", "step", "nats", "bits", "minutes")
+    )
+    row["run"] = path.name
+    try:
+        record = Run.open(path).record
+    except RunError as error:
+        return row | {"status": str(error)}
+    model, best = record.model, record.best
+    return row | {
+        "status": record.status,
+        "text": record.text.name,
+        "model": f"{model.layers} x {model.cell} {model.units}",
+        "parameters": record.parameters,
+        "step": record.step,
+        "nats": best and round(best.nats, 4),
+        "bits": best and round(display.bits(best.nats), 4),
+        "minutes": round(record.seconds / 60, 2),
+    }
+
+
+def as_json(run: Run) -> dict[str, Any]:
+    """Return a run for a machine: run.json's fields, the history, the path."""
+    history = [dataclasses.asdict(row) for row in run.history()]
+    return dataclasses.asdict(run.record) | {
+        "path": str(run.path),
+        "parameters": run.record.parameters,
+        "history": history,
+    }
+
+
+def report(run: Run) -> str:
+    """Return a run for a terminal: facts, history, options, the last samples."""
+    facts = display.columns([(f"{label}:", text) for label, text in run.facts()])
+    history = display.columns(_history_table(run))
+    options = display.columns(_option_rows(run.record))
+    samples = run.samples().rpartition("=== ")[2].strip()
+    parts = [run.name, facts, history, options]
+    return "\n\n".join([*parts, f"=== {samples}"] if samples else parts)
+
+
+def _history_table(run: Run) -> list[list[str]]:
+    names = [item.name for item in dataclasses.fields(HistoryRow)]
+    return [names, *([display.number(getattr(row, name)) for name in names] for row in run.history())]
+
+
+def card(run: Run) -> str:
+    """Return the model card: what it was trained on, how well, with samples, as Markdown."""
+    facts = [("", run.name), *run.facts()]
+    options = [("option", "value"), *_option_rows(run.record)]
+    sections = [
+        f"# {run.name}",
+        "A character-level text generator, trained by lstmega. Write with it:",
+        f"    lstmega sample --run {run.name} --temps 0.5,0.8",
+        display.markdown_table(facts),
+        "## How it learned",
+        "Losses are per character; validation is the held-out text, read once from its start with the "
+        "state carried along (stream protocol).",
+        display.markdown_table(_history_table(run)),
+        "## What it writes",
+        display.fenced(run.samples()[-4000:].strip() or "(nothing yet)"),
+        "## Options",
+        display.markdown_table(options),
+        "## Origin",
+        display.markdown_table(
+            [("", "")]
+            + [("source", source) for source in run.record.text.sources]
+            + [(name, version) for name, version in run.record.versions.items()]
+        ),
+        "It repeats the habits, the errors and the prejudices of its text, and may quote it verbatim.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _option_rows(record: Record) -> list[tuple[str, str]]:
+    fields = dataclasses.asdict(record.model) | dataclasses.asdict(record.training)
+    return [(name, str(value)) for name, value in fields.items()]

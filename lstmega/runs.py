@@ -1,0 +1,416 @@
+"""One run directory: the only module that knows its file names.
+
+    checkpoints/<name>/
+        run.json         what was trained, on what, how well; replaced atomically
+        vocabulary.json  characters <-> ids
+        held_out.txt     the text that training never saw: for prompts and for evaluation
+        history.csv      one row per validation
+        samples.txt      what the model wrote after each validation
+        weights/epoch-003.weights.h5  written once each, in Keras' own format
+        README.md        the model card
+
+A file is written whole or not at all (`files.py`), then run.json is made to point at it with its
+sha256. Readers check hash, names, shapes and types before they allocate. Nothing here runs code of a
+run: no pickle, no `load_model`.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from lstmega import display, files, schema, weights
+from lstmega.decoder import Decoder
+from lstmega.errors import RunError, UsageError
+from lstmega.options import ModelOptions, TrainingOptions
+from lstmega.vocabulary import Vocabulary
+from lstmega.weights import Weights
+
+SCHEMA = 1
+Status = Literal["running", "finished", "stopped", "failed"]
+
+_RECORD, _VOCABULARY, _HISTORY = "run.json", "vocabulary.json", "history.csv"
+_HELD_OUT, _SAMPLES, _CARD, _WEIGHTS = "held_out.txt", "samples.txt", "README.md", "weights"
+_MAX_JSON = 64 << 20  # bytes: above any vocabulary that we write
+_NAME = re.compile(r"\w[\w.+-]{0,199}")
+_WEIGHTS_NAME = re.compile(r"[\w-]{1,100}\.weights\.h5")
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """One validation. Losses are per character; None where nothing is held out."""
+
+    step: int
+    epoch: int
+    train_nats: float
+    validation_nats: float | None
+    validation_bits: float | None
+    learning_rate: float
+    characters_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SavedWeights:
+    """One file below `weights/`; `nats` is the loss that it was judged by."""
+
+    file: str
+    sha256: str
+    step: int
+    epoch: int
+    nats: float
+
+
+@dataclass(frozen=True)
+class TextInfo:
+    """The text of a run: enough to recognise it and to tell a person about it."""
+
+    name: str
+    sha256: str
+    characters: int
+    tokens: str
+    line_ends: str
+    sources: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What run.json says.
+
+    Args:
+        held_out_characters: Length of held_out.txt, the last part of the text.
+        epoch_steps: Steps of one pass over the training part.
+        total_steps: None until `--minutes` has timed the first steps.
+        step: Steps done at the last validation.
+        seconds: Training time so far.
+        weights: Every file below weights/, oldest first.
+        best: The one with the lowest held-out loss (training loss where nothing is held out).
+    """
+
+    name: str
+    created: str
+    preset: str
+    model: ModelOptions
+    training: TrainingOptions
+    text: TextInfo
+    held_out_characters: int
+    held_out_sha256: str
+    vocabulary_size: int
+    vocabulary_sha256: str
+    epoch_steps: int
+    total_steps: int | None = None
+    status: Status = "running"
+    step: int = 0
+    seconds: float = 0.0
+    device: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    weights: tuple[SavedWeights, ...] = ()
+    best: SavedWeights | None = None
+
+    @property
+    def parameters(self) -> int:
+        """The number of trained numbers."""
+        return self.model.parameters(self.vocabulary_size)
+
+
+class Run:
+    """A run directory: read with `open`, begun with `create`, changed only through its methods."""
+
+    def __init__(self, path: Path, record: Record) -> None:
+        self.path = path
+        self.record = record
+
+    @classmethod
+    def create(cls, path: Path, record: Record, vocabulary: Vocabulary, held_out: str) -> Self:
+        """Make the directory of a new run.
+
+        Raises:
+            UsageError: The path is taken by something else.
+            OSError: The disk refuses.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UsageError(f"{path} exists already. Choose another name with --run.")
+        (path / _WEIGHTS).mkdir(parents=True, exist_ok=True)
+        run = cls(path, record)
+        files.write(path / _VOCABULARY, json.dumps(vocabulary.to_json()).encode())
+        files.write(path / _HELD_OUT, _encode(held_out))
+        run._write_record()
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a run directory, trusting nothing in it.
+
+        Raises:
+            RunError: There is no run, or its run.json is damaged or of a newer schema.
+        """
+        content = schema.parse(_read(path / _RECORD, _MAX_JSON), str(path / _RECORD))
+        if not isinstance(content, dict):
+            raise RunError(f"{path / _RECORD} must hold a JSON object.")
+        if (number := content.pop("schema", None)) != SCHEMA:
+            raise RunError(
+                f"{path} was written in schema {number!r:.20}; this lstmega reads schema {SCHEMA}. "
+                f"Use the version that wrote it: {content.get('versions')!r:.200}."
+            )
+        try:
+            return cls(path, schema.build(Record, content, str(path / _RECORD)))
+        except UsageError as error:
+            raise RunError(f"{path / _RECORD}: {error}") from error
+
+    @property
+    def name(self) -> str:
+        """The directory's name."""
+        return self.path.name
+
+    @property
+    def trained(self) -> bool:
+        """Whether there are weights to sample with."""
+        return self.record.best is not None
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of run.json, atomically."""
+        self.record = dataclasses.replace(self.record, **changes)
+        self._write_record()
+
+    def _write_record(self) -> None:
+        content = {"schema": SCHEMA} | dataclasses.asdict(self.record)
+        files.write(self.path / _RECORD, json.dumps(content, indent=1).encode())
+
+    # What the run knows.
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The characters and their ids.
+
+        Raises:
+            RunError: vocabulary.json is damaged or not the one that run.json names.
+        """
+        path = self.path / _VOCABULARY
+        try:
+            vocabulary = Vocabulary.from_json(schema.parse(_read(path, _MAX_JSON), str(path)))
+        except UsageError as error:
+            raise RunError(f"{path}: {error}") from error
+        _compare_hashes(path, vocabulary.sha256, self.record.vocabulary_sha256)
+        return vocabulary
+
+    @cached_property
+    def held_out(self) -> str:
+        """The text that training never saw; empty where nothing was held out."""
+        path = self.path / _HELD_OUT
+        content = _read(path, 4 * self.record.held_out_characters)
+        _compare_hashes(path, hashlib.sha256(content).hexdigest(), self.record.held_out_sha256)
+        return content.decode("utf-8", "surrogatepass")
+
+    def history(self) -> list[HistoryRow]:
+        """Return one row for each validation, oldest first."""
+        path = self.path / _HISTORY
+        if not path.exists():
+            return []
+        text = _read(path, _MAX_JSON).decode("utf-8", "replace")
+        try:
+            return [_history_row(row) for row in csv.DictReader(io.StringIO(text), strict=True)]
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
+            raise RunError(f"{path} is damaged: {error}.") from error
+
+    def samples(self) -> str:
+        """Return what the model wrote during training."""
+        path = self.path / _SAMPLES
+        return _read(path, _MAX_JSON).decode("utf-8", "replace") if path.exists() else ""
+
+    # Weights.
+
+    def weights_path(self, file: str) -> Path:
+        """Return the path of a file below weights/."""
+        return self.path / _WEIGHTS / file
+
+    def weights(self) -> Weights:
+        """Return the best weights by the names of `ModelOptions.weight_shapes`, checked.
+
+        Raises:
+            RunError: There are none yet, or the file is damaged or of another model.
+        """
+        saved = self.record.best
+        if saved is None:
+            raise RunError(f"{self.path} has no weights yet: training saves them at its validations.")
+        if not _WEIGHTS_NAME.fullmatch(saved.file):
+            raise RunError(f"{self.path / _RECORD}: not a name for weights: {saved.file!r:.80}.")
+        path = self.weights_path(saved.file)
+        content = _read(path, 4 * self.record.parameters + (16 << 20))
+        _compare_hashes(path, hashlib.sha256(content).hexdigest(), saved.sha256)
+        return weights.read(content, self.record.model, self.record.vocabulary_size, where=str(path))
+
+    def decoder(self) -> Decoder:
+        """Return the NumPy model with the best weights."""
+        if len(self.vocabulary) != self.record.vocabulary_size:
+            raise RunError(f"{self.path}: vocabulary.json and run.json differ in size.")
+        return Decoder(self.record.model, self.weights())
+
+    # What training writes.
+
+    def write_history(self, rows: Sequence[HistoryRow]) -> None:
+        """Replace history.csv."""
+        table = io.StringIO()
+        names = [item.name for item in dataclasses.fields(HistoryRow)]
+        writer = csv.DictWriter(table, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(row) for row in rows)
+        files.write(self.path / _HISTORY, table.getvalue().encode())
+
+    def write_samples(self, text: str) -> None:
+        """Replace samples.txt."""
+        files.write(self.path / _SAMPLES, _encode(text))
+
+    def write_card(self, text: str) -> None:
+        """Replace the model card."""
+        files.write(self.path / _CARD, _encode(text))
+
+    def add_weights(self, saved: SavedWeights) -> None:
+        """Name a new weights file in run.json; it becomes the best if its loss is the lowest."""
+        best = self.record.best
+        if best is None or saved.nats < best.nats:
+            best = saved
+        others = tuple(item for item in self.record.weights if item.file != saved.file)
+        self.update(weights=(*others, saved), best=best, step=saved.step)
+
+    # How it shows itself.
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what a person wants to know first, as (label, text) pairs."""
+        record, model, text = self.record, self.record.model, self.record.text
+        best, steps = record.best, record.total_steps
+        held_out = f"last {record.held_out_characters:,} characters, never seen in training"
+        return [
+            (
+                "status",
+                f"{record.status}, step {record.step:,} of {steps or '?':,}"
+                if steps
+                else f"{record.status}, step {record.step:,}",
+            ),
+            (
+                "text",
+                f"{text.name}: {text.characters:,} {text.tokens}s, {record.vocabulary_size:,} "
+                f"distinct, sha256 {text.sha256[:12]}",
+            ),
+            ("held out", held_out if record.held_out_characters else "nothing"),
+            (
+                "model",
+                f"{model.layers} x {model.cell} of {model.units} units, embedding "
+                f"{model.embedding}, dropout {model.dropout:g}",
+            ),
+            (
+                "parameters",
+                f"{record.parameters:,} ({display.layers(model.weight_shapes(record.vocabulary_size))})",
+            ),
+            (
+                "best loss",
+                f"{display.loss(best.nats)} at step {best.step:,}, epoch {best.epoch}"
+                if best
+                else "none yet",
+            ),
+            ("trained", f"{display.duration(record.seconds)} on {record.device or '?'}"),
+            ("preset", record.preset),
+        ]
+
+    def _repr_html_(self) -> str:
+        return display.html_table([("", self.name), *self.facts()], f"lstmega run {self.name}")
+
+    def __repr__(self) -> str:
+        best = self.record.best
+        loss = display.loss(best.nats) if best else "no weights yet"
+        return f"<Run {self.name}: {self.record.status}, {loss}>"
+
+
+def find(checkpoints: Path, name: str | Path | None = None) -> Run:
+    """Return a run by name or path; without either, the newest that has weights.
+
+    Args:
+        checkpoints: The directory of runs.
+        name: A directory below `checkpoints`, or a path.
+
+    Raises:
+        UsageError: There is no such run; the message lists those that there are.
+    """
+    if name is not None:
+        for path in (checkpoints / name, Path(name)):
+            if (path / _RECORD).is_file():
+                return Run.open(path)
+        known = ", ".join(path.name for path in directories(checkpoints)) or "none"
+        raise UsageError(f"There is no run {str(name)!r}. Runs in {checkpoints}: {known}.")
+    for path in directories(checkpoints):
+        run = Run.open(path)
+        if run.trained:
+            return run
+    raise UsageError(
+        f"There is no trained run in {checkpoints}. Train one first, for example: "
+        "lstmega train --corpus pydoc --preset tiny"
+    )
+
+
+def directories(checkpoints: Path) -> list[Path]:
+    """Return the run directories below `checkpoints`, newest first."""
+    records = checkpoints.glob(f"*/{_RECORD}") if checkpoints.is_dir() else ()
+    return [path.parent for path in sorted(records, key=_age)]
+
+
+def _age(path: Path) -> tuple[int, str]:
+    return -path.stat().st_mtime_ns, path.parent.name
+
+
+def check_name(name: str) -> str:
+    """Return a run's name if it can be a directory's.
+
+    Raises:
+        UsageError: It is empty, too long, or holds a separator.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"--run must be a name of letters, digits and . _ + -, or a path. Received: {name!r}."
+        )
+    return name
+
+
+def text_sha256(text: str) -> str:
+    """Return the sha256 of a text as held_out.txt holds it."""
+    return hashlib.sha256(_encode(text)).hexdigest()
+
+
+def weights_name(epoch: int, step: int, *, whole: bool) -> str:
+    """Return the file name of a validation's weights; `whole` says that the epoch is complete."""
+    return f"epoch-{epoch:03d}.weights.h5" if whole else f"epoch-{epoch:03d}-step-{step:08d}.weights.h5"
+
+
+def _read(path: Path, most: int) -> bytes:
+    try:
+        if not path.is_file():
+            raise RunError(f"{path} is missing, or not a file.")
+        if path.stat().st_size > most:
+            raise RunError(f"{path} is larger than it can be: {path.stat().st_size:,} bytes.")
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _compare_hashes(path: Path, found: str, expected: str) -> None:
+    if found != expected:
+        raise RunError(f"{path} is damaged: its sha256 is {found}, run.json says {expected}.")
+
+
+def _history_row(row: Mapping[str, str]) -> HistoryRow:
+    whole = {"step", "epoch"}
+    values: dict[str, Any] = {
+        item.name: (int if item.name in whole else float)(row[item.name]) if row[item.name] else None
+        for item in dataclasses.fields(HistoryRow)
+    }
+    return HistoryRow(**values)

@@ -1,0 +1,74 @@
+"""A Keras weights file -> arrays by our names, checked before they are believed."""
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstmega.errors import RunError
+from lstmega.options import ModelOptions
+
+Weights = dict[str, npt.NDArray[np.float32]]
+
+_KERAS_CLASS = {"lstm": "lstm", "gru": "gru", "rnn": "simple_rnn"}
+
+
+def read(content: bytes, model: ModelOptions, vocabulary_size: int, *, where: str) -> Weights:
+    """Return the arrays of a `.weights.h5` file.
+
+    Args:
+        content: The whole file.
+        model: What it must be the weights of.
+        vocabulary_size: Number of token ids.
+        where: The file's name in messages.
+
+    Returns:
+        Arrays by the names of `ModelOptions.weight_shapes`.
+
+    Raises:
+        RunError: It is no HDF5 file, an array is missing, of another shape or type, not finite, or
+            kept outside the file.
+    """
+    import h5py  # noqa: PLC0415 - a tenth of a second that `runs` and `show` can do without
+
+    try:
+        with h5py.File(io.BytesIO(content), "r") as file:
+            return {
+                name: _array(file, _keras_path(model, name), shape, where)
+                for name, shape in model.weight_shapes(vocabulary_size).items()
+            }
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise RunError(f"{where} is not a weights file of this model: {error}.") from error
+
+
+def _array(file: Any, path: str, shape: tuple[int, ...], where: str) -> npt.NDArray[np.float32]:
+    import h5py  # noqa: PLC0415
+
+    parts = path.split("/")
+    for depth in range(1, len(parts) + 1):
+        if not isinstance(file.get("/".join(parts[:depth]), getlink=True), h5py.HardLink):
+            raise RunError(f"{where}: {path} points outside the file.")
+    array = file[path]
+    if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
+        raise RunError(f"{where}: {path} must be an array inside the file. Received: {array!r:.80}.")
+    if array.shape != shape or array.dtype != np.float32:
+        received = f"{array.dtype} {list(array.shape)}"
+        raise RunError(f"{where}: {path} must be float32 {list(shape)}. Received: {received}.")
+    values: npt.NDArray[np.float32] = array[()]
+    if not np.isfinite(values).all():
+        raise RunError(f"{where}: {path} holds values that are not finite.")
+    return values
+
+
+def _keras_path(model: ModelOptions, name: str) -> str:
+    """Return where Keras keeps a weight: by class and order of creation, not by layer name."""
+    layer, _, weight = name.partition("/")
+    if layer == "embedding":
+        return "layers/embedding/vars/0"
+    if layer == "logits":
+        return f"layers/dense/vars/{('kernel', 'bias').index(weight)}"
+    index = model.layer_names().index(layer)
+    keras_layer = _KERAS_CLASS[model.cell] + (f"_{index}" if index else "")
+    position = ("kernel", "recurrent_kernel", "bias").index(weight)
+    return f"layers/{keras_layer}/cell/vars/{position}"
