@@ -1,6 +1,6 @@
 """The verbs, for Python: the same names and defaults as on the command line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from lstmega import jobs, runs, sampling
 from lstmega.corpus import Corpus, Tokens
 from lstmega.progress import Progress
 from lstmega.runs import Run
-from lstmega.sampling import Samples
+from lstmega.sampling import Samples, Stream
 from lstmega.vocabulary import UnknownPolicy
 
 if TYPE_CHECKING:
@@ -151,11 +151,11 @@ def stream(
     temperature: float = 0.8,
     length: int | None = 1000,
     **options: Any,
-) -> Iterator[str]:
+) -> Stream:
     """Write one text piece by piece; arguments as for `sample`, `length=None` never ends.
 
-    Yields:
-        Pieces of text, mostly one character each.
+    Returns:
+        An iterator of pieces of text, mostly one character each; `.start` has seed and prompt.
     """
     opened = _opened(run, checkpoints)
     return sampling.stream(opened, temperature=temperature, length=length, **options)

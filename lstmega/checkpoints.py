@@ -24,8 +24,8 @@ class RunCheckpoint(keras.callbacks.ModelCheckpoint):
         self._run, self._network = run, network
 
     def _save_model(self, epoch, batch, logs):  # Keras' hook: (epoch from 0, None, logs)
-        position = {"epoch": epoch + 1, "step": logs["step"]}
-        path = self._run.weights_path(runs.weights_name(**position, whole=logs["whole_epoch"]))
+        position = {"epoch": epoch + 1, "step": int(logs["step"])}
+        path = self._run.weights_path(runs.weights_name(**position, whole=bool(logs["whole_epoch"])))
         with files.replacing(path, suffix=".weights.h5") as temporary:
             self._network.save_weights(temporary)
         nats = float(logs[self.monitor])

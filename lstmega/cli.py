@@ -195,17 +195,18 @@ def train(corpus: tuple[str, ...], **options: Any) -> None:
 def sample(temps: str, prompt: str | None, as_json: bool, **options: Any) -> None:
     """Write with a trained run, at one or several temperatures.
 
-    A single text is streamed as it is written; several come as one block for each. The prompt, when
-    it was given, is part of the text.
+    A single text is streamed as it is written; several come as one block for each. Each begins with
+    its prompt.
     """
     from lstmega import sampling
 
     temperatures = sampling.parse_temperatures(temps)
     options["prompt"] = sys.stdin.read() if prompt == "-" else prompt
-    if not as_json and len(temperatures) == 1 and options["count"] == 1:
-        _stream(temperatures[0], options)
-    else:
+    if as_json or len(temperatures) > 1 or options["count"] != 1:
         _blocks(temperatures, options, as_json)
+    else:
+        options.pop("count")
+        _stream(temperatures[0], options)
 
 
 def _blocks(temperatures: Sequence[float], options: dict[str, Any], as_json: bool) -> None:
@@ -222,7 +223,10 @@ def _stream(temperature: float, options: dict[str, Any]) -> None:
     from lstmega import api
     from lstmega.display import plain
 
-    for piece in api.stream(temperature=temperature, **options):
+    text = api.stream(temperature=temperature, **options)
+    _say(text.start.heading)
+    click.echo(plain(text.start.prompt), nl=False)
+    for piece in text:
         click.echo(plain(piece), nl=False)
         sys.stdout.flush()
     click.echo()
@@ -272,16 +276,13 @@ def corpus() -> None:
 @json_option
 def list_corpora(as_json: bool) -> None:
     """List the named corpora."""
-    from lstmega import display
+    from lstmega import display, reports
     from lstmega.corpus import NAMED
 
-    rows = [dataclasses.asdict(item) for item in NAMED.values()]
     if as_json:
-        _print_json(rows)
+        _print_json([dataclasses.asdict(item) for item in NAMED.values()])
     else:
-        click.echo(
-            display.columns([list(rows[0]), *([display.number(v) for v in r.values()] for r in rows)])
-        )
+        click.echo(display.columns(reports.named_corpora()))
 
 
 @corpus.command()
@@ -300,14 +301,14 @@ def fetch(name: str, corpora: Path) -> None:
 @json_option
 def info(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Describe a text: encoding, characters, words, hash."""
-    from lstmega import display
+    from lstmega import display, reports
     from lstmega.corpus import describe, read
 
     facts = describe(read(paths, **options))
     if as_json:
         _print_json(facts)
     else:
-        click.echo(display.columns([(name, display.number(value)) for name, value in facts.items()]))
+        click.echo(display.plain(display.columns(reports.text_facts(facts))))
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def repeat(states: States, rows: int) -> States:
     return tuple(tuple(np.repeat(array, rows, axis=1) for array in state) for state in states)
 
 
-# Each cell takes what comes from below, `inputs [gates, rows]` (one column where all rows read the
+# A cell takes what comes from below, `inputs [gates, rows]` (one column where all rows read the
 # same id), and returns new arrays. Equations as in Keras: the state may be written in place only
 # where the array was made here.
 

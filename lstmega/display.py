@@ -6,6 +6,7 @@ into a page is escaped.
 
 import html
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -50,8 +51,8 @@ def _is_control(character: str) -> bool:
 
 
 def one_line(text: str, width: int) -> str:
-    """Return text on one line of at most `width` characters, line ends shown as `⏎`."""
-    line = plain(text.replace("\n", "⏎").replace("\t", " "))
+    """Return text on one line of at most `width` characters: `⏎` for line ends, single spaces."""
+    line = plain(re.sub("[ \t]+", " ", text).replace("\n", "⏎"))
     return line if len(line) <= width else line[: max(0, width - 1)] + "…"
 
 
@@ -110,3 +111,8 @@ def number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def unit(tokens: str) -> str:
+    """Return what is counted in a text of `char` or `byte` tokens."""
+    return "characters" if tokens == "char" else "bytes"

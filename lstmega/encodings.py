@@ -127,7 +127,7 @@ def _binary(raw: bytes, label: str) -> str:
     wide = _wide_codec(raw)
     hint = f", or --encoding {wide}, which it looks like" if wide else ""
     return (
-        f"{label!r} is binary, no text. Received: a NUL character, the first zero byte at offset "
+        f"{label!r} is binary, not text. Received: a NUL character, the first zero byte at offset "
         f"{raw.find(0)}. Accepted: text without NUL, --tokens byte for any bytes{hint}."
     )
 

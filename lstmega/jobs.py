@@ -150,7 +150,7 @@ def _text_info(corpus: Corpus) -> TextInfo:
         tokens=corpus.tokens,
         line_ends=corpus.line_ends,
         sources=tuple(
-            f"{source.path} ({source.encoding}, {source.size:,} bytes, sha256 {source.sha256})"
+            f"{Path(source.path).name} ({source.encoding}, {source.size:,} bytes, sha256 {source.sha256})"
             for source in corpus.sources
         ),
         notes=tuple(corpus.notes),
@@ -173,7 +173,7 @@ def announce(job: Job, device: str) -> Sequence[str]:
     return [
         f"Training on {device}: {model.parameters(len(job.vocabulary)):,} parameters "
         f"({display.layers(shapes)})",
-        f"Text: {text.name}, {len(text.text):,} {text.tokens}s, {len(job.vocabulary):,} distinct; "
+        f"Text: {text.name}, {len(text.text):,} {display.unit(text.tokens)}, {len(job.vocabulary):,} distinct; "
         f"the last {held_out:,} are held out",
         f"Run: {job.path}",
     ]

@@ -79,7 +79,7 @@ def zero_states(options: ModelOptions, rows: int) -> list[tf.Tensor]:
 def weights(model: keras.Model) -> dict[str, npt.NDArray[np.float32]]:
     """Return a copy of the weights by the names of `ModelOptions.weight_shapes`."""
     return {
-        f"{layer.name}/{variable.name}": np.array(variable)
+        f"{layer.name}/{variable.name}": np.array(variable.numpy())
         for layer in model.layers
         for variable in layer.trainable_variables
     }

@@ -48,7 +48,7 @@ class _Options:
         if not isinstance(fields, Mapping):
             raise UsageError(f"Options must be a JSON object. Received: {fields!r}.")
         known = {item.name for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        if unknown := sorted(set(fields) - known):
+        if unknown := sorted(set(fields) - known, key=repr):
             raise UsageError(f"Unknown options {unknown}. Accepted: {sorted(known)}.")
         return cls(**fields)
 
@@ -62,6 +62,15 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def _is_number(value: Any, kind: type) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
+        return False
+    try:
+        return kind is int or math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
+
+
 def _check(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> None:
     kinds = get_args(hint) if get_origin(hint) not in (None, Literal) else (hint,)
     if value is None and type(None) in kinds:
@@ -72,8 +81,7 @@ def _check(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> None:
             accepted = ", ".join(get_args(kind))
             raise UsageError(f"{flag(item.name)} must be one of: {accepted}. Received: {value!r}.")
         return
-    numbers = (int,) if kind is int else (int, float)
-    if isinstance(value, bool) or not isinstance(value, numbers) or not math.isfinite(value):
+    if not _is_number(value, kind):
         noun = "a whole number" if kind is int else "a finite number"
         raise UsageError(f"{flag(item.name)} must be {noun}. Received: {value!r}.")
     low, high = item.metadata["low"], item.metadata["high"]
@@ -175,7 +183,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             "half a minute on two cores; for demos and tests",
             ModelOptions(units=128, embedding=32),
             TrainingOptions(
-                steps=600, batch_size=32, sequence_length=64, learning_rate=1e-2, restarts=0.05
+                steps=1000, batch_size=32, sequence_length=64, learning_rate=1e-2, restarts=0.05
             ),
         ),
         "small": Preset(
@@ -221,7 +229,7 @@ def resolve(preset: str, changes: Mapping[str, Any]) -> tuple[ModelOptions, Trai
     Raises:
         UsageError: An unknown preset or field, or a value out of bounds.
     """
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise UsageError(f"--preset must be one of: {', '.join(PRESETS)}. Received: {preset!r}.")
     model, training = PRESETS[preset].model, PRESETS[preset].training
     given = {name: value for name, value in changes.items() if value is not None}

@@ -1,10 +1,12 @@
 """What a run looks like to a person and to a machine: overview, report, model card."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lstmega import display, runs
+from lstmega.corpus import NAMED
 from lstmega.errors import RunError
 from lstmega.runs import HistoryRow, Record, Run
 
@@ -92,3 +94,29 @@ def card(run: Run) -> str:
 def _option_rows(record: Record) -> list[tuple[str, str]]:
     fields = dataclasses.asdict(record.model) | dataclasses.asdict(record.training)
     return [(name, str(value)) for name, value in fields.items()]
+
+
+def farewell(run: Run) -> str:
+    """Return what a person wants to read when training is done."""
+    best, record = run.record.best, run.record
+    if best is None:
+        return f"{run.path} has no weights."
+    return (
+        f"Best: {display.loss(best.nats)} at step {best.step:,}, after {display.duration(record.seconds)}. "
+        f"Write with it: lstmega sample --run {run.path}"
+    )
+
+
+def named_corpora() -> list[list[str]]:
+    """Return the table of named corpora."""
+    rows = [[item.name, display.number(item.characters), item.title] for item in NAMED.values()]
+    return [["name", "characters", "text"], *rows]
+
+
+def text_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return `corpus.describe`'s facts as lines for a terminal."""
+    frequent = " ".join(f"{item['character']!r}" for item in facts["most_frequent"])
+    listed = {"most_frequent": frequent, "notes": " ".join(facts["notes"]) or "-"}
+    sources = [(source["path"], source["encoding"]) for source in facts["sources"]]
+    listed["sources"] = ", ".join(f"{path} ({encoding})" for path, encoding in sources)
+    return [(name, display.number(listed.get(name, value))) for name, value in facts.items()]

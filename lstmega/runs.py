@@ -296,7 +296,7 @@ class Run:
             ),
             (
                 "text",
-                f"{text.name}: {text.characters:,} {text.tokens}s, {record.vocabulary_size:,} "
+                f"{text.name}: {text.characters:,} {display.unit(text.tokens)}, {record.vocabulary_size:,} "
                 f"distinct, sha256 {text.sha256[:12]}",
             ),
             ("held out", held_out if record.held_out_characters else "nothing"),

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from lstmega.downloads import NAMED, Progress, fetch
+from lstmega import downloads
 from lstmega.errors import CorpusError
 
 
@@ -36,7 +36,7 @@ class Finder:
     """
 
     def __init__(
-        self, glob: str, corpora: Path, stdin: BinaryIO | None, progress: Progress | None
+        self, glob: str, corpora: Path, stdin: BinaryIO | None, progress: downloads.Progress | None
     ) -> None:
         self._glob, self._corpora, self._stdin, self._progress = glob, corpora, stdin, progress
         self.names: list[str] = []
@@ -68,9 +68,9 @@ class Finder:
         return [found]
 
     def _find_name(self, name: str, source: str) -> list[Found]:
-        local, named = self._corpora / f"{name}.txt", NAMED.get(name)
+        local, named = self._corpora / f"{name}.txt", downloads.NAMED.get(name)
         if named and named.url:
-            path = fetch(name, corpora=self._corpora, progress=self._progress)
+            path = downloads.fetch(name, corpora=self._corpora, progress=self._progress)
             return self._named(name, _file(path, _mode(path))._replace(label=name))
         if (mode := _mode(local)) is not None:
             return self._named(name, _file(local, mode))
@@ -84,7 +84,8 @@ class Finder:
             paths = self._matches(directory)
         except (ValueError, NotImplementedError) as error:
             raise CorpusError(
-                f"--glob {self._glob!r} is no pattern: {error}. Accepted: *.txt."
+                f"--glob is no pattern for files below a directory ({error}). Received: "
+                f"{self._glob!r}. Accepted: a pattern like '*.md' or '**/*.txt'."
             ) from error
         except OSError as error:
             raise CorpusError(_refusal(str(directory), _reason(error))) from error
@@ -182,7 +183,7 @@ def _refusal(source: str, reason: str) -> str:
 
 def accepted() -> str:
     """Return what `--corpus` accepts, for a message."""
-    return f"a text file, a directory, - for standard input, or a name ({', '.join(NAMED)})"
+    return f"a text file, a directory, - for standard input, or a name ({', '.join(downloads.NAMED)})"
 
 
 def _reason(error: Exception) -> str:

@@ -72,6 +72,7 @@ def train(
         progress.end()
     run.update(status="finished")
     run.write_card(reports.card(run))
+    progress.note(reports.farewell(run))
     return run
 
 
@@ -247,15 +248,18 @@ class _Loop:
         self._callbacks.on_train_batch_begin(index)
         nats, self.states = self._train_step(*batch, self.states)
         loss = float(nats)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss became {loss} at step {self.step + 1:,}; the best weights so far are kept. "
-                f"Try a lower --learning-rate than {self.job.training.learning_rate:g}."
-            )
+        self._check_finite(loss)
         self.step += 1
         self._callbacks.on_train_batch_end(index, {"loss": loss})
         self._meter.add(loss, time.monotonic() - begun)
         self._report()
+
+    def _check_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"The loss became {loss} after {self.step:,} steps; the best weights so far are kept. "
+                f"Try a lower --learning-rate than {self.job.training.learning_rate:g}."
+            )
 
     def _report(self) -> None:
         spent = time.monotonic() - self._begun
@@ -274,6 +278,7 @@ class _Loop:
     def _validate(self) -> None:
         """Measure, save, write a preview, tell everyone."""
         row = self._history_row()
+        self._check_finite(sum(float(tf.reduce_sum(v)) for v in self.network.trainable_variables))
         self.history.append(row)
         self.run_.write_history(self.history)
         logs = {"loss": row.train_nats, "learning_rate": row.learning_rate, "step": self.step}
@@ -303,7 +308,10 @@ class _Loop:
         job = self.job
         author = _Author(self.run_.name, job.vocabulary, job.texts[1], job.model, weights(self.network))
         samples = sampling.sample(
-            author, temperatures=PREVIEW_TEMPERATURES, length=PREVIEW_LENGTH, seed=job.training.seed
+            author,
+            temperatures=PREVIEW_TEMPERATURES,
+            length=PREVIEW_LENGTH,
+            seed=job.training.seed + row.step,
         )
         loss = row.train_nats if row.validation_nats is None else row.validation_nats
         self._samples += f"=== epoch {row.epoch}, step {row.step:,}: {display.loss(loss)}\n{samples}\n\n"
@@ -344,7 +352,7 @@ class _Loop:
     def _seconds_of_a_step(self, budget: float) -> float:
         """Time a few steps, then put everything back as it was."""
         variables = [*self.network.variables, *self.optimizer.variables]
-        before = [np.array(variable) for variable in variables]
+        before = [np.array(variable.numpy()) for variable in variables]
         self.schedule, times = self._schedule(1_000_000), []
         for batch in self._batches():
             begun = time.monotonic()

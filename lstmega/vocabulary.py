@@ -48,8 +48,10 @@ class Vocabulary:
         points = [ord(character) for character in self.characters]
         if not points or any(a >= b for a, b in pairwise(points)):
             raise UsageError("A vocabulary needs distinct characters in sorted order, at least one.")
-        if self.kind not in get_args(Kind) or (self.kind == "byte" and points[-1] > 255):
+        if self.kind not in get_args(Kind):
             raise UsageError(f"A vocabulary's kind must be char or byte. Received: {self.kind!r}.")
+        if self.kind == "byte" and points[-1] > 255:
+            raise UsageError(f"Bytes must be from 0 to 255. Received: {points[-1]}.")
 
     @classmethod
     def of(cls, text: str, *, kind: Kind = "char", max_size: int | None = None) -> "Vocabulary":
@@ -123,10 +125,11 @@ class Vocabulary:
             PromptError: Under `error`, with the characters and their code points.
         """
         text = self.from_user(prompt)
+        # By the user's characters, not by bytes: half a UTF-8 sequence means nothing.
         if unknown == "fold":
-            text = "".join(self._fold(character) for character in text)
+            text = "".join(self._fold(character) for character in prompt)
         elif unknown == "skip":
-            text = "".join(character for character in text if character in self)
+            text = "".join(self.from_user(c) for c in prompt if self._knows(self.from_user(c)))
         elif self.unknown(text):
             raise PromptError(self._complaint(text))
         return self.encode(text)
@@ -160,13 +163,17 @@ class Vocabulary:
             c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c)
         )
         for candidate in (character, character.swapcase(), plain, plain.swapcase()):
-            if candidate and all(part in self for part in candidate):
-                return candidate
-        return character if self.has_unknown else ""
+            if self._knows(tokens := self.from_user(candidate)):
+                return tokens
+        return self.from_user(character) if self.has_unknown else ""
+
+    def _knows(self, tokens: str) -> bool:
+        return tokens != "" and all(token in self for token in tokens)
 
     def _complaint(self, text: str) -> str:
         unknown = self.unknown(text)
-        listed = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in unknown[:_LISTED])
+        name = "byte 0x{0:02X}" if self.kind == "byte" else "{1!r} (U+{0:04X})"
+        listed = ", ".join(name.format(ord(c), c) for c in unknown[:_LISTED])
         more = f" and {len(unknown) - _LISTED} more" if len(unknown) > _LISTED else ""
         return (
             f"The text has characters that the vocabulary does not know. Received: {listed}{more}. "
@@ -222,7 +229,8 @@ class IncrementalDecoder:
         character = self._vocabulary.decode([identity])
         if self._vocabulary.kind == "char":
             return character
-        return self._bytes.decode(character.encode("latin-1", "replace"))
+        # 0xFF is in no UTF-8 text: `<unk>` shows as U+FFFD here too.
+        return self._bytes.decode(character.encode("latin-1") if character <= "\xff" else b"\xff")
 
     def finish(self) -> str:
         """Return what an unfinished UTF-8 sequence shows as."""

@@ -1,7 +1,7 @@
 import numpy as np
 import oracles
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmega import decoder as decoder_module
@@ -65,6 +65,7 @@ def test_logits_equal_the_oracle(cell, layers):
     )
 
 
+@settings(deadline=None)
 @given(
     cell=st.sampled_from(CELLS),
     layers=st.integers(1, 3),

@@ -1,0 +1,74 @@
+"""Fixtures that several test modules use."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def corpora_directory() -> Path:
+    """The directory of real texts: `LSTMEGA_CORPORA`, else `../shared/corpora`."""
+    given = os.environ.get("LSTMEGA_CORPORA")
+    directory = Path(given) if given else REPOSITORY.parent / "shared" / "corpora"
+    if not directory.is_dir():
+        pytest.skip(f"no real texts at {directory}; set LSTMEGA_CORPORA")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def real_corpus(corpora_directory: Path) -> Callable[[str], Path]:
+    """A function from a name below the directory of real texts to its path."""
+
+    def find(name: str) -> Path:
+        path = corpora_directory / name
+        if not path.is_file():
+            pytest.skip(f"no real text {path}")
+        return path
+
+    return find
+
+
+TEXT = (
+    "The owl and the pussy-cat went to sea.\nIn a beautiful pea-green boat, they took some honey.\n" * 20
+)
+
+
+@pytest.fixture(scope="session")
+def text() -> str:
+    """A text that a tiny model can learn something from."""
+    return TEXT
+
+
+@pytest.fixture(scope="session")
+def tiny_run_directory(tmp_path_factory: pytest.TempPathFactory, text: str) -> Path:
+    """A run that was trained for a few steps; do not change it: copy it (`tiny_run`)."""
+    import lstmega
+
+    checkpoints = tmp_path_factory.mktemp("checkpoints")
+    return lstmega.train(
+        lstmega.Corpus.from_text(text, name="owl"), checkpoints=checkpoints, **TINY
+    ).path
+
+
+TINY = {
+    "preset": "tiny",
+    "units": 12,
+    "embedding": 5,
+    "batch_size": 4,
+    "sequence_length": 16,
+    "steps": 60,
+    "run": "owl",
+}
+
+
+@pytest.fixture
+def tiny_run(tiny_run_directory: Path, tmp_path: Path):
+    """A fresh copy of the trained run."""
+    from lstmega.runs import Run
+
+    return Run.open(shutil.copytree(tiny_run_directory, tmp_path / "checkpoints" / "owl"))

@@ -1,0 +1,116 @@
+"""Files that are whole or absent, whatever kills the writer."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lstmega import files
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_write_replaces(tmp_path):
+    path = tmp_path / "run.json"
+    files.write(path, b"old")
+    files.write(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["run.json"]
+
+
+def test_the_final_name_appears_at_the_end(tmp_path):
+    path = tmp_path / "a"
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(b"half")
+        assert not path.exists()
+        assert temporary.parent == path.parent
+        assert temporary.name.startswith(files.TEMPORARY_PREFIX)
+    assert path.read_bytes() == b"half"
+
+
+def test_the_temporary_name_may_need_an_ending(tmp_path):
+    with files.replacing(tmp_path / "a.h5", suffix=".weights.h5") as temporary:
+        assert temporary.name.endswith(".weights.h5")
+        temporary.touch()
+    assert names(tmp_path) == ["a.h5"]
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
+def test_a_failure_keeps_what_was_there(tmp_path, error):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def fail():
+        with files.replacing(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_writer_that_writes_nothing_fails(tmp_path):
+    with pytest.raises(FileNotFoundError), files.replacing(tmp_path / "a"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_full_disk_keeps_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def refuse(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        files.write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_the_bytes_reach_the_disk_before_the_name(tmp_path, monkeypatch):
+    calls = []
+    sync, replace = files.sync, Path.replace
+    monkeypatch.setattr(files, "sync", lambda path: (calls.append(path), sync(path)))
+    monkeypatch.setattr(Path, "replace", lambda a, b: (calls.append("rename"), replace(a, b)))
+    files.write(tmp_path / "a", b"x")
+    assert calls[0].name.startswith(files.TEMPORARY_PREFIX)
+    assert calls[1:] == ["rename", tmp_path]
+
+
+def test_a_killed_writer_leaves_the_old_file_whole(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    script = (
+        "import os, signal, sys; from pathlib import Path; from lstmega import files\n"
+        "with files.replacing(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)])
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old"
+    assert len(names(tmp_path)) == 2
+    files.remove_leftovers(tmp_path)
+    assert names(tmp_path) == ["a"]
+
+
+def test_only_leftovers_are_removed(tmp_path):
+    for name in ("a", ".hidden", ".tmp-7-a"):
+        (tmp_path / name).touch()
+    files.remove_leftovers(tmp_path)
+    assert names(tmp_path) == [".hidden", "a"]
+
+
+def test_sha256(tmp_path):
+    content = bytes(range(256)) * 5000
+    (tmp_path / "a").write_bytes(content)
+    assert files.sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()

@@ -1,0 +1,94 @@
+"""The house: who may import whom, held as data (the table of CONTRIBUTING.md)."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lstmega
+
+PACKAGE = Path(lstmega.__file__).parent
+LAYERS = [
+    {"errors"},
+    {
+        "files", "schema", "options", "downloads", "encodings", "sources", "corpus", "vocabulary", "lanes",
+        "schedule", "weights", "decoder", "display",
+    },
+    {"runs", "samplers", "sampling", "reports", "jobs", "progress"},
+    {"devices", "batches", "model"},
+    {"evaluation", "checkpoints"},
+    {"training"},
+    {"api", "cli", "__init__", "__main__"},
+]  # fmt: skip
+INSIDE = {  # imports within one layer
+    "schema": set(),
+    "downloads": {"files"},
+    "sources": {"encodings", "downloads"},
+    "corpus": {"downloads", "encodings", "sources"},
+    "lanes": {"options"},
+    "weights": {"options"},
+    "decoder": {"options"},
+    "sampling": {"samplers"},
+    "reports": {"runs"},
+    "jobs": {"runs"},
+    "progress": {"runs"},
+    "cli": {"api"},
+    "__main__": {"cli"},
+}
+WITH_TENSORFLOW = {"devices", "batches", "model", "evaluation", "checkpoints", "training"}
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+
+def layer_of(module):
+    return next(number for number, layer in enumerate(LAYERS) if module in layer)
+
+
+def imports_of(module):
+    """Names of our modules that a module imports anywhere, and everything it imports at the top."""
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
+    ours = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "lstmega":
+            ours |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lstmega."):
+            ours.add(node.module.removeprefix("lstmega."))
+    top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    top |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+    return ours, {name.partition(".")[0] for name in top}
+
+
+def test_every_module_has_its_layer():
+    assert set(MODULES) == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module):
+    own = layer_of(module)
+    for other in imports_of(module)[0]:
+        assert layer_of(other) < own or other in INSIDE.get(module, set()), f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - WITH_TENSORFLOW))
+def test_no_tensorflow_at_the_top(module):
+    assert not imports_of(module)[1] & {"tensorflow", "keras"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_stay_readable(module):
+    assert len((PACKAGE / f"{module}.py").read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_command_line_exits(module):
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert module == "cli" or "exit" not in names
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - WITH_TENSORFLOW - {"__main__"}))
+def test_importing_brings_no_tensorflow(module):
+    name = "lstmega" if module == "__init__" else f"lstmega.{module}"
+    code = f"import sys, {name}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from lstmega import jobs
+from lstmega.corpus import Corpus
+from lstmega.errors import CorpusError, UsageError
+
+SMALL = {"batch_size": 2, "sequence_length": 8}
+
+
+def test_the_held_out_tail_is_never_trained_on(text, tmp_path):
+    job = jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, **SMALL)
+    training, held_out = job.texts
+    assert training + held_out == text
+    assert len(job.training_ids()) == job.lanes.length == len(training)
+    assert len(job.measured_ids()) == len(held_out)
+
+
+def test_vocabulary_knows_the_held_out_tail(tmp_path):
+    job = jobs.prepare(Corpus.from_text("ab" * 50 + "z"), checkpoints=tmp_path, **SMALL)
+    assert job.vocabulary.characters == "abz"
+
+
+def test_nothing_held_out(text, tmp_path):
+    job = jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, validation=0, **SMALL)
+    assert job.measured_ids() is None
+    assert job.texts[0] == text
+
+
+def test_max_vocabulary_folds_the_rest(text, tmp_path):
+    job = jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, max_vocabulary=5, **SMALL)
+    assert len(job.vocabulary) == 5
+    assert np.unique(job.training_ids()).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_validation_reads_a_bounded_part_of_a_long_tail(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "MEASURED", 7)
+    job = jobs.prepare(Corpus.from_text("abc" * 100), checkpoints=tmp_path, **SMALL)
+    assert len(job.measured_ids()) == 7
+
+
+def test_too_short_is_said_before_anything_is_written(tmp_path):
+    with pytest.raises(CorpusError, match="--batch-size"):
+        jobs.prepare(Corpus.from_text("abc"), checkpoints=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_and_paths(text, tmp_path):
+    corpus = Corpus.from_text(text, name="owl")
+    assert jobs.prepare(corpus, checkpoints=tmp_path, run="a", **SMALL).path == tmp_path / "a"
+    assert jobs.prepare(corpus, checkpoints="x", run=tmp_path / "b", **SMALL).path == tmp_path / "b"
+    assert jobs.prepare(corpus, checkpoints=tmp_path, **SMALL).path.name.startswith("owl-")
+    with pytest.raises(UsageError, match="--run"):
+        jobs.prepare(corpus, checkpoints=tmp_path, run="-", **SMALL)
+
+
+def test_a_file_where_the_run_should_be(text, tmp_path):
+    (tmp_path / "a").write_text("mine")
+    with pytest.raises(UsageError, match="exists already"):
+        jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, run="a", **SMALL)
+    assert (tmp_path / "a").read_text() == "mine"
+
+
+def test_announcement_names_device_parameters_and_layers(text, tmp_path):
+    job = jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, **SMALL)
+    first, second, third = jobs.announce(job, "CPU, 2 threads")
+    assert "CPU, 2 threads" in first
+    assert "lstm_1 328,704" in first
+    assert f"{len(text):,}" in second
+    assert str(tmp_path) in third

@@ -1,0 +1,236 @@
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lstmega
+from lstmega import jobs, model
+from lstmega.corpus import Corpus
+from lstmega.devices import keras, tf
+from lstmega.errors import TrainingError, UsageError
+from lstmega.options import ModelOptions
+from lstmega.progress import Progress
+from lstmega.training import Step
+
+REPOSITORY = Path(__file__).parents[1]
+SMALL = {"preset": "tiny", "units": 8, "embedding": 4, "batch_size": 4, "sequence_length": 16}
+EPOCH = 25  # steps over the text of the fixture
+
+
+def train(text, tmp_path, **options):
+    corpus = text if isinstance(text, Corpus) else Corpus.from_text(text)
+    return lstmega.train(corpus, checkpoints=tmp_path, **SMALL | options)
+
+
+def test_learns(tiny_run, text):
+    history = tiny_run.history()
+    assert history[-1].validation_nats < history[0].validation_nats < math.log(len(set(text)))
+    assert history[-1].step == 60
+    assert [row.epoch for row in history] == [*range(1, len(history) + 1)]
+
+
+def test_same_seed_same_weights_bit_by_bit(text, tmp_path):
+    options = {"steps": 12, "dropout": 0.3, "layers": 2, "restarts": 0.2}
+    first, second = (train(text, tmp_path, run=name, **options) for name in "ab")
+    other = train(text, tmp_path, run="c", seed=1, **options)
+    for name, array in first.weights().items():
+        np.testing.assert_array_equal(array, second.weights()[name])
+    assert (first.weights()["lstm_1/kernel"] != other.weights()["lstm_1/kernel"]).any()
+
+
+@pytest.mark.parametrize("cell", ["gru", "rnn"])
+def test_other_cells(cell, text, tmp_path):
+    run = train(text, tmp_path, cell=cell, epochs=1, order="shuffled", schedule="constant")
+    assert run.record.status == "finished"
+    assert len(lstmega.sample(run, length=5)[0].text) == 5
+
+
+def test_nothing_held_out_takes_the_training_loss(text, tmp_path):
+    run = train(text, tmp_path, steps=3, validation=0)
+    row = run.history()[-1]
+    assert row.validation_nats is row.validation_bits is None
+    assert run.record.best.nats == pytest.approx(row.train_nats)
+    assert len(lstmega.sample(run, length=5)[0].text) == 5
+
+
+def test_one_distinct_character_costs_nothing(tmp_path):
+    run = train("a" * 300, tmp_path, steps=30, learning_rate=0.1)
+    assert run.history()[-1].validation_nats == pytest.approx(0, abs=1e-6)
+    assert lstmega.sample(run, length=5)[0].text == "aaaaa"
+
+
+def test_minutes_fix_the_number_of_steps(text, tmp_path):
+    begun = time.monotonic()
+    run = train(text, tmp_path, minutes=0.05)
+    assert run.record.total_steps == run.record.step > 0
+    assert time.monotonic() - begun < 30
+    steps = run.record.total_steps
+    if steps < 2000:  # the timed steps must leave no trace
+        again = train(text, tmp_path, steps=steps)
+        for name, array in run.weights().items():
+            np.testing.assert_array_equal(array, again.weights()[name])
+
+
+def test_keras_callbacks_work_unchanged(text, tmp_path):
+    seen = []
+
+    class Spy(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            seen.append("train")
+
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append((epoch, logs["loss"], logs["val_loss"], self.model.optimizer.iterations.numpy()))
+
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(logs["loss"])
+
+    log = keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    run = train(text, tmp_path, epochs=2, callbacks=[Spy(), log])
+    epochs = [item for item in seen if isinstance(item, tuple)]
+    steps = run.record.epoch_steps
+    assert [(epoch, step) for epoch, _, _, step in epochs] == [(0, steps), (1, 2 * steps)]
+    assert len(seen) == 1 + 2 + 2 * steps
+    assert epochs[0][2] == pytest.approx(run.history()[0].validation_nats)
+    assert "val_loss" in (tmp_path / "log.csv").read_text()
+
+
+def test_a_callback_can_stop_the_training(text, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    run = train(text, tmp_path, epochs=5, callbacks=[Stop()])
+    assert run.record.status == "finished"
+    assert len(run.history()) == 1
+
+
+def test_patience_stops_when_the_held_out_loss_does_not_fall(tmp_path):
+    noise = np.random.default_rng(0).choice(list("abcd"), 2000)
+    run = train("".join(noise), tmp_path, epochs=60, patience=2, learning_rate=0.05, units=64)
+    rows = run.history()
+    assert len(rows) < 60
+    assert run.record.best.nats == min(row.validation_nats for row in rows)
+    assert run.record.best.step == rows[-3].step
+
+
+@pytest.mark.parametrize("poisoned_step", [EPOCH + 1, 2 * EPOCH])  # within an epoch, at its last step
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(poisoned_step, text, tmp_path):
+    class Poison(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.optimizer.iterations.numpy() == poisoned_step:
+                embeddings = self.model.get_layer("embedding").embeddings
+                embeddings.assign(np.nan * embeddings)
+
+    with pytest.raises(TrainingError, match="--learning-rate"):
+        train(text, tmp_path, epochs=5, run="a", callbacks=[Poison()])
+    run = lstmega.load("a", checkpoints=tmp_path)
+    assert run.record.status == "failed"
+    assert run.record.best.epoch == len(run.history()) == 1
+    assert len(lstmega.sample(run, length=5)[0].text) == 5
+
+
+def test_progress_hears_everything(text, tmp_path):
+    heard = []
+
+    class Ear(Progress):
+        def __getattribute__(self, name):
+            heard.append(name)
+            return super().__getattribute__(name)
+
+    train(text, tmp_path, epochs=1, progress=Ear())
+    assert {"note", "begin", "step", "validated", "end"} <= set(heard)
+
+
+def test_run_must_be_new(text, tmp_path):
+    train(text, tmp_path, steps=1, run="a")
+    with pytest.raises(UsageError, match="exists already"):
+        train(text, tmp_path, steps=1, run="a")
+
+
+def test_samples_of_each_validation_are_kept(tiny_run):
+    assert tiny_run.samples().count("=== epoch") == len(tiny_run.history())
+
+
+OPTIONS = ModelOptions(units=6, embedding=3)
+
+
+def one_step(strategy, rows):
+    with strategy.scope():
+        network = model.build(OPTIONS, 9, seed=0)
+        optimizer = keras.optimizers.Adam(0.1, global_clipnorm=1.0)
+        optimizer.build(network.trainable_variables)
+    step = Step(network, optimizer, strategy)
+    random = np.random.default_rng(0)
+    batches = [
+        (
+            random.integers(9, size=(rows, 5)).astype(np.int32),
+            random.integers(9, size=(rows, 5)).astype(np.int32),
+            np.ones(rows, np.float32),
+        )
+        for _ in range(3)
+    ]
+    return (
+        network,
+        step,
+        tf.data.Dataset.from_generator(
+            lambda: iter(batches),
+            output_signature=(
+                tf.TensorSpec((rows, 5), tf.int32),
+                tf.TensorSpec((rows, 5), tf.int32),
+                tf.TensorSpec((rows,), tf.float32),
+            ),
+        ),
+    )
+
+
+def test_a_row_that_restarts_forgets_its_state():
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    results = []
+    for state in (0.0, 5.0):
+        _, step, data = one_step(strategy, 4)
+        inputs, targets, carries = next(iter(data))
+        states = [tf.fill((4, 6), state)] * 2
+        results.append(float(step(inputs, targets, 0 * carries, states)[0]))
+        _, step, _ = one_step(strategy, 4)
+        carried = float(step(inputs, targets, carries, states)[0])
+    assert results[0] == results[1] != carried
+
+
+@pytest.mark.slow
+def test_two_replicas_equal_one():
+    """Two virtual CPUs share the rows of a batch; only a fresh process can make them."""
+    code = """
+from lstmega.devices import tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+import numpy as np
+from lstmega import model
+from tests.test_training import OPTIONS, one_step
+
+def weights_after(strategy, replicas):
+    network, step, data = one_step(strategy, 4)
+    states = [tf.zeros((4 // replicas, 6))] * 2
+    if replicas > 1:
+        data = strategy.experimental_distribute_dataset(data)
+        states = [strategy.experimental_distribute_values_from_function(lambda _: s) for s in states]
+    for batch in data:
+        nats, states = step(*batch, states)
+    return float(nats), model.weights(network)
+
+one, expected = weights_after(tf.distribute.OneDeviceStrategy("/cpu:0"), 1)
+mirrored = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+two, found = weights_after(mirrored, 2)
+np.testing.assert_allclose(one, two, rtol=1e-5)
+for name, array in expected.items():
+    np.testing.assert_allclose(array, found[name], atol=1e-5)
+print("equal")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.endswith("equal\n"), done.stderr[-2000:]
