@@ -3,7 +3,8 @@
 import keras
 
 from lstmega import files, runs
-from lstmega.runs import Run, SavedWeights
+from lstmega.records import SavedWeights
+from lstmega.runs import Run
 
 
 class RunCheckpoint(keras.callbacks.ModelCheckpoint):

@@ -28,7 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # no text crashes a narrow terminal
     try:
         code = cli.main(arguments, prog_name="lstmega", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -37,9 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = error.exit_code
     except click.Abort:
         code = 130
-    except BrokenPipeError:  # `lstmega sample | head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except OSError as error:
         _say(f"lstmega: {error.strerror}: {error.filename}")
         code = 1
@@ -122,7 +118,22 @@ def item_owner(item: "dataclasses.Field[Any]") -> type:
     return ModelOptions if item in dataclasses.fields(ModelOptions) else TrainingOptions
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Quiet(click.Group):
+    """A group that ends quietly when nobody reads on, as in `lstmega sample | head`."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            result = super().invoke(context)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+@click.group(
+    cls=_Quiet, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="lstmega")
 def cli() -> None:
     """Train a recurrent network on any text and write with it."""
@@ -149,7 +160,13 @@ def cli() -> None:
 @click.option("--max-vocabulary", type=int, help="Keep this many tokens, the rest become <unk>.")
 @click.option("--run", metavar="NAME|PATH", help="The run's name; without it, the text's and the time.")
 @checkpoints_option
-@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="Where to train; auto takes a GPU where TensorFlow sees one.",
+)
 @click.option("--threads", type=click.IntRange(1), help="Threads of one operation on the CPU.")
 def train(corpus: tuple[str, ...], **options: Any) -> None:
     """Train a model on a text, and keep it in a run directory.
@@ -198,9 +215,9 @@ def sample(temps: str, prompt: str | None, as_json: bool, **options: Any) -> Non
     A single text is streamed as it is written; several come as one block for each. Each begins with
     its prompt.
     """
-    from lstmega import sampling
+    from lstmega.samplers import parse_temperatures
 
-    temperatures = sampling.parse_temperatures(temps)
+    temperatures = parse_temperatures(temps)
     options["prompt"] = sys.stdin.read() if prompt == "-" else prompt
     if as_json or len(temperatures) > 1 or options["count"] != 1:
         _blocks(temperatures, options, as_json)

@@ -18,7 +18,8 @@ from lstmega.corpus import Corpus
 from lstmega.errors import UsageError
 from lstmega.lanes import Lanes
 from lstmega.options import ModelOptions, TrainingOptions
-from lstmega.runs import Record, Run, TextInfo
+from lstmega.records import Record, TextInfo
+from lstmega.runs import Run
 from lstmega.vocabulary import Vocabulary
 
 CHECKPOINTS = Path("checkpoints")
@@ -150,7 +151,7 @@ def _text_info(corpus: Corpus) -> TextInfo:
         tokens=corpus.tokens,
         line_ends=corpus.line_ends,
         sources=tuple(
-            f"{Path(source.path).name} ({source.encoding}, {source.size:,} bytes, sha256 {source.sha256})"
+            f"{Path(source.path).name} ({source.encoding}, {source.size:,} bytes), {source.sha256}"
             for source in corpus.sources
         ),
         notes=tuple(corpus.notes),
@@ -173,7 +174,7 @@ def announce(job: Job, device: str) -> Sequence[str]:
     return [
         f"Training on {device}: {model.parameters(len(job.vocabulary)):,} parameters "
         f"({display.layers(shapes)})",
-        f"Text: {text.name}, {len(text.text):,} {display.unit(text.tokens)}, {len(job.vocabulary):,} distinct; "
-        f"the last {held_out:,} are held out",
+        f"Text: {text.name}, {len(text.text):,} {display.unit(text.tokens)}, "
+        f"{len(job.vocabulary):,} distinct; the last {held_out:,} are held out",
         f"Run: {job.path}",
     ]

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from lstmega import display
-from lstmega.runs import HistoryRow
+from lstmega.records import HistoryRow
 
 _PLAIN_INTERVAL = 20.0  # seconds between lines of a log
 _PREVIEW_WIDTH = 100

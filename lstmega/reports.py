@@ -8,7 +8,8 @@ from typing import Any
 from lstmega import display, runs
 from lstmega.corpus import NAMED
 from lstmega.errors import RunError
-from lstmega.runs import HistoryRow, Record, Run
+from lstmega.records import HistoryRow, Record
+from lstmega.runs import Run
 
 
 def overview(checkpoints: Path) -> list[dict[str, Any]]:
@@ -102,8 +103,8 @@ def farewell(run: Run) -> str:
     if best is None:
         return f"{run.path} has no weights."
     return (
-        f"Best: {display.loss(best.nats)} at step {best.step:,}, after {display.duration(record.seconds)}. "
-        f"Write with it: lstmega sample --run {run.path}"
+        f"Best: {display.loss(best.nats)} at step {best.step:,} of {record.step:,}, in "
+        f"{display.duration(record.seconds)}. Write with it: lstmega sample --run {run.path}"
     )
 
 

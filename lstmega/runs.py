@@ -21,104 +21,24 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from lstmega import display, files, schema, weights
 from lstmega.decoder import Decoder
 from lstmega.errors import RunError, UsageError
-from lstmega.options import ModelOptions, TrainingOptions
+from lstmega.records import HistoryRow, Record, SavedWeights
 from lstmega.vocabulary import Vocabulary
 from lstmega.weights import Weights
 
 SCHEMA = 1
-Status = Literal["running", "finished", "stopped", "failed"]
 
 _RECORD, _VOCABULARY, _HISTORY = "run.json", "vocabulary.json", "history.csv"
 _HELD_OUT, _SAMPLES, _CARD, _WEIGHTS = "held_out.txt", "samples.txt", "README.md", "weights"
 _MAX_JSON = 64 << 20  # bytes: above any vocabulary that we write
 _NAME = re.compile(r"\w[\w.+-]{0,199}")
 _WEIGHTS_NAME = re.compile(r"[\w-]{1,100}\.weights\.h5")
-
-
-@dataclass(frozen=True)
-class HistoryRow:
-    """One validation. Losses are per character; None where nothing is held out."""
-
-    step: int
-    epoch: int
-    train_nats: float
-    validation_nats: float | None
-    validation_bits: float | None
-    learning_rate: float
-    characters_per_second: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class SavedWeights:
-    """One file below `weights/`; `nats` is the loss that it was judged by."""
-
-    file: str
-    sha256: str
-    step: int
-    epoch: int
-    nats: float
-
-
-@dataclass(frozen=True)
-class TextInfo:
-    """The text of a run: enough to recognise it and to tell a person about it."""
-
-    name: str
-    sha256: str
-    characters: int
-    tokens: str
-    line_ends: str
-    sources: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Record:
-    """What run.json says.
-
-    Args:
-        held_out_characters: Length of held_out.txt, the last part of the text.
-        epoch_steps: Steps of one pass over the training part.
-        total_steps: None until `--minutes` has timed the first steps.
-        step: Steps done at the last validation.
-        seconds: Training time so far.
-        weights: Every file below weights/, oldest first.
-        best: The one with the lowest held-out loss (training loss where nothing is held out).
-    """
-
-    name: str
-    created: str
-    preset: str
-    model: ModelOptions
-    training: TrainingOptions
-    text: TextInfo
-    held_out_characters: int
-    held_out_sha256: str
-    vocabulary_size: int
-    vocabulary_sha256: str
-    epoch_steps: int
-    total_steps: int | None = None
-    status: Status = "running"
-    step: int = 0
-    seconds: float = 0.0
-    device: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    weights: tuple[SavedWeights, ...] = ()
-    best: SavedWeights | None = None
-
-    @property
-    def parameters(self) -> int:
-        """The number of trained numbers."""
-        return self.model.parameters(self.vocabulary_size)
 
 
 class Run:
@@ -288,16 +208,11 @@ class Run:
         best, steps = record.best, record.total_steps
         held_out = f"last {record.held_out_characters:,} characters, never seen in training"
         return [
-            (
-                "status",
-                f"{record.status}, step {record.step:,} of {steps or '?':,}"
-                if steps
-                else f"{record.status}, step {record.step:,}",
-            ),
+            ("status", f"{record.status}, step {record.step:,} of {display.number(steps)}"),
             (
                 "text",
-                f"{text.name}: {text.characters:,} {display.unit(text.tokens)}, {record.vocabulary_size:,} "
-                f"distinct, sha256 {text.sha256[:12]}",
+                f"{text.name}: {text.characters:,} {display.unit(text.tokens)}, "
+                f"{record.vocabulary_size:,} distinct, sha256 {text.sha256[:12]}",
             ),
             ("held out", held_out if record.held_out_characters else "nothing"),
             (

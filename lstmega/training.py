@@ -26,7 +26,8 @@ from lstmega.jobs import Job
 from lstmega.model import build, weights, zero_states
 from lstmega.options import ModelOptions
 from lstmega.progress import Progress
-from lstmega.runs import HistoryRow, Run
+from lstmega.records import HistoryRow
+from lstmega.runs import Run
 from lstmega.schedule import Schedule
 from lstmega.vocabulary import Vocabulary
 

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from lstmega import devices  # noqa: F401 - quiet TensorFlow first
-from lstmega import batches
+from lstmega import (
+    batches,
+    devices,  # noqa: F401 - quiet TensorFlow first
+)
 from lstmega.errors import UsageError
 from lstmega.lanes import Lanes
 

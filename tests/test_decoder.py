@@ -1,5 +1,4 @@
 import numpy as np
-import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +7,7 @@ from lstmega import decoder as decoder_module
 from lstmega.decoder import Decoder, repeat
 from lstmega.errors import RunError, UsageError
 from lstmega.options import ModelOptions
+from tests import oracles
 
 VOCABULARY = 37
 CELLS = ["lstm", "gru", "rnn"]

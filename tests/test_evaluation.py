@@ -26,7 +26,9 @@ def slow_loss(model, ids):
 @pytest.mark.parametrize("rows", [1, 3])
 def test_equals_reading_character_by_character(length, rows):
     model = build(OPTIONS, SIZE, seed=0)
-    model.set_weights([4 * w if w.dtype == np.float32 else w for w in model.get_weights()])
+    for variable in model.trainable_variables:
+        if variable.name in {"kernel", "embeddings"}:  # more recurrence would be chaos
+            variable.assign(4 * variable)
     ids = np.random.default_rng(length).integers(SIZE, size=length)
     loss = Evaluator(model, OPTIONS, ids, rows=rows)()
     assert loss.characters == length - 1

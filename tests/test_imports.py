@@ -13,8 +13,8 @@ PACKAGE = Path(lstmega.__file__).parent
 LAYERS = [
     {"errors"},
     {
-        "files", "schema", "options", "downloads", "encodings", "sources", "corpus", "vocabulary", "lanes",
-        "schedule", "weights", "decoder", "display",
+        "files", "schema", "options", "downloads", "encodings", "sources", "corpus", "vocabulary",
+        "lanes", "schedule", "records", "checks", "weights", "decoder", "display",
     },
     {"runs", "samplers", "sampling", "reports", "jobs", "progress"},
     {"devices", "batches", "model"},
@@ -28,6 +28,7 @@ INSIDE = {  # imports within one layer
     "sources": {"encodings", "downloads"},
     "corpus": {"downloads", "encodings", "sources"},
     "lanes": {"options"},
+    "records": {"options"},
     "weights": {"options"},
     "decoder": {"options"},
     "sampling": {"samplers"},

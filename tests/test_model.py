@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lstmega.devices import tf
 from lstmega.decoder import Decoder
+from lstmega.devices import tf
 from lstmega.model import build, weights, zero_states
 from lstmega.options import PRESETS, ModelOptions
 
@@ -41,7 +41,7 @@ def test_weights_have_the_names_and_shapes_of_the_options(cell):
 def test_same_seed_same_weights_whatever_happened_before():
     options = ModelOptions(units=6, embedding=3, layers=2)
     first = weights(build(options, SIZE, seed=1))
-    np.random.random(5)  # noqa: NPY002
+    np.random.random(5)
     second, other = weights(build(options, SIZE, seed=1)), weights(build(options, SIZE, seed=2))
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name])

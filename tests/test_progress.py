@@ -4,7 +4,7 @@ from rich.console import Console
 
 from lstmega import progress
 from lstmega.progress import Lines, Live
-from lstmega.runs import HistoryRow
+from lstmega.records import HistoryRow
 
 ROW = HistoryRow(10, 1, 2.0, 1.5, 2.164, 1e-3, 1234.5, 61.0)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lstmega
-from lstmega import jobs, model
+from lstmega import model
 from lstmega.corpus import Corpus
 from lstmega.devices import keras, tf
 from lstmega.errors import TrainingError, UsageError

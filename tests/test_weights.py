@@ -14,8 +14,10 @@ SIZE = 7
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("layers", [1, 3])
 def test_reads_what_keras_wrote(cell, layers, tmp_path):
-    from lstmega import devices  # noqa: F401 - quiet TensorFlow first
-    from lstmega import model
+    from lstmega import (
+        devices,  # noqa: F401 - quiet TensorFlow first
+        model,
+    )
 
     options = ModelOptions(cell=cell, layers=layers, units=5, embedding=4)
     network = model.build(options, SIZE, seed=0)
