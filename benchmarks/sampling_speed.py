@@ -9,7 +9,6 @@ is linear in the length, so it writes fewer characters and its time is scaled, a
 """
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -49,9 +48,7 @@ class RandomRun:
 
 def notebook_loop(options: ModelOptions, run: RandomRun) -> Callable[[int], None]:
     """Return the notebook's way of writing `length` characters at each temperature."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
-    import tensorflow as tf
+    from lstmega.devices import keras, tf
 
     model = keras.Sequential(
         [

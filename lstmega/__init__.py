@@ -8,7 +8,6 @@ Names load on first use: `import lstmega` is quick, and only `train` brings Tens
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 _HOMES = {
@@ -25,10 +24,11 @@ _HOMES = {
 }
 
 __all__ = [*_HOMES]  # noqa: PLE0604 - names of the table above
-__version__ = version("lstmega")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("lstmega")
     if name not in _HOMES:
         raise AttributeError(f"module 'lstmega' has no attribute {name!r}")
     value = getattr(import_module(f"lstmega.{_HOMES[name]}"), name)

@@ -1,5 +1,6 @@
 """The verbs, for Python: the same names and defaults as on the command line."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lstmega import corpus as corpora
 from lstmega import jobs, runs, sampling
 from lstmega.corpus import Corpus, Tokens
-from lstmega.progress import Progress
+from lstmega.progress import Progress, on
 from lstmega.runs import Run
 from lstmega.sampling import Samples, Stream
 from lstmega.vocabulary import UnknownPolicy
@@ -34,7 +35,7 @@ def train(
     device: "DeviceChoice" = "auto",
     threads: int | None = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
-    progress: Progress | None = None,
+    progress: Progress | bool = True,
     **options: Any,
 ) -> Run:
     """Train a model on a text.
@@ -53,7 +54,7 @@ def train(
         device: `auto`, `cpu` or `gpu`.
         threads: Threads of one operation on the CPU; None takes the cores.
         callbacks: Keras callbacks; they see `loss` and `val_loss` in nats per character.
-        progress: Hears what happens (`lstmega.progress.on(sys.stderr)`); None is silent.
+        progress: True shows it on stderr or in the notebook, False is silent, a `Progress` hears.
         options: Fields of `ModelOptions` and `TrainingOptions`: `units=`, `epochs=`, `minutes=`, ...
 
     Returns:
@@ -63,7 +64,7 @@ def train(
         UsageError: An option, the text or the run's name cannot be used as given.
         TrainingError: The loss became NaN or infinite.
     """
-    progress = progress or Progress()
+    listener = progress if isinstance(progress, Progress) else _listener(progress)
     if not isinstance(corpus, Corpus):
         sources = [corpus] if isinstance(corpus, str | Path) else corpus
         corpus = corpora.read(
@@ -72,7 +73,7 @@ def train(
             glob=glob,
             tokens=tokens,
             keep_line_ends=keep_line_ends,
-            progress=progress.download,
+            progress=listener.download,
         )
     job = jobs.prepare(
         corpus, preset=preset, run=run, checkpoints=checkpoints, max_vocabulary=max_vocabulary, **options
@@ -80,7 +81,11 @@ def train(
     from lstmega import devices  # noqa: F401, I001 - first, because it imports TensorFlow quietly
     from lstmega import training
 
-    return training.train(job, device=device, threads=threads, callbacks=callbacks, progress=progress)
+    return training.train(job, device=device, threads=threads, callbacks=callbacks, progress=listener)
+
+
+def _listener(shown: bool) -> Progress:
+    return on(sys.stderr) if shown else Progress()
 
 
 def load(run: Where | None = None, *, checkpoints: Where = jobs.CHECKPOINTS) -> Run:

@@ -176,7 +176,7 @@ def train(corpus: tuple[str, ...], **options: Any) -> None:
     """
     from lstmega import api
 
-    run = api.train(corpus, progress=_progress(), **options)
+    run = api.train(corpus, **options)
     click.echo(run.path)
 
 

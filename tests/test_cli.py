@@ -359,22 +359,3 @@ def test_unknown_corpus_lists_the_names(tmp_path):
 
 def test_presets_are_told(tmp_path):
     assert all(name in lstmega("train", "--help", cwd=tmp_path).stdout for name in PRESETS)
-
-
-def test_readme_commands_exist():
-    """Every `lstmega ...` line of the README parses: command, options, values."""
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    lines = re.findall(r"^(?:\$ )?lstmega ([^#\n|>]+)", readme, re.MULTILINE)
-    assert len(lines) > 5
-    for line in lines:
-        check_command_line(line.split())
-
-
-def check_command_line(arguments):
-    command = cli.cli
-    while isinstance(command, click.Group) and arguments:
-        name, *arguments = arguments
-        if name.startswith("-"):
-            return
-        command = command.commands[name]
-    command.make_context("lstmega", arguments)

@@ -1,0 +1,57 @@
+"""How long `lstmega sample` takes from the process's start to its first character, and why.
+
+    python benchmarks/startup.py [--run NAME] [--checkpoints DIR] [--rounds 7]
+
+Each line is a fresh process, rounds interleaved, medians printed; the parts are cumulative.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+
+PARTS = {
+    "python": "pass",
+    "+ click and the command line": "import lstmega.cli",
+    "+ numpy": "import lstmega.cli, numpy",
+    "+ decoder, sampling, runs": "import lstmega.cli, lstmega.runs, lstmega.sampling",
+    "+ h5py": "import lstmega.cli, lstmega.runs, lstmega.sampling, h5py",
+}
+
+
+def first_byte(command: list[str]) -> float:
+    """Return the seconds from start to the first byte on stdout (or to the end where none comes)."""
+    begun = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.read(1)
+        seconds = time.perf_counter() - begun
+        process.stdout.read()
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed with exit code {process.returncode}")
+    return seconds
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--run", help="a run; the newest by default")
+    parser.add_argument("--checkpoints", default="checkpoints", help="directory of runs")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    commands = {name: [sys.executable, "-c", code] for name, code in PARTS.items()}
+    sample = [sys.executable, "-m", "lstmega", "sample", "--temps", "0.5", "--length", "1"]
+    sample += ["--checkpoints", options.checkpoints] + (["--run", options.run] if options.run else [])
+    # An empty prompt, so that the first byte is the first written character and not the prompt's.
+    commands["first character of lstmega sample"] = [*sample, "--prompt", ""]
+    commands["lstmega --help"] = [sys.executable, "-m", "lstmega", "--help"]
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(options.rounds + 1):
+        for name, command in commands.items():
+            times[name].append(first_byte(command))
+    for name, seconds in times.items():  # the first round warmed the disk cache
+        print(f"{name:36} {statistics.median(seconds[1:]):6.3f} s")
+
+
+if __name__ == "__main__":
+    main()

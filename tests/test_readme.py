@@ -1,0 +1,51 @@
+"""The README is executed: its Python as it stands, its command lines through the parser."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from lstmega import cli
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+LINES = re.findall(r"^(?:\.venv/bin/)?lstmega ([^#\n]+)", README, re.MULTILINE)
+
+
+def test_there_are_commands():
+    assert len(LINES) > 15
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_command_lines_parse(line):
+    command, arguments = cli.cli, shlex.split(line)
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        command = command.commands[name]
+    command.make_context("lstmega", arguments)
+
+
+def test_every_command_is_in_the_readme():
+    named = {line.split()[0] for line in LINES}
+    assert named == set(cli.cli.commands)
+
+
+@pytest.mark.slow
+def test_python_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code, names)  # the README's own lines
+    assert names["run"].record.status == "finished"
+    assert len(capsys.readouterr().out) >= 200
+
+
+def test_the_module_map_names_modules_that_exist():
+    package = Path(cli.__file__).parent
+    rows = re.findall(
+        r"^\| ((?:`\w+`(?:, )?)+) \|", README.split("## Where things are")[1], re.MULTILINE
+    )
+    names = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert names
+    assert all((package / f"{name}.py").is_file() for name in names)
