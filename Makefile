@@ -24,13 +24,16 @@ clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14) and \
+		"TensorFlow needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python pyproject.toml
+	@echo "Installing TensorFlow and the rest into .venv: about 600 MB, a minute or two"
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 .venv/installed-dev: .venv/bin/python pyproject.toml
+	@echo "Installing TensorFlow, the test tools and the rest into .venv: about 600 MB, a minute or two"
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@ .venv/installed

@@ -16,9 +16,8 @@ _HOMES = {
     "sample": "api",
     "stream": "api",
     "Corpus": "corpus",
+    "read": "corpus",
     "LstmegaError": "errors",
-    "ModelOptions": "options",
-    "TrainingOptions": "options",
     "Run": "runs",
     "Vocabulary": "vocabulary",
 }

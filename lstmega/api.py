@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstmega import corpus as corpora
-from lstmega import jobs, runs, sampling
-from lstmega.corpus import Corpus, Tokens
+from lstmega import jobs, reports, runs, sampling
+from lstmega.corpus import CORPORA, Corpus, Tokens, read
+from lstmega.errors import UsageError
+from lstmega.options import resolve
 from lstmega.progress import Progress, on
 from lstmega.runs import Run
 from lstmega.sampling import Samples, Stream
@@ -28,10 +29,14 @@ def train(
     run: Where | None = None,
     checkpoints: Where = jobs.CHECKPOINTS,
     encoding: str | None = None,
-    glob: str = "**/*.txt",
-    tokens: Tokens = "char",
-    keep_line_ends: bool = False,
+    glob: str | None = None,
+    tokens: Tokens | None = None,
+    keep_line_ends: bool | None = None,
+    corpora: Where = CORPORA,
     max_vocabulary: int | None = None,
+    resume: bool | None = None,
+    init_from: Run | Where | None = None,
+    save_every: int | None = None,
     device: "DeviceChoice" = "auto",
     threads: int | None = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
@@ -47,10 +52,15 @@ def train(
         run: The run's name below `checkpoints`, or a path; None makes one of text and time.
         checkpoints: The directory of runs.
         encoding: The text's encoding; None means UTF-8 or what a byte-order mark says.
-        glob: Which files of a directory.
-        tokens: `char` for code points, `byte` for any file.
+        glob: Which files of a directory; None means `**/*.txt`.
+        tokens: `char` (as None) for code points, `byte` for any file.
         keep_line_ends: Do not turn CRLF and CR into LF.
+        corpora: Where named corpora are kept.
         max_vocabulary: Keep this many tokens; the rest become `<unk>`.
+        resume: None goes on where `run` stopped, if it exists; True, without `run`, with the newest
+            unfinished run on this text; False never.
+        init_from: A run whose best weights a new run starts from, on this or another text.
+        save_every: Steps between saved states; None saves about every minute and at validations.
         device: `auto`, `cpu` or `gpu`.
         threads: Threads of one operation on the CPU; None takes the cores.
         callbacks: Keras callbacks; they see `loss` and `val_loss` in nats per character.
@@ -63,25 +73,55 @@ def train(
     Raises:
         UsageError: An option, the text or the run's name cannot be used as given.
         TrainingError: The loss became NaN or infinite.
+        Stopped: A signal came; everything is saved, and the same call goes on.
     """
     listener = progress if isinstance(progress, Progress) else _listener(progress)
+    choices = {
+        "encoding": encoding,
+        "glob": glob,
+        "tokens": tokens,
+        "keep_line_ends": keep_line_ends,
+    }
+    given = {name: value for name, value in choices.items() if value is not None}
+    resolve(preset, options)  # a wrong option is told before a text is read or downloaded
+    try:
+        job = jobs.prepare(
+            _corpus(corpus, given, corpora, listener),
+            preset=preset,
+            run=run,
+            checkpoints=checkpoints,
+            resume=resume,
+            init_from=None if init_from is None else _opened(init_from, checkpoints),
+            max_vocabulary=max_vocabulary,
+            **options,
+        )
+        if job.run is not None and job.finished:
+            listener.note(reports.nothing_to_do(job.run))
+            return job.run
+        with runs.locked(job.path):
+            from lstmega import training
+
+            return training.train(
+                job,
+                device=device,
+                threads=threads,
+                save_every=save_every,
+                callbacks=callbacks,
+                progress=listener,
+            )
+    finally:
+        listener.end()
+
+
+def _corpus(
+    corpus: Corpus | Where | Sequence[Where], given: dict[str, Any], corpora: Where, listener: Progress
+) -> Corpus:
     if not isinstance(corpus, Corpus):
         sources = [corpus] if isinstance(corpus, str | Path) else corpus
-        corpus = corpora.read(
-            sources,
-            encoding=encoding,
-            glob=glob,
-            tokens=tokens,
-            keep_line_ends=keep_line_ends,
-            progress=listener.download,
-        )
-    job = jobs.prepare(
-        corpus, preset=preset, run=run, checkpoints=checkpoints, max_vocabulary=max_vocabulary, **options
-    )
-    from lstmega import devices  # noqa: F401, I001 - first, because it imports TensorFlow quietly
-    from lstmega import training
-
-    return training.train(job, device=device, threads=threads, callbacks=callbacks, progress=listener)
+        return read(sources, corpora=Path(corpora), progress=listener.download, **given)
+    if given:
+        raise UsageError(f"A Corpus has been read already. Received also: {', '.join(given)}.")
+    return corpus
 
 
 def _listener(shown: bool) -> Progress:

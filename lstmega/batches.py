@@ -2,8 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
+from lstmega.devices import tf
 from lstmega.errors import UsageError
 
 

@@ -1,10 +1,16 @@
-"""Keras' ModelCheckpoint, made atomic and told to the run."""
+"""What a training leaves on disk: Keras' ModelCheckpoint made atomic, and its exact state."""
 
-import keras
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from lstmega import files, runs
+from lstmega.devices import keras
 from lstmega.records import SavedWeights
 from lstmega.runs import Run
+from lstmega.steps import Carried
 
 
 class RunCheckpoint(keras.callbacks.ModelCheckpoint):
@@ -27,7 +33,41 @@ class RunCheckpoint(keras.callbacks.ModelCheckpoint):
     def _save_model(self, epoch, batch, logs):  # Keras' hook: (epoch from 0, None, logs)
         position = {"epoch": epoch + 1, "step": int(logs["step"])}
         path = self._run.weights_path(runs.weights_name(**position, whole=bool(logs["whole_epoch"])))
-        with files.replacing(path, suffix=".weights.h5") as temporary:
+        with files.replacing(path) as temporary:
             self._network.save_weights(temporary)
         nats = float(logs[self.monitor])
         self._run.add_weights(SavedWeights(path.name, files.sha256(path), nats=nats, **position))
+
+
+class Snapshot:
+    """Every number that decides how a training goes on, by name and in a fixed order.
+
+    Weights and dropout seeds (`network`), Adam's slots, step and rate (`optimizer`), the recurrent
+    states of all lanes (`lanes`). Named by position: Keras' own names count what was built before.
+
+    Args:
+        network: The model.
+        optimizer: Built.
+        carried: The states of the lanes.
+    """
+
+    def __init__(
+        self, network: keras.Model, optimizer: keras.optimizers.Optimizer, carried: Carried
+    ) -> None:
+        self._variables = {
+            f"{kind}/{number:03d}": variable
+            for kind, owner in (("network", network), ("optimizer", optimizer))
+            for number, variable in enumerate(owner.variables)
+        }
+        self._carried = carried
+
+    def take(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a copy of everything."""
+        arrays = {name: np.array(variable.numpy()) for name, variable in self._variables.items()}
+        return arrays | {f"lanes/{i:03d}": state for i, state in enumerate(self._carried.numpy())}
+
+    def put_back(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Make everything as it was; `arrays` must have the names and shapes of `take`."""
+        for name, variable in self._variables.items():
+            variable.assign(arrays[name])
+        self._carried.assign([arrays[name] for name in sorted(arrays) if name.startswith("lanes/")])

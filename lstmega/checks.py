@@ -21,17 +21,25 @@ def whole(flag: str, value: object, low: int, high: int) -> int:
     return number
 
 
-def real(flag: str, value: object) -> float:
-    """Return a finite number.
+def real(flag: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return a finite number within bounds.
 
     Raises:
         UsageError: It is something else; the message names `flag`.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    try:
+        number = (
+            math.nan if isinstance(value, bool) or not isinstance(value, numbers.Real) else float(value)
+        )
+    except OverflowError:
+        number = math.nan
+    if not math.isfinite(number):
         raise refusal(flag, "a finite number", value)
-    return float(value)
+    if not low <= number <= high:
+        raise refusal(flag, f"from {low:g} to {high:g}", value)
+    return number
 
 
 def refusal(flag: str, accepted: str, received: object) -> UsageError:
-    """Return the error that says what came in and what is accepted."""
-    return UsageError(f"{flag} cannot be used. Received: {received!r:.200}. Accepted: {accepted}.")
+    """Return the error that says what is accepted and what came in."""
+    return UsageError(f"{flag} must be {accepted}. Received: {received!r:.200}.")

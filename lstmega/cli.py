@@ -14,7 +14,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import click
 
-from lstmega.errors import LstmegaError
+from lstmega.errors import LstmegaError, PromptError
 from lstmega.options import PRESETS, ModelOptions, TrainingOptions, flag
 
 Command = Callable[..., Any]
@@ -37,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.Abort:
         code = 130
     except OSError as error:
-        _say(f"lstmega: {error.strerror}: {error.filename}")
+        _say(f"lstmega: {error}")
+        code = 1
+    except MemoryError:
+        _say("lstmega: This needs more memory than there is.")
         code = 1
     sys.exit(code)
 
@@ -84,6 +87,13 @@ reading_options = _stack(
         "--glob", default="**/*.txt", show_default=True, help="Files to take from a directory."
     ),
     click.option(
+        "--corpora",
+        type=Path,
+        default="corpora",
+        show_default=True,
+        help="Where named corpora are kept.",
+    ),
+    click.option(
         "--tokens",
         type=click.Choice(["char", "byte"]),
         default="char",
@@ -103,8 +113,8 @@ def fields_as_options(options: type) -> Callable[[Command], Command]:
 def _field_option(item: "dataclasses.Field[Any]", hint: Any) -> Callable[[Command], Command]:
     kind = get_args(hint)[0] if get_origin(hint) not in (None, Literal) else hint
     choices = get_args(kind) if get_origin(kind) is Literal else None
-    defaults = (PRESETS["small"].model, PRESETS["small"].training)
-    default = next(getattr(o, item.name) for o in defaults if isinstance(o, item_owner(item)))
+    small = vars(PRESETS["small"].model) | vars(PRESETS["small"].training)
+    default = small[item.name]
     shown = "" if default is None else f"  [small: {default}]"
     return click.option(
         flag(item.name),
@@ -113,13 +123,11 @@ def _field_option(item: "dataclasses.Field[Any]", hint: Any) -> Callable[[Comman
     )
 
 
-def item_owner(item: "dataclasses.Field[Any]") -> type:
-    """Return the option dataclass that has this field."""
-    return ModelOptions if item in dataclasses.fields(ModelOptions) else TrainingOptions
-
-
 class _Quiet(click.Group):
-    """A group that ends quietly when nobody reads on, as in `lstmega sample | head`."""
+    """A group that ends quietly when nobody reads stdout on, as in `lstmega sample | head`.
+
+    A training never gets here for a dead stderr: its progress goes on in silence.
+    """
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -160,6 +168,18 @@ def cli() -> None:
 @click.option("--max-vocabulary", type=int, help="Keep this many tokens, the rest become <unk>.")
 @click.option("--run", metavar="NAME|PATH", help="The run's name; without it, the text's and the time.")
 @checkpoints_option
+@click.option(
+    "--resume/--no-resume",
+    default=None,
+    help="Go on where --run stopped (the default), or the newest unfinished run on this text; or never. "
+    "--epochs, --steps, --minutes, --patience, --device and --threads may differ, nothing else.",
+)
+@click.option("--init-from", metavar="NAME|PATH", help="Start from the best weights of this run.")
+@click.option(
+    "--save-every",
+    type=click.IntRange(1),
+    help="Steps between saved states; without it about every minute, and at validations.",
+)
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "gpu"]),
@@ -218,12 +238,19 @@ def sample(temps: str, prompt: str | None, as_json: bool, **options: Any) -> Non
     from lstmega.samplers import parse_temperatures
 
     temperatures = parse_temperatures(temps)
-    options["prompt"] = sys.stdin.read() if prompt == "-" else prompt
+    options["prompt"] = _read_stdin() if prompt == "-" else prompt
     if as_json or len(temperatures) > 1 or options["count"] != 1:
         _blocks(temperatures, options, as_json)
     else:
         options.pop("count")
         _stream(temperatures[0], options)
+
+
+def _read_stdin() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise PromptError(f"--prompt - must be UTF-8. Received: {error}.") from error
 
 
 def _blocks(temperatures: Sequence[float], options: dict[str, Any], as_json: bool) -> None:
@@ -254,15 +281,13 @@ def _stream(temperature: float, options: dict[str, Any]) -> None:
 @json_option
 def list_runs(checkpoints: Path, as_json: bool) -> None:
     """List the runs, newest first."""
-    from lstmega import display, reports
+    from lstmega import reports
 
     rows = reports.overview(checkpoints)
     if as_json:
         _print_json(rows)
     elif rows:
-        click.echo(
-            display.columns([list(rows[0]), *([display.number(v) for v in r.values()] for r in rows)])
-        )
+        click.echo(reports.overview_table(rows))
     else:
         _say(
             f"There are no runs in {checkpoints}. Train one: lstmega train --corpus pydoc --preset tiny"
@@ -309,7 +334,8 @@ def fetch(name: str, corpora: Path) -> None:
     """Download a named corpus once, checked against its sha256."""
     from lstmega.corpus import fetch
 
-    click.echo(fetch(name, corpora=corpora, progress=_progress().download))
+    with _progress() as listener:
+        click.echo(fetch(name, corpora=corpora, progress=listener.download))
 
 
 @corpus.command()
@@ -321,7 +347,8 @@ def info(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
     from lstmega import display, reports
     from lstmega.corpus import describe, read
 
-    facts = describe(read(paths, **options))
+    with _progress() as listener:
+        facts = describe(read(paths, progress=listener.download, **options))
     if as_json:
         _print_json(facts)
     else:

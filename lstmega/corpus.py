@@ -26,6 +26,7 @@ __all__ = [
 
 Tokens = Literal["char", "byte"]
 
+CORPORA = Path("corpora")
 MANY_CHARACTERS = 1000  # distinct ones, above which a note speaks of --max-vocabulary
 _CHUNK = 1 << 22  # characters looked at in one piece, to bound the memory
 _LISTED = 3  # files that a note names
@@ -113,7 +114,7 @@ def read(
     glob: str = "**/*.txt",
     tokens: Tokens = "char",
     keep_line_ends: bool = False,
-    corpora: Path = Path("corpora"),
+    corpora: Path = CORPORA,
     stdin: BinaryIO | None = None,
     progress: Progress | None = None,
 ) -> Corpus:

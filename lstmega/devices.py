@@ -1,6 +1,6 @@
 """TensorFlow, imported quietly, and where it computes: device, threads, strategy.
 
-Import this module before any other that needs TensorFlow: its start-up lines go to file descriptor 2,
+Every other module takes `keras` and `tf` from here. TensorFlow's start-up lines go to file descriptor 2,
 past every logging setting, so the descriptor itself is turned aside while it loads.
 """
 
@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from lstmega.checks import refusal, whole
 from lstmega.errors import LstmegaError, UsageError
 
 DeviceChoice = Literal["auto", "cpu", "gpu"]
@@ -47,8 +48,10 @@ with quiet():
 
     # The first question wakes the GPU driver, which has lines of its own.
     _GPUS = tf.config.list_physical_devices("GPU")
-if keras.config.backend() != "tensorflow" or keras.config.floatx() != "float32":
-    keras.config.set_floatx("float32")  # a user's keras.json must not change what a run means
+if keras.config.backend() != "tensorflow":
+    raise LstmegaError(
+        f"Keras was imported with the backend {keras.config.backend()} before. Import lstmega first."
+    )
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
     Raises:
         UsageError: `gpu` and there is none, or `threads` after TensorFlow has started with others.
     """
+    if device not in get_args(DeviceChoice):
+        raise refusal("--device", "one of: " + ", ".join(get_args(DeviceChoice)), device)
     _set_threads(threads)
     if device == "gpu" and not _GPUS:
         raise UsageError("--device gpu: TensorFlow sees no GPU here. Use --device cpu or auto.")
@@ -100,7 +105,10 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
 
 
 def _set_threads(threads: int | None) -> None:
-    if threads is None or threads == tf.config.threading.get_intra_op_parallelism_threads():
+    if threads is None:
+        return
+    threads = whole("--threads", threads, 1, 4096)
+    if threads == tf.config.threading.get_intra_op_parallelism_threads():
         return
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -112,7 +120,14 @@ def _set_threads(threads: int | None) -> None:
 
 
 def _threads() -> int:
-    return tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0))
+    return tf.config.threading.get_intra_op_parallelism_threads() or _cores()
+
+
+def _cores() -> int:
+    """Return the cores that this process may use, where the system can tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:

@@ -18,9 +18,9 @@ def bits(nats: float) -> float:
     return nats / math.log(2)
 
 
-def loss(nats: float | None) -> str:
-    """Return a loss in both units: `1.234 nats (1.780 bits/char)`."""
-    return "-" if nats is None else f"{nats:.3f} nats ({bits(nats):.3f} bits/char)"
+def loss(nats: float, tokens: str = "char") -> str:
+    """Return a loss per token in both units: `1.234 nats (1.780 bits/char)`, or `bits/byte`."""
+    return f"{nats:.3f} nats ({bits(nats):.3f} bits/{tokens})"
 
 
 def duration(seconds: float) -> str:
@@ -67,9 +67,14 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows of cells as a Markdown table; the first row is the head."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    cells = [[_markdown(cell) for cell in row] for row in rows]
     head, *body = ["| " + " | ".join(row) + " |" for row in cells]
     return "\n".join([head, "|" + " --- |" * len(rows[0]), *body])
+
+
+def _markdown(cell: str) -> str:
+    safe = plain(cell).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return safe.replace("\n", " ")
 
 
 def html_table(rows: Sequence[Sequence[str]], caption: str) -> str:
@@ -109,7 +114,9 @@ def number(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
+        if abs(value) >= 100:
+            return f"{value:,.0f}"
+        return f"{value:.4f}" if abs(value) >= 0.01 or value == 0 else f"{value:.1e}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

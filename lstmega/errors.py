@@ -35,3 +35,11 @@ class RunError(LstmegaError):
 
 class TrainingError(LstmegaError):
     """Training cannot go on: the loss is not finite, or the disk refuses (exit code 1)."""
+
+
+class Stopped(LstmegaError):  # noqa: N818 - not an error of anybody's
+    """A signal ended the work after its state was saved (exit code 128 + the signal's number)."""
+
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(f"Stopped by {name}.")
+        self.exit_code = 128 + number

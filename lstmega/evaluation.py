@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from lstmega import batches
+from lstmega.devices import keras, tf
 from lstmega.display import bits
 from lstmega.errors import UsageError
 from lstmega.model import zero_states
@@ -59,7 +59,7 @@ class Evaluator:
 
     def __init__(
         self,
-        model: tf.keras.Model,
+        model: keras.Model,
         options: ModelOptions,
         ids: npt.NDArray[np.integer],
         *,
@@ -69,6 +69,7 @@ class Evaluator:
         if len(ids) < 2:
             raise UsageError(f"Evaluation needs at least 2 characters. Received: {len(ids)}.")
         self._model, self._options = model, options
+        self._compiled = tf.function(self._batch, reduce_retracing=True)
         count = len(ids) - 1
         wanted = min(_MOST_ROWS, max(1, count // (4 * WARMUP)))
         self._rows = rows or wanted
@@ -90,11 +91,10 @@ class Evaluator:
         """Read the text once and return its cost."""
         states, total = zero_states(self._options, self._rows), 0.0
         for inputs, targets, carries, starts in self._dataset:
-            nats, *states = self._batch(inputs, targets, carries, starts, states)
+            nats, *states = self._compiled(inputs, targets, carries, starts, states)
             total += float(nats)
         return Loss(total, self._characters)
 
-    @tf.function(reduce_retracing=True)
     def _batch(self, inputs, targets, carries, starts, states):
         states = [state * carries[:, None] for state in states]
         logits, *states = self._model([inputs, *states], training=False)

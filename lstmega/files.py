@@ -1,11 +1,14 @@
-"""Files that are whole or absent: write to a temporary name, fsync, rename.
+"""Files and directories that are whole or absent: write to a temporary name, fsync, rename.
 
-A reader that opens a name finds the old bytes or the new ones, never half of them, whatever kills
-the writer. `kill -9` needs only the rename; a power cut also needs the two fsyncs.
+A reader that opens a name finds the old bytes or the new ones, never half of them, whatever kills the
+writer. `kill -9` needs only the rename; a power cut also needs the fsyncs.
 """
 
+import errno
 import hashlib
 import os
+import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,24 +17,26 @@ TEMPORARY_PREFIX = ".tmp-"
 
 
 @contextmanager
-def replacing(path: Path, *, suffix: str = "") -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it to `path`.
 
     Args:
-        path: The final name. Its directory must exist.
-        suffix: An ending that the temporary name must have (Keras insists on `.weights.h5`).
+        path: The final name. Its directory must exist. What is made at the temporary path may be a
+            file or a directory of files; a directory takes the place of none but an absent one.
 
     Raises:
-        OSError: Whatever the disk says; the temporary file is gone and `path` is as it was.
+        OSError: Whatever the disk says; the temporary is gone and `path` is as it was.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}{suffix}")
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
     try:
         yield temporary
+        for made in temporary.iterdir() if temporary.is_dir() else ():
+            sync(made)
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
         raise
 
 
@@ -41,8 +46,39 @@ def write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def read(path: Path, most: int) -> bytes:
+    """Return the content of a regular file that is no link and has at most `most` bytes.
+
+    Raises:
+        OSError: It is missing, too large, no regular file, or cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "It is no regular file", str(path))
+        if status.st_size > most:
+            raise OSError(
+                errno.EFBIG, f"It is larger than it can be ({status.st_size:,} bytes)", str(path)
+            )
+        return file.read(status.st_size)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory, if there is one; a directory first loses its name at once."""
+    if path.is_dir() and not path.is_symlink():
+        doomed = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-removed-{path.name}")
+        if not path.name.startswith(TEMPORARY_PREFIX):
+            path = path.replace(doomed)
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def sync(path: Path) -> None:
     """Ask the disk to keep `path` (a file, or a directory's entries) through a power cut."""
+    if os.name == "nt":  # a directory cannot be opened there, nor a file that is open for reading
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -59,4 +95,4 @@ def sha256(path: Path) -> str:
 def remove_leftovers(directory: Path) -> None:
     """Remove what a killed writer left in `directory` under a temporary name."""
     for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
-        path.unlink(missing_ok=True)
+        remove(path)

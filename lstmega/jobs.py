@@ -1,5 +1,6 @@
 """What one training will do, decided and checked before TensorFlow is imported."""
 
+import dataclasses
 import platform
 import time
 from collections.abc import Sequence
@@ -14,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega import display, options, runs
+from lstmega.checks import whole
 from lstmega.corpus import Corpus
-from lstmega.errors import UsageError
+from lstmega.errors import CorpusError, UsageError
 from lstmega.lanes import Lanes
-from lstmega.options import ModelOptions, TrainingOptions
+from lstmega.options import ModelOptions, TrainingOptions, flag
 from lstmega.records import Record, TextInfo
 from lstmega.runs import Run
-from lstmega.vocabulary import Vocabulary
+from lstmega.vocabulary import MAX_SIZE, Vocabulary
 
 CHECKPOINTS = Path("checkpoints")
 MEASURED = 200_000  # held-out characters read at each validation, at most
@@ -37,6 +39,9 @@ class Job:
         model: What is trained.
         training: How.
         path: The run directory.
+        run: The run that goes on, where there is one.
+        initial: The run whose weights a new run starts from.
+        extended: Whether the run that goes on is to end elsewhere than it was to.
         started: `time.monotonic()` when the user asked; `--minutes` counts from there.
     """
 
@@ -46,10 +51,20 @@ class Job:
     model: ModelOptions
     training: TrainingOptions
     path: Path
+    run: Run | None = None
+    initial: Run | None = None
+    extended: bool = False
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        _ = self.lanes  # a text that is too short is refused here
+        try:
+            _ = self.lanes
+        except CorpusError as error:
+            total, held_out = len(self.corpus.text), len(self.texts[1])
+            raise CorpusError(
+                f"{error} The whole text has {total:,}; the last {held_out:,} are held out "
+                "(--validation 0 trains on all)."
+            ) from error
 
     @cached_property
     def texts(self) -> tuple[str, str]:
@@ -78,13 +93,20 @@ class Job:
         held_out = self.texts[1][:MEASURED]
         return self.vocabulary.encode(held_out) if len(held_out) > 1 else None
 
-    def create_run(self) -> Run:
-        """Make the run directory.
+    @property
+    def finished(self) -> bool:
+        """Whether the run has been trained to its end, and no other end is asked for."""
+        return self.run is not None and self.run.record.status == "finished" and not self.extended
+
+    def open_run(self) -> Run:
+        """Return the run that goes on, or make the directory of a new one.
 
         Raises:
             UsageError: The path is taken.
             OSError: The disk refuses.
         """
+        if self.run is not None:
+            return self.run
         held_out = self.texts[1]
         record = Record(
             name=self.path.name,
@@ -98,7 +120,8 @@ class Job:
             vocabulary_size=len(self.vocabulary),
             vocabulary_sha256=self.vocabulary.sha256,
             epoch_steps=self.lanes.batches,
-            versions=_versions(),
+            initial="" if self.initial is None else _initial_name(self.initial),
+            versions=versions(),
         )
         return Run.create(self.path, record, self.vocabulary, held_out)
 
@@ -109,6 +132,8 @@ def prepare(
     preset: str = "small",
     run: str | Path | None = None,
     checkpoints: str | Path = CHECKPOINTS,
+    resume: bool | None = None,
+    init_from: Run | None = None,
     max_vocabulary: int | None = None,
     **changes: Any,
 ) -> Job:
@@ -119,28 +144,101 @@ def prepare(
         preset: A key of `options.PRESETS`.
         run: A name below `checkpoints`, or a path; None makes one of the text's name and the time.
         checkpoints: The directory of runs.
+        resume: None goes on where `run` stopped, if it exists; True, without `run`, with the newest
+            unfinished run on this text; False never.
+        init_from: Start a new run from this one's best weights; its model's options are taken.
         max_vocabulary: Keep this many tokens, the rest become `<unk>`.
         changes: Fields of `ModelOptions` and `TrainingOptions`; None means "as the preset has it".
 
     Raises:
-        UsageError: An option is unknown or out of bounds, or the run exists.
+        UsageError: An option is unknown or out of bounds, or the run exists and differs.
         CorpusError: The text is too short for one batch.
     """
-    model, training = options.resolve(preset, changes)
+    if max_vocabulary is not None:
+        max_vocabulary = whole("--max-vocabulary", max_vocabulary, 2, MAX_SIZE)
     vocabulary = Vocabulary.of(corpus.text, kind=corpus.tokens, max_size=max_vocabulary)
-    path = _run_path(run, Path(checkpoints), corpus.name)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if init_from is not None:
+        given = {name: value for name, value in changes.items() if value is not None}
+        changes = dataclasses.asdict(init_from.record.model) | given
+        vocabulary = init_from.vocabulary.merged(vocabulary)
+    model, training = options.resolve(preset, changes)
+    if init_from is not None:
+        _compare(init_from, {flag(n): v for n, v in _differences(init_from.record.model, model)})
+    path = _run_path(run, Path(checkpoints), corpus, resume)
+    if not runs.exists(path) and not runs.is_free(path):
+        raise UsageError(f"{path} exists already, and is no run. Choose another name with --run.")
+    job = Job(corpus, vocabulary, preset, model, training, path, initial=init_from)
+    if not runs.exists(path):
+        return job
+    if resume is False:
         raise UsageError(f"{path} exists already. Choose another name with --run.")
-    return Job(corpus, vocabulary, preset, model, training, path)
+    existing = Run.open(path)
+    _compare(existing, _changed(existing.record, job))
+    extended = _length(existing.record.training) != _length(training)
+    return dataclasses.replace(job, run=existing, extended=extended)
 
 
-def _run_path(run: str | Path | None, checkpoints: Path, corpus_name: str) -> Path:
+def _length(training: TrainingOptions) -> tuple[int | None, int | None, float | None]:
+    return training.epochs, training.steps, training.minutes
+
+
+_MAY_CHANGE = {"epochs", "steps", "minutes", "patience"}
+
+
+def _changed(record: Record, job: Job) -> dict[str, tuple[Any, Any]]:
+    """Return what a run may not change when it goes on: name -> (the run's value, the value now)."""
+    changed = {flag(name): values for name, values in _differences(record.model, job.model)}
+    for name, values in _differences(record.training, job.training):
+        if name not in _MAY_CHANGE:
+            changed[flag(name)] = values
+    before, now = record.text, job.corpus
+    texts = {
+        "the text's sha256": (before.sha256, now.sha256),
+        "--tokens": (before.tokens, now.tokens),
+        "line ends": (before.line_ends, now.line_ends),
+        "the vocabulary's sha256": (record.vocabulary_sha256, job.vocabulary.sha256),
+        "--init-from": (record.initial, "" if job.initial is None else _initial_name(job.initial)),
+    }
+    return changed | {name: values for name, values in texts.items() if values[0] != values[1]}
+
+
+def _differences(before: Any, now: Any) -> list[tuple[str, tuple[Any, Any]]]:
+    pairs = zip(dataclasses.asdict(before).items(), dataclasses.asdict(now).values(), strict=True)
+    return [(name, (old, new)) for (name, old), new in pairs if old != new]
+
+
+def _compare(run: Run, changed: dict[str, tuple[Any, Any]]) -> None:
+    if changed:
+        listed = "; ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in changed.items())
+        raise UsageError(
+            f"{run.path} was trained otherwise: {listed}. Give the same to go on, or another --run."
+        )
+
+
+def _initial_name(run: Run) -> str:
+    best = run.record.best
+    return f"{run.name} {'' if best is None else best.sha256}"
+
+
+def _run_path(run: str | Path | None, checkpoints: Path, corpus: Corpus, resume: bool | None) -> Path:
+    if run is None and resume:
+        return _unfinished(checkpoints, corpus)
     if run is None:
-        return checkpoints / f"{corpus_name}-{datetime.now():%Y%m%d-%H%M%S}"
+        return checkpoints / f"{corpus.name}-{datetime.now():%Y%m%d-%H%M%S}"
     path = Path(run)
     if len(path.parts) > 1 or path.is_absolute():
         return path
-    return checkpoints / runs.check_name(str(run))
+    return checkpoints / runs.check_name(path.name)
+
+
+def _unfinished(checkpoints: Path, corpus: Corpus) -> Path:
+    for path in runs.directories(checkpoints):
+        record = Run.open(path).record
+        if record.status != "finished" and record.text.sha256 == corpus.sha256:
+            return path
+    raise UsageError(
+        f"--resume: {checkpoints} has no unfinished run on {corpus.name}. Name one with --run."
+    )
 
 
 def _text_info(corpus: Corpus) -> TextInfo:
@@ -158,7 +256,8 @@ def _text_info(corpus: Corpus) -> TextInfo:
     )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of what reads and writes text."""
     return {
         "lstmega": version("lstmega"),
         "python": platform.python_version(),

@@ -5,12 +5,14 @@ between without its training state being touched. The layers are called with wha
 cuDNN on a GPU: tanh, sigmoid, bias, no recurrent dropout, no unrolling.
 """
 
-import keras
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
+from lstmega.devices import keras, tf
 from lstmega.options import ModelOptions
+from lstmega.vocabulary import Vocabulary
 
 _LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
 
@@ -36,10 +38,13 @@ def build(options: ModelOptions, vocabulary_size: int, *, seed: int) -> keras.Mo
     )(ids)  # [rows, time, embedding]
     inputs, states = [], []
     for name in options.layer_names():
-        given = [keras.Input((options.units,), name=f"{name}_{part}") for part in _parts(options)]
+        given = [
+            keras.Input((options.units,), dtype="float32", name=f"{name}_{part}")
+            for part in _parts(options)
+        ]
         layer = _recurrent(options, name, next(seeds), next(seeds))
         hidden, *new = layer(hidden, initial_state=given)  # [rows, time, units]
-        hidden = _dropout(options, hidden, next(seeds))
+        hidden = _dropout(options, hidden, f"{name}_dropout", next(seeds))
         inputs, states = inputs + given, states + new
     glorot = keras.initializers.GlorotUniform(seed=next(seeds))
     logits = keras.layers.Dense(
@@ -59,21 +64,53 @@ def _recurrent(options: ModelOptions, name: str, kernel_seed: int, recurrent_see
         return_state=True,
         kernel_initializer=keras.initializers.GlorotUniform(seed=kernel_seed),
         recurrent_initializer=keras.initializers.Orthogonal(seed=recurrent_seed),
+        seed=recurrent_seed,  # of masks that we do not use, but that are part of the exact state
         dtype="float32",
         name=name,
     )
 
 
-def _dropout(options: ModelOptions, hidden: keras.KerasTensor, seed: int) -> keras.KerasTensor:
+def _dropout(
+    options: ModelOptions, hidden: keras.KerasTensor, name: str, seed: int
+) -> keras.KerasTensor:
     if options.dropout == 0:
         return hidden
-    return keras.layers.Dropout(options.dropout, seed=seed, dtype="float32")(hidden)
+    return keras.layers.Dropout(options.dropout, seed=seed, dtype="float32", name=name)(hidden)
 
 
 def zero_states(options: ModelOptions, rows: int) -> list[tf.Tensor]:
     """Return the state before any text: per layer and part zeros `[rows, units]`."""
     parts = options.layers * len(_parts(options))
     return [tf.zeros((rows, options.units)) for _ in range(parts)]
+
+
+def adopt(
+    model: keras.Model,
+    known: Mapping[str, npt.NDArray[np.float32]],
+    before: Vocabulary,
+    now: Vocabulary,
+) -> None:
+    """Take another model's weights; the rows of characters that it did not know stay fresh.
+
+    Args:
+        model: As fresh from `build`, of the same options.
+        known: The weights to take, by the names of `ModelOptions.weight_shapes`.
+        before: The vocabulary of `known`.
+        now: The model's, which has every character of `before`.
+    """
+    size = len(before.characters)
+    to, unknown = now.encode(before.characters), before.has_unknown
+    for layer in model.layers:
+        for variable in layer.trainable_variables:
+            taken = known[f"{layer.name}/{variable.name}"]
+            if layer.name in {"embedding", "logits"}:
+                axis = 0 if layer.name == "embedding" else -1
+                fresh = np.moveaxis(np.array(variable.numpy()), axis, 0)  # [vocabulary, ...]
+                rows = np.moveaxis(taken, axis, 0)
+                fresh[to] = rows[:size]
+                fresh[now.unknown_id or 0 : len(now) if unknown else 0] = rows[size:]
+                taken = np.moveaxis(fresh, 0, axis)
+            variable.assign(taken)
 
 
 def weights(model: keras.Model) -> dict[str, npt.NDArray[np.float32]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
+from lstmega.checks import real, refusal, whole
 from lstmega.errors import UsageError
 
 Cell = Literal["lstm", "gru", "rnn"]
@@ -22,7 +23,7 @@ MAX_LAYERS = 8
 _GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 
-def _option(default: Any, doc: str, low: float | None = None, high: float | None = None) -> Any:
+def _option(default: Any, doc: str, low: float = 0, high: float = 0) -> Any:
     return field(default=default, metadata={"doc": doc, "low": low, "high": high})
 
 
@@ -32,7 +33,8 @@ class _Options:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for item in dataclasses.fields(self):  # type: ignore[arg-type]
-            _check(item, hints[item.name], getattr(self, item.name))
+            value = _checked(item, hints[item.name], getattr(self, item.name))
+            object.__setattr__(self, item.name, value)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""
@@ -71,23 +73,18 @@ def _is_number(value: Any, kind: type) -> bool:
         return False
 
 
-def _check(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> None:
+def _checked(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> Any:
+    """Return a field's value, as a plain Python number where it is one."""
     kinds = get_args(hint) if get_origin(hint) not in (None, Literal) else (hint,)
     if value is None and type(None) in kinds:
-        return
-    kind = kinds[0]
+        return None
+    kind, name = kinds[0], flag(item.name)
     if get_origin(kind) is Literal:
         if not isinstance(value, str) or value not in get_args(kind):
-            accepted = ", ".join(get_args(kind))
-            raise UsageError(f"{flag(item.name)} must be one of: {accepted}. Received: {value!r}.")
-        return
-    if not _is_number(value, kind):
-        noun = "a whole number" if kind is int else "a finite number"
-        raise UsageError(f"{flag(item.name)} must be {noun}. Received: {value!r}.")
+            raise refusal(name, "one of: " + ", ".join(get_args(kind)), value)
+        return value
     low, high = item.metadata["low"], item.metadata["high"]
-    if (low is not None and value < low) or (high is not None and value > high):
-        bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
-        raise UsageError(f"{flag(item.name)} must be {bounds}. Received: {value!r}.")
+    return whole(name, value, low, high) if kind is int else real(name, value, low, high)
 
 
 @dataclass(frozen=True)
@@ -132,19 +129,22 @@ class ModelOptions(_Options):
 class TrainingOptions(_Options):
     """How long, on what batches and with which learning rate."""
 
-    epochs: int | None = _option(None, "Train for this many passes over the text.", 1)
-    steps: int | None = _option(None, "Train for this many batches.", 1)
+    epochs: int | None = _option(None, "Train for this many passes over the text.", 1, 10**6)
+    steps: int | None = _option(None, "Train for this many batches.", 1, 10**9)
     minutes: float | None = _option(
         None,
         "Train for about this long: the first steps are timed, then their number is fixed.",
         0.05,
+        10**6,
     )
     batch_size: int = _option(64, "Rows of a batch.", 1, 65536)
     sequence_length: int = _option(100, "Characters of a row of a batch.", 1, 65536)
     learning_rate: float = _option(1e-3, "Peak learning rate of Adam.", 1e-9, 10)
     schedule: Schedule = _option("cosine", "Warm-up and cosine decay, or one constant rate.")
-    warmup: int = _option(50, "Steps over which the cosine schedule's rate rises from 0.", 0)
-    clip_norm: float | None = _option(1.0, "Bound on the global norm of the gradient.", 1e-6)
+    warmup: int = _option(50, "Steps over which the cosine schedule's rate rises from 0.", 0, 10**9)
+    clip_norm: float | None = _option(
+        1.0, "Bound on the global norm of the gradient; a large one never acts.", 1e-6, 1e9
+    )
     order: Order = _option(
         "lanes", "Contiguous lanes that carry state, or shuffled windows from the zero state."
     )
@@ -153,7 +153,7 @@ class TrainingOptions(_Options):
     )
     validation: float = _option(0.1, "Share of the text, at its end, that is held out.", 0, 0.9)
     patience: int | None = _option(
-        None, "Stop after this many validations without a better held-out loss.", 1
+        None, "Stop after this many validations without a better held-out loss.", 1, 10**6
     )
     seed: int = _option(0, "Seed of weights, batches, dropout and previews.", 0, 2**31 - 1)
 

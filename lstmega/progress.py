@@ -5,7 +5,8 @@ stream. A redirected log gets whole lines without control characters.
 """
 
 import time
-from typing import TextIO
+from contextlib import suppress
+from typing import Any, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn
@@ -19,13 +20,19 @@ _PREVIEW_WIDTH = 100
 
 
 class Progress:
-    """Hears what a training does; this one says nothing."""
+    """Hears what a training does; this one says nothing. As a context it ends with its block."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def note(self, line: str) -> None:
         """Hear a sentence for the user."""
 
-    def begin(self, total_steps: int, epochs: int) -> None:
-        """Hear that steps begin."""
+    def begin(self, total_steps: int, epochs: int, tokens: str = "char") -> None:
+        """Hear that steps begin; `tokens` says whether losses are per character or per byte."""
 
     def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:
         """Hear of one step: steps done, epoch from 1, smoothed loss, characters/s, seconds left."""
@@ -47,39 +54,44 @@ class Lines(Progress):
         self._stream = stream
         self._last = 0.0
         self._total = self._epochs = 0
+        self._tokens = "char"
 
     def note(self, line: str) -> None:
         print(display.plain(line), file=self._stream, flush=True)
 
-    def begin(self, total_steps: int, epochs: int) -> None:
-        self._total, self._epochs, self._last = total_steps, epochs, time.monotonic()
+    def begin(self, total_steps: int, epochs: int, tokens: str = "char") -> None:
+        self._total, self._epochs, self._tokens = total_steps, epochs, tokens
+        self._last = time.monotonic()
 
     def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:
         if time.monotonic() - self._last < _PLAIN_INTERVAL:
             return
         self._last = time.monotonic()
         self.note(
-            f"epoch {epoch}/{self._epochs}  step {step:,}/{self._total:,}  {display.loss(nats)}  "
-            f"{speed:,.0f} characters/s  {display.duration(remaining)} left"
+            f"epoch {epoch}/{self._epochs}  step {step:,}/{self._total:,}  "
+            f"{display.loss(nats, self._tokens)}  "
+            f"{speed:,.0f} {display.unit(self._tokens)}/s  {display.duration(remaining)} left"
         )
 
     def validated(self, row: HistoryRow, previews: list[tuple[float, str]]) -> None:
         self._last = time.monotonic()
-        for line in _validation_lines(row, previews):
+        for line in _validation_lines(row, previews, self._tokens):
             self.note(line)
 
 
 class Live(Progress):
-    """A bar and scrolling results on a terminal or in a notebook."""
+    """A bar and scrolling results on a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar: Bar | None = None
+        self._tokens = "char"
 
     def note(self, line: str) -> None:
-        self._console.print(display.plain(line), markup=False, highlight=False)
+        self._console.print(display.plain(line), markup=False, highlight=False, emoji=False)
 
-    def begin(self, total_steps: int, epochs: int) -> None:
+    def begin(self, total_steps: int, epochs: int, tokens: str = "char") -> None:
+        self._epochs, self._tokens = epochs, tokens
         self._bar = Bar(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=24),
@@ -94,7 +106,6 @@ class Live(Progress):
         self._task = self._bar.add_task(
             "", total=total_steps, epoch=f"1/{epochs}", loss="-", speed="-", left="-"
         )
-        self._epochs = epochs
 
     def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:
         if self._bar is not None:
@@ -102,16 +113,16 @@ class Live(Progress):
                 self._task,
                 completed=step,
                 epoch=f"{epoch}/{self._epochs}",
-                loss=display.loss(nats),
+                loss=display.loss(nats, self._tokens),
                 speed=f"{speed:,.0f}",
                 left=display.duration(remaining),
             )
 
     def validated(self, row: HistoryRow, previews: list[tuple[float, str]]) -> None:
-        first, *rest = _validation_lines(row, previews)
-        self._console.print(first, style="bold", markup=False, highlight=False)
+        first, *rest = _validation_lines(row, previews, self._tokens)
+        self._console.print(first, style="bold", markup=False, highlight=False, emoji=False)
         for line in rest:
-            self._console.print(line, style="dim", markup=False, highlight=False)
+            self._console.print(line, style="dim", markup=False, highlight=False, emoji=False)
 
     def download(self, done: int, total: int | None) -> None:
         if self._bar is None:
@@ -128,16 +139,38 @@ class Live(Progress):
             self._bar = None
 
 
-def _validation_lines(row: HistoryRow, previews: list[tuple[float, str]]) -> list[str]:
-    held_out = f"  held out {display.loss(row.validation_nats)}" if row.validation_nats else ""
+def _validation_lines(row: HistoryRow, previews: list[tuple[float, str]], tokens: str) -> list[str]:
+    held_out = ""
+    if row.validation_nats is not None:
+        held_out = f"  held out {display.loss(row.validation_nats, tokens)}"
     head = (
-        f"epoch {row.epoch}  step {row.step:,}  train {display.loss(row.train_nats)}{held_out}  "
-        f"{row.characters_per_second:,.0f} characters/s  {display.duration(row.seconds)}"
+        f"epoch {row.epoch}  step {row.step:,}  train {display.loss(row.train_nats, tokens)}{held_out}  "
+        f"{row.characters_per_second:,.0f} {display.unit(tokens)}/s  {display.duration(row.seconds)}"
     )
     return [head, *(f"  {t:g}: {display.one_line(text, _PREVIEW_WIDTH)}" for t, text in previews)]
 
 
+class _Patient:
+    """A stream that falls silent, instead of failing, when nobody reads it any more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with suppress(BrokenPipeError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(BrokenPipeError):
+            self._stream.flush()
+
+
 def on(stream: TextIO) -> Progress:
-    """Return the display that suits a stream."""
-    console = Console(file=stream)
-    return Live(console) if console.is_terminal or console.is_jupyter else Lines(stream)
+    """Return the display that suits a stream: a bar needs a terminal."""
+    patient: Any = _Patient(stream)
+    console = Console(file=patient, force_jupyter=False)
+    return Live(console) if console.is_terminal else Lines(patient)

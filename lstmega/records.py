@@ -57,6 +57,7 @@ class Record:
         total_steps: None until `--minutes` has timed the first steps.
         step: Steps done at the last validation.
         seconds: Training time so far.
+        initial: The run, and the sha256 of its weights, that this one started from.
         weights: Every file below weights/, oldest first.
         best: The one with the lowest held-out loss (training loss where nothing is held out).
     """
@@ -77,9 +78,15 @@ class Record:
     step: int = 0
     seconds: float = 0.0
     device: str = ""
+    initial: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     weights: tuple[SavedWeights, ...] = ()
     best: SavedWeights | None = None
+
+    @property
+    def judged_by(self) -> str:
+        """The loss that decided which weights are the best."""
+        return "held-out loss" if self.held_out_characters > 1 else "training loss"
 
     @property
     def parameters(self) -> int:

@@ -1,6 +1,7 @@
 """What a run looks like to a person and to a machine: overview, report, model card."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,14 +55,25 @@ def report(run: Run) -> str:
     facts = display.columns([(f"{label}:", text) for label, text in run.facts()])
     history = display.columns(_history_table(run))
     options = display.columns(_option_rows(run.record))
-    samples = run.samples().rpartition("=== ")[2].strip()
+    samples = re.split(r"^=== (?=epoch \d+, step [\d,]+: )", run.samples(), flags=re.MULTILINE)[
+        -1
+    ].strip()
     parts = [run.name, facts, history, options]
     return "\n\n".join([*parts, f"=== {samples}"] if samples else parts)
+
+
+def overview_table(rows: list[dict[str, Any]]) -> str:
+    """Return `overview`'s rows for a terminal."""
+    cells = [[display.one_line(display.number(value), 60) for value in row.values()] for row in rows]
+    return display.columns([list(rows[0]), *cells])
 
 
 def _history_table(run: Run) -> list[list[str]]:
     names = [item.name for item in dataclasses.fields(HistoryRow)]
     return [names, *([display.number(getattr(row, name)) for name in names] for row in run.history())]
+
+
+_LEVEL = {"char": "character-level", "byte": "byte-level"}
 
 
 def card(run: Run) -> str:
@@ -70,12 +82,12 @@ def card(run: Run) -> str:
     options = [("option", "value"), *_option_rows(run.record)]
     sections = [
         f"# {run.name}",
-        "A character-level text generator, trained by lstmega. Write with it:",
+        f"A {_LEVEL[run.record.text.tokens]} text generator, trained by lstmega. Write with it:",
         f"    lstmega sample --run {run.name} --temps 0.5,0.8",
         display.markdown_table(facts),
         "## How it learned",
-        "Losses are per character; validation is the held-out text, read once from its start with the "
-        "state carried along (stream protocol).",
+        f"Losses are per {run.record.text.tokens}. Validation reads the held-out text once, the state "
+        "carried along (stream protocol), in up to 64 lanes, each warmed up on 256 characters.",
         display.markdown_table(_history_table(run)),
         "## What it writes",
         display.fenced(run.samples()[-4000:].strip() or "(nothing yet)"),
@@ -103,9 +115,15 @@ def farewell(run: Run) -> str:
     if best is None:
         return f"{run.path} has no weights."
     return (
-        f"Best: {display.loss(best.nats)} at step {best.step:,} of {record.step:,}, in "
+        f"Best {record.judged_by}: {display.loss(best.nats, record.text.tokens)} at step "
+        f"{best.step:,} of {record.step:,}, in "
         f"{display.duration(record.seconds)}. Write with it: lstmega sample --run {run.path}"
     )
+
+
+def nothing_to_do(run: Run) -> str:
+    """Return what a person wants to read who trains a finished run again."""
+    return f"{run.path} is finished. {farewell(run)} Train on with a larger --epochs or --steps."
 
 
 def named_corpora() -> list[list[str]]:

@@ -7,6 +7,7 @@
         history.csv      one row per validation
         samples.txt      what the model wrote after each validation
         weights/epoch-003.weights.h5  written once each, in Keras' own format
+        state/step-00001200/          the exact training state, for resuming (`states.py`)
         README.md        the model card
 
 A file is written whole or not at all (`files.py`), then run.json is made to point at it with its
@@ -19,11 +20,18 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
+
+try:
+    import fcntl
+except ImportError:  # Windows: two trainings in one directory are the user's care
+    fcntl = None  # type: ignore[assignment]
 
 from lstmega import display, files, schema, weights
 from lstmega.decoder import Decoder
@@ -35,7 +43,8 @@ from lstmega.weights import Weights
 SCHEMA = 1
 
 _RECORD, _VOCABULARY, _HISTORY = "run.json", "vocabulary.json", "history.csv"
-_HELD_OUT, _SAMPLES, _CARD, _WEIGHTS = "held_out.txt", "samples.txt", "README.md", "weights"
+_HELD_OUT, _SAMPLES, _CARD, _LOCK = "held_out.txt", "samples.txt", "README.md", ".lock"
+_WEIGHTS, _STATES = "weights", "state"
 _MAX_JSON = 64 << 20  # bytes: above any vocabulary that we write
 _NAME = re.compile(r"\w[\w.+-]{0,199}")
 _WEIGHTS_NAME = re.compile(r"[\w-]{1,100}\.weights\.h5")
@@ -56,7 +65,7 @@ class Run:
             UsageError: The path is taken by something else.
             OSError: The disk refuses.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if not is_free(path):
             raise UsageError(f"{path} exists already. Choose another name with --run.")
         (path / _WEIGHTS).mkdir(parents=True, exist_ok=True)
         run = cls(path, record)
@@ -72,23 +81,22 @@ class Run:
         Raises:
             RunError: There is no run, or its run.json is damaged or of a newer schema.
         """
-        content = schema.parse(_read(path / _RECORD, _MAX_JSON), str(path / _RECORD))
-        if not isinstance(content, dict):
-            raise RunError(f"{path / _RECORD} must hold a JSON object.")
-        if (number := content.pop("schema", None)) != SCHEMA:
-            raise RunError(
-                f"{path} was written in schema {number!r:.20}; this lstmega reads schema {SCHEMA}. "
-                f"Use the version that wrote it: {content.get('versions')!r:.200}."
-            )
+        where = str(path / _RECORD)
+        content = schema.unseal(_read(path / _RECORD, _MAX_JSON), SCHEMA, where)
         try:
-            return cls(path, schema.build(Record, content, str(path / _RECORD)))
+            return cls(path, schema.build(Record, content, where))
         except UsageError as error:
-            raise RunError(f"{path / _RECORD}: {error}") from error
+            raise RunError(f"{where}: {error}") from error
 
     @property
     def name(self) -> str:
         """The directory's name."""
         return self.path.name
+
+    @property
+    def states(self) -> Path:
+        """The directory of exact training states (`states.py`)."""
+        return self.path / _STATES
 
     @property
     def trained(self) -> bool:
@@ -101,8 +109,8 @@ class Run:
         self._write_record()
 
     def _write_record(self) -> None:
-        content = {"schema": SCHEMA} | dataclasses.asdict(self.record)
-        files.write(self.path / _RECORD, json.dumps(content, indent=1).encode())
+        content = schema.seal(dataclasses.asdict(self.record), SCHEMA)
+        files.write(self.path / _RECORD, content)
 
     # What the run knows.
 
@@ -192,6 +200,14 @@ class Run:
         """Replace the model card."""
         files.write(self.path / _CARD, _encode(text))
 
+    def rewind(self, step: int) -> None:
+        """Forget the weights of validations after `step`; their files are written again."""
+        weights = tuple(saved for saved in self.record.weights if saved.step <= step)
+        best = min(weights, key=lambda saved: saved.nats, default=None)
+        for directory in (self.path, self.path / _WEIGHTS, self.states):
+            files.remove_leftovers(directory)
+        self.update(weights=weights, best=best, step=step, status="running")
+
     def add_weights(self, saved: SavedWeights) -> None:
         """Name a new weights file in run.json; it becomes the best if its loss is the lowest."""
         best = self.record.best
@@ -206,7 +222,7 @@ class Run:
         """Return what a person wants to know first, as (label, text) pairs."""
         record, model, text = self.record, self.record.model, self.record.text
         best, steps = record.best, record.total_steps
-        held_out = f"last {record.held_out_characters:,} characters, never seen in training"
+        held_out = f"last {record.held_out_characters:,} {display.unit(text.tokens)}, never trained on"
         return [
             ("status", f"{record.status}, step {record.step:,} of {display.number(steps)}"),
             (
@@ -225,8 +241,8 @@ class Run:
                 f"{record.parameters:,} ({display.layers(model.weight_shapes(record.vocabulary_size))})",
             ),
             (
-                "best loss",
-                f"{display.loss(best.nats)} at step {best.step:,}, epoch {best.epoch}"
+                f"best {record.judged_by}",
+                f"{display.loss(best.nats, text.tokens)} at step {best.step:,}, epoch {best.epoch}"
                 if best
                 else "none yet",
             ),
@@ -239,8 +255,46 @@ class Run:
 
     def __repr__(self) -> str:
         best = self.record.best
-        loss = display.loss(best.nats) if best else "no weights yet"
+        loss = display.loss(best.nats, self.record.text.tokens) if best else "no weights yet"
         return f"<Run {self.name}: {self.record.status}, {loss}>"
+
+
+def is_free(path: Path) -> bool:
+    """Return whether a run can begin here: nothing is, or only what a killed beginning left."""
+    if not path.is_dir():
+        return not (path.exists() or path.is_symlink())
+    began = {_VOCABULARY, _HELD_OUT, _WEIGHTS, _LOCK}
+    names = {item.name for item in path.iterdir()}
+    return all(name in began or name.startswith(files.TEMPORARY_PREFIX) for name in names)
+
+
+def exists(path: Path) -> bool:
+    """Return whether a run is here."""
+    return (path / _RECORD).is_file()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the right to write into a run directory, which is made if it is not there.
+
+    The lock goes with the process, however it ends.
+
+    Raises:
+        RunError: Another process holds it; the message has its number.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / _LOCK).open("a+") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.seek(0)
+                holder = file.read(20).strip() or "unknown"
+                raise RunError(f"Another training (process {holder}) writes to {path}.") from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 def find(checkpoints: Path, name: str | Path | None = None) -> Run:
@@ -259,10 +313,17 @@ def find(checkpoints: Path, name: str | Path | None = None) -> Run:
                 return Run.open(path)
         known = ", ".join(path.name for path in directories(checkpoints)) or "none"
         raise UsageError(f"There is no run {str(name)!r}. Runs in {checkpoints}: {known}.")
+    damaged = None
     for path in directories(checkpoints):
-        run = Run.open(path)
+        try:
+            run = Run.open(path)
+        except RunError as error:  # one damaged directory does not hide the others
+            damaged = damaged or error
+            continue
         if run.trained:
             return run
+    if damaged is not None:
+        raise damaged
     raise UsageError(
         f"There is no trained run in {checkpoints}. Train one first, for example: "
         "lstmega train --corpus pydoc --preset tiny"
@@ -304,11 +365,7 @@ def weights_name(epoch: int, step: int, *, whole: bool) -> str:
 
 def _read(path: Path, most: int) -> bytes:
     try:
-        if not path.is_file():
-            raise RunError(f"{path} is missing, or not a file.")
-        if path.stat().st_size > most:
-            raise RunError(f"{path} is larger than it can be: {path.stat().st_size:,} bytes.")
-        return path.read_bytes()
+        return files.read(path, most)
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}.") from error
 

@@ -24,7 +24,7 @@ from lstmega.vocabulary import UnknownPolicy, Vocabulary
 
 EXCERPT_LENGTH = 100  # characters: the reference notebook's seed
 _NEAR = 60  # characters within which an excerpt looks for the start of a line or word
-_MOST_COUNT = 10_000
+_MOST_TEXTS = 10_000
 _MOST_SEED = 2**63 - 1
 
 
@@ -116,7 +116,7 @@ class Samples(Sequence[Sample]):
         return "\n\n".join(map(str, self))
 
     def __repr__(self) -> str:
-        return f"<Samples: {len(self)} of {sorted({sample.run for sample in self})}>"
+        return str(self)
 
     def _repr_html_(self) -> str:
         groups = groupby(self, key=lambda sample: sample.temperature)
@@ -176,8 +176,12 @@ def sample(
         PromptError: The prompt has unknown characters under `unknown="error"`.
         RunError: The run has no usable weights.
     """
-    count = whole("--count", count, 1, _MOST_COUNT)
+    count = whole("--count", count, 1, _MOST_TEXTS)
     rows = [temperature for temperature in check_temperatures(temperatures) for _ in range(count)]
+    if len(rows) > _MOST_TEXTS:
+        raise refusal(
+            "--temps x --count", f"at most {_MOST_TEXTS:,} texts at once", f"{len(rows):,} texts"
+        )
     length = whole("--length", length, 0, sys.maxsize)
     filters, stop = Filters(top_k, top_p, min_p), _stop(stop)
     ids, start = _start(run, prompt, seed, unknown)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 LONG_EPOCH = 1000  # steps: longer epochs are validated in equal parts of at least this length
-MOST_VALIDATIONS = 100  # of one run over a text so short that it takes more epochs than this
+SHORT_EPOCH = 50  # steps: of many shorter epochs not each is validated
+MANY_EPOCHS = 30
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Schedule:
     def validates(self, step: int) -> bool:
         """Return whether the held-out text is measured once `step` steps are done.
 
-        At the end of every epoch and of the run; within long epochs in equal parts; and of very many
-        short epochs only at every n-th, so that there are about `MOST_VALIDATIONS` at most.
+        At the end of every epoch and of the run; within long epochs in equal parts; and of more than
+        `MANY_EPOCHS` short epochs only at every n-th.
         """
         if step == self.total_steps:
             return True
@@ -74,4 +75,4 @@ class Schedule:
 
     @property
     def _every(self) -> int:
-        return math.ceil(self.epochs / MOST_VALIDATIONS)
+        return max(1, math.ceil(min(self.epochs / MANY_EPOCHS, SHORT_EPOCH / self.epoch_steps)))

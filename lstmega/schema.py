@@ -1,6 +1,7 @@
-"""JSON -> frozen dataclasses, trusting nothing: every field present, known and of its declared type."""
+"""JSON -> frozen dataclasses, trusting nothing: every field known and of its declared type."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import types
@@ -10,6 +11,36 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from lstmega.errors import RunError
 
 T = TypeVar("T")
+
+
+def seal(content: Mapping[str, Any], number: int) -> bytes:
+    """Return a JSON object with its schema's number and its own sha256."""
+    marks = {"schema": number, "sha256": _digest(content)}
+    return json.dumps(marks | dict(content), indent=1).encode()
+
+
+def unseal(content: bytes, number: int, where: str) -> dict[str, Any]:
+    """Return the object that `seal` wrote, without the marks.
+
+    Raises:
+        RunError: It is no JSON object, of another schema, or was changed since.
+    """
+    fields = parse(content, where)
+    if not isinstance(fields, dict):
+        raise RunError(f"{where} must hold a JSON object. Received: {fields!r:.80}.")
+    if (found := fields.pop("schema", None)) != number:
+        raise RunError(
+            f"{where} was written in schema {found!r:.20}; this lstmega reads schema {number}. "
+            f"Use the version that wrote it: {fields.get('versions')!r:.200}."
+        )
+    expected, digest = fields.pop("sha256", None), _digest(fields)
+    if digest != expected:
+        raise RunError(f"{where} is damaged: its sha256 is {digest}, it says {expected!r:.80}.")
+    return fields
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def parse(content: bytes, where: str) -> Any:
@@ -34,7 +65,7 @@ def build(cls: type[T], content: Any, where: str) -> T:
     Args:
         cls: A dataclass whose fields are numbers, text, `Literal`s, mappings, other dataclasses, tuples
             of one of these, or one of these or None.
-        content: What JSON held.
+        content: What JSON held; fields with a default may be absent.
         where: The object's name in messages.
 
     Raises:
@@ -43,10 +74,16 @@ def build(cls: type[T], content: Any, where: str) -> T:
     names = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]
     if not isinstance(content, dict):
         raise RunError(f"{where} must be a JSON object. Received: {content!r:.80}.")
-    if odd := sorted(set(content) ^ set(names)):
+    needed = {item.name for item in dataclasses.fields(cls) if _is_needed(item)}  # type: ignore[arg-type]
+    if odd := sorted((set(content) - set(names)) | (needed - set(content))):
         raise RunError(f"{where} has missing or unknown fields: {odd}. Accepted: {names}.")
     hints = get_type_hints(cls)
-    return cls(**{name: _value(hints[name], content[name], f"{where}: {name}") for name in names})
+    return cls(**{name: _value(hints[name], content[name], f"{where}: {name}") for name in content})
+
+
+def _is_needed(item: "dataclasses.Field[Any]") -> bool:
+    """Return whether a field has no default; one that was added later has, so old files still read."""
+    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
@@ -55,6 +92,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return None if value is None else _value(arguments[0], value, where)
     if origin is tuple and isinstance(value, list):
         return tuple(_value(arguments[0], item, where) for item in value)
+    if origin is Mapping and isinstance(value, dict):
+        return {key: _value(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where)  # type: ignore[arg-type]
     if not _fits(hint, origin, arguments, value):
@@ -63,16 +102,12 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 
 
 def _fits(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any) -> bool:
+    if hint is Any:
+        return True
     if origin is Literal:
         return isinstance(value, str) and value in arguments
     if hint is float:
         return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)
-    if (
-        origin is Mapping
-        or hint is Mapping
-        or (isinstance(origin, type) and issubclass(origin, Mapping))
-    ):
-        return isinstance(value, dict)
     return type(value) is hint
 
 

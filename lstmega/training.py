@@ -8,33 +8,28 @@ that validation leaves alone nor a resume at an exact position.
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
-import keras
 import numpy as np
-import numpy.typing as npt
-import tensorflow as tf
 
-from lstmega import batches, devices, display, jobs, reports, sampling
-from lstmega.checkpoints import RunCheckpoint
-from lstmega.decoder import Decoder
-from lstmega.devices import Device, DeviceChoice
-from lstmega.errors import TrainingError
+from lstmega import batches, devices, display, jobs, model, previews, reports, signals, states
+from lstmega.checkpoints import RunCheckpoint, Snapshot
+from lstmega.clocks import Meter, SaveClock
+from lstmega.devices import Device, DeviceChoice, keras, tf
+from lstmega.errors import RunError, Stopped, TrainingError, UsageError
 from lstmega.evaluation import Evaluator
 from lstmega.jobs import Job
-from lstmega.model import build, weights, zero_states
-from lstmega.options import ModelOptions
 from lstmega.progress import Progress
-from lstmega.records import HistoryRow
+from lstmega.records import HistoryRow, Status
 from lstmega.runs import Run
-from lstmega.schedule import Schedule
-from lstmega.vocabulary import Vocabulary
+from lstmega.schedule import LONG_EPOCH, Schedule
+from lstmega.states import TrainingState
+from lstmega.steps import Carried, Step
 
-PREVIEW_TEMPERATURES = (0.5, 0.7, 0.9)
-PREVIEW_LENGTH = 160  # characters
 _VALIDATION_COST = 0.4  # of a training step on as many characters: no backward pass
-_SPARE = 0.94  # of the time left by the first steps: previews, saving, a slower minute
+_ROUND_COST = 0.3  # seconds of each validation for previews and saving
+_SPARE = 0.95  # of the time left by the first steps: a slower minute
 
 
 def train(
@@ -42,120 +37,77 @@ def train(
     *,
     device: DeviceChoice = "auto",
     threads: int | None = None,
+    save_every: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: Progress | None = None,
 ) -> Run:
-    """Train as `job` says and return the finished run.
+    """Train as `job` says, from the start or from the last state, and return the finished run.
 
     Args:
-        job: What to train, checked (`jobs.prepare`).
+        job: What to train, checked (`jobs.prepare`); its directory is locked by the caller.
         device: `auto`, `cpu` or `gpu`.
         threads: Threads of one operation on the CPU; None takes the cores.
+        save_every: Steps between states; None saves about every minute and at validations.
         callbacks: Keras callbacks beside our own; they see `loss`, `val_loss` (nats per character).
         progress: Hears what happens.
 
     Raises:
         UsageError: The device is not there, or the run exists.
         TrainingError: The loss is not finite; the best weights so far are kept.
+        Stopped: A signal came; the state after the step it came in is saved.
     """
     progress = progress or Progress()
     where = devices.choose(device, threads=threads, rows=job.training.batch_size)
-    run = job.create_run()
-    run.update(device=str(where), versions={**run.record.versions, **devices.versions()})
     for line in (*job.corpus.notes, *jobs.announce(job, str(where))):
         progress.note(line)
+    run = job.open_run()
+    versions = {**jobs.versions(), **devices.versions()}
+    run.update(device=str(where), versions=versions, training=job.training, status="running")
     try:
-        _Loop(job, run, where, callbacks, progress).run()
+        with signals.deferred() as mailbox:
+            _Loop(
+                job,
+                run,
+                where,
+                save_every=save_every,
+                callbacks=callbacks,
+                progress=progress,
+                mailbox=mailbox,
+            ).run()
+    except tf.errors.ResourceExhaustedError as error:
+        _leave(run, "failed")
+        raise TrainingError(
+            f"{where} has not enough memory. Try a smaller --batch-size than {job.training.batch_size}."
+        ) from error
     except BaseException as error:
-        run.update(status="stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+        _leave(run, "stopped" if isinstance(error, Stopped | KeyboardInterrupt) else "failed")
         raise
-    finally:
-        progress.end()
     run.update(status="finished")
     run.write_card(reports.card(run))
     progress.note(reports.farewell(run))
     return run
 
 
-class Step:
-    """One gradient step; the recurrent state goes in and comes out.
-
-    Args:
-        network: `[ids, *states] -> [logits, *states]`.
-        optimizer: Keras'.
-        strategy: Its replicas share the rows of a batch.
-    """
-
-    def __init__(
-        self,
-        network: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        strategy: tf.distribute.Strategy,
-    ) -> None:
-        self._network, self._optimizer, self._strategy = network, optimizer, strategy
-        self._share = 1.0 / strategy.num_replicas_in_sync
-
-    @tf.function(reduce_retracing=True)
-    def __call__(self, inputs, targets, carries, states):
-        """Return (mean nats per character, new states); rows whose carry is 0 start from zero."""
-        nats, states = self._strategy.run(self._on_replica, (inputs, targets, carries, states))
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, nats, axis=None), states
-
-    def _on_replica(self, inputs, targets, carries, states):
-        states = [state * carries[:, None] for state in states]  # [rows, units] each
-        variables = self._network.trainable_variables
-        with tf.GradientTape() as tape:
-            logits, *states = self._network([inputs, *states], training=True)
-            nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # [rows, time]
-            loss = tf.reduce_mean(nats) * self._share
-        self._optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return loss, states
+def _leave(run: Run, status: Status) -> None:
+    with suppress(OSError):  # the disk may be why we leave; the first error is the one to tell
+        run.update(status=status)
 
 
 class _Rate(keras.callbacks.Callback):
-    """Set the optimizer's learning rate before each step."""
+    """Set the optimizer's learning rate before each step, unless it is constant."""
 
     def __init__(self, loop: "_Loop") -> None:
         super().__init__()
         self._loop = loop
 
     def on_train_batch_begin(self, batch, logs=None):
+        if self._loop.schedule.shape == "constant":
+            return
         rate = self._loop.schedule.learning_rate(self._loop.step)
         self._loop.optimizer.learning_rate.assign(rate)
 
 
-class _Meter:
-    """Loss and speed since the last validation; validations do not count as training time."""
-
-    def __init__(self) -> None:
-        self.nats, self.steps, self.seconds, self.smooth = 0.0, 0, 0.0, math.nan
-
-    def add(self, nats: float, seconds: float) -> None:
-        self.nats, self.steps, self.seconds = (
-            self.nats + nats,
-            self.steps + 1,
-            self.seconds + seconds,
-        )
-        weight = max(0.02, 1 / self.steps)
-        self.smooth = nats if math.isnan(self.smooth) else self.smooth + weight * (nats - self.smooth)
-
-    @property
-    def mean(self) -> float:
-        return self.nats / self.steps
-
-
-@dataclass(frozen=True)
-class _Author:
-    """A model in training, as `sampling` wants to see it."""
-
-    name: str
-    vocabulary: Vocabulary
-    held_out: str
-    options: ModelOptions
-    arrays: dict[str, npt.NDArray[np.float32]]
-
-    def decoder(self) -> Decoder:
-        return Decoder(self.options, self.arrays)
+_OWN_RATES = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
 
 class _Loop:
@@ -164,133 +116,142 @@ class _Loop:
         job: Job,
         run: Run,
         device: Device,
+        *,
+        save_every: int | None,
         callbacks: Sequence[keras.callbacks.Callback],
         progress: Progress,
+        mailbox: signals.Mailbox,
     ) -> None:
-        self.job, self.run_, self.device, self.progress = job, run, device, progress
-        options, size = job.training, len(job.vocabulary)
-        with device.strategy.scope():
-            self.network = build(job.model, size, seed=options.seed)
+        self._job, self._run, self._device, self._progress = job, run, device, progress
+        self._mailbox, self._saver = mailbox, SaveClock(save_every)
+        self._build()
+        self.step = 0
+        self.schedule: Schedule
+        self._seconds = 0.0  # of training, in earlier processes
+        self._history: list[HistoryRow] = []
+        self._samples = ""
+        self._meter = Meter()
+        self._users = callbacks
+
+    def _build(self) -> None:
+        options, size, strategy = self._job.training, len(self._job.vocabulary), self._device.strategy
+        with strategy.scope():
+            self._network = model.build(self._job.model, size, seed=options.seed)
             self.optimizer = keras.optimizers.Adam(
                 options.learning_rate, global_clipnorm=options.clip_norm
             )
-            self.optimizer.build(self.network.trainable_variables)
-        # Callbacks see a compiled model of the same layers; only `network`, without it, is saved.
-        self.model = keras.Model(self.network.inputs, self.network.outputs)
-        self.model.compile(optimizer=self.optimizer)
-        self._train_step = Step(self.network, self.optimizer, device.strategy)
-        self._ids = batches.compact(job.training_ids(), size)
-        held_out = job.measured_ids()
+            self.optimizer.build(self._network.trainable_variables)
+        if self._job.initial is not None:
+            model.adopt(self._network, self._job.initial.weights(), self._job.initial.vocabulary,
+                        self._job.vocabulary)  # fmt: skip
+        # Callbacks see a compiled model of the same layers; only the network, without it, is saved.
+        self._model = keras.Model(self._network.inputs, self._network.outputs)
+        self._model.compile(optimizer=self.optimizer)
+        self._train_step = Step(self._network, self.optimizer, strategy)
+        self._carried = Carried(self._job.model, options.batch_size, strategy)
+        self._snapshot = Snapshot(self._network, self.optimizer, self._carried)
+        self._ids = batches.compact(self._job.training_ids(), size)
+        held_out = self._job.measured_ids()
+        self._measured = 0 if held_out is None else len(held_out)
         self._evaluator = (
             None
             if held_out is None
-            else Evaluator(self.network, job.model, batches.compact(held_out, size))
+            else Evaluator(self._network, self._job.model, batches.compact(held_out, size))
         )
-        self._measured = 0 if held_out is None else len(held_out)
-        self.step = 0
-        self.states = self._zero_states()
-        self.history: list[HistoryRow] = []
-        self._samples = ""
-        self._meter = _Meter()
-        self._callbacks = self._callback_list(callbacks)
-
-    def _callback_list(self, users: Sequence[keras.callbacks.Callback]) -> Any:
-        monitor = "val_loss" if self._evaluator else "loss"
-        ours: list[keras.callbacks.Callback] = [_Rate(self)]
-        ours.append(RunCheckpoint(self.run_, self.network, monitor=monitor))
-        if self.job.training.patience is not None:
-            ours.append(
-                keras.callbacks.EarlyStopping(monitor, patience=self.job.training.patience, mode="min")
-            )
-        return keras.callbacks.CallbackList([*ours, *users], model=self.model)
 
     def run(self) -> None:
-        """Train from `step` to the end."""
+        """Train from the last state, or from step 0, to the end."""
+        self._resume()
         total = self._total_steps()
-        self.run_.update(total_steps=total)
         self.schedule = self._schedule(total)
-        self.model.stop_training = False
-        self.progress.begin(total, self.schedule.epochs)
-        self._begun = time.monotonic()
-        self._callbacks.on_train_begin()
-        self._round_begins()
+        self._run.update(total_steps=total)
+        self._progress.begin(total, self.schedule.epochs, self._job.corpus.tokens)
+        self._begun, self._first = time.monotonic() - self._seconds, self.step
+        self._begin_callbacks()
+        self._clock = time.monotonic()
         for batch in self._batches():
             self._one_step(batch)
-            if self.schedule.validates(self.step):
+            validated = self.schedule.validates(self.step)
+            if validated:
                 self._validate()
-            if self.model.stop_training:
+            if self._mailbox.received or self._saver.due(self.step, validated=validated):
+                self._save()
+                self._clock = time.monotonic()
+            self._mailbox.raise_if_any()
+            if self._model.stop_training:
                 break
+        if self._meter.losses:  # a callback stopped within an epoch
+            self._validate()
         self._callbacks.on_train_end()
+        self._save()
 
     def _batches(self) -> Iterator[Any]:
         """Yield the batches that are left."""
         while self.step < self.schedule.total_steps:
-            epoch, first = self.schedule.position(self.step)
-            left = self.schedule.total_steps - self.step
-            yield from (
-                self._epoch(epoch, first).take(left)
-                if self.device.replicas == 1
-                else (
-                    self.device.strategy.experimental_distribute_dataset(
-                        self._epoch(epoch, first).take(left)
-                    )
-                )
-            )
+            data = self._some_batches().take(self.schedule.total_steps - self.step)
+            if self._device.replicas > 1:
+                data = self._device.strategy.experimental_distribute_dataset(data)
+            yield from data
 
-    def _epoch(self, epoch: int, first: int) -> tf.data.Dataset:
-        lanes = self.job.lanes
-        starts, carries = lanes.starts(epoch)[first:], lanes.carries(epoch)[first:]
+    def _some_batches(self) -> tf.data.Dataset:
+        """Return the rest of this epoch, and of short epochs several: a pipeline takes time to build."""
+        lanes = self._job.lanes
+        epoch, first = self.schedule.position(self.step)
+        epochs = range(epoch, epoch + max(1, LONG_EPOCH // lanes.batches))
+        starts = np.concatenate([lanes.starts(epoch) for epoch in epochs])[first:]
+        carries = np.concatenate([lanes.carries(epoch) for epoch in epochs])[first:]
         data = batches.dataset(self._ids, starts, carries, lanes.time_steps)
         return data.map(lambda inputs, targets, carries, _: (inputs, targets, carries))
 
     def _one_step(self, batch: Any) -> None:
-        begun = time.monotonic()
         index = self.schedule.position(self.step)[1]
         self._callbacks.on_train_batch_begin(index)
-        nats, self.states = self._train_step(*batch, self.states)
+        nats, self._carried.values = self._train_step(*batch, self._carried.values)
         loss = float(nats)
         self._check_finite(loss)
         self.step += 1
         self._callbacks.on_train_batch_end(index, {"loss": loss})
-        self._meter.add(loss, time.monotonic() - begun)
+        now = time.monotonic()
+        self._meter.add(loss, now - self._clock)
+        self._clock = now
         self._report()
 
     def _check_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise TrainingError(
                 f"The loss became {loss} after {self.step:,} steps; the best weights so far are kept. "
-                f"Try a lower --learning-rate than {self.job.training.learning_rate:g}."
+                f"Try a lower --learning-rate than {self._job.training.learning_rate:g}."
             )
 
     def _report(self) -> None:
-        spent = time.monotonic() - self._begun
-        remaining = spent / self.step * (self.schedule.total_steps - self.step)
+        spent = time.monotonic() - self._begun - self._seconds
+        remaining = spent / (self.step - self._first) * (self.schedule.total_steps - self.step)
         epoch = self.schedule.position(self.step - 1)[0] + 1
-        self.progress.step(self.step, epoch, self._meter.smooth, self._speed(), remaining)
+        self._progress.step(self.step, epoch, self._meter.smooth or 0.0, self._speed(), remaining)
 
     def _speed(self) -> float:
-        lanes = self.job.lanes
-        return self._meter.steps * lanes.rows * lanes.time_steps / max(self._meter.seconds, 1e-9)
+        lanes = self._job.lanes
+        return self._meter.losses * lanes.rows * lanes.time_steps / max(self._meter.busy, 1e-9)
 
-    def _round_begins(self) -> None:
-        self._meter = _Meter()
-        self._callbacks.on_epoch_begin(self.schedule.position(self.step)[0])
+    # Validation.
 
     def _validate(self) -> None:
-        """Measure, save, write a preview, tell everyone."""
+        """Measure, save the weights, write a preview, tell everyone."""
         row = self._history_row()
-        self._check_finite(sum(float(tf.reduce_sum(v)) for v in self.network.trainable_variables))
-        self.history.append(row)
-        self.run_.write_history(self.history)
-        logs = {"loss": row.train_nats, "learning_rate": row.learning_rate, "step": self.step}
-        logs["whole_epoch"] = self.schedule.position(self.step)[1] == 0
-        if row.validation_nats is not None:
-            logs["val_loss"] = row.validation_nats
-        self._callbacks.on_epoch_end(row.epoch - 1, logs)
-        self.run_.update(step=self.step, seconds=row.seconds)
-        self.progress.validated(row, self._preview(row))
+        self._check_finite(sum(float(tf.reduce_sum(v)) for v in self._network.trainable_variables))
+        self._history.append(row)
+        self._run.write_history(self._history)
+        self._callbacks.on_epoch_end(row.epoch - 1, self._logs(row))
+        self._run.update(step=self.step, seconds=row.seconds)
+        self._progress.validated(row, self._preview(row))
+        self._meter, self._clock = Meter(), time.monotonic()
         if self.step < self.schedule.total_steps:
-            self._round_begins()
+            self._callbacks.on_epoch_begin(self.schedule.position(self.step)[0])
+
+    def _logs(self, row: HistoryRow) -> dict[str, Any]:
+        logs = {"loss": row.train_nats, "learning_rate": row.learning_rate, "step": row.step}
+        logs["whole_epoch"] = self.schedule.position(row.step)[1] == 0
+        return logs if row.validation_nats is None else logs | {"val_loss": row.validation_nats}
 
     def _history_row(self) -> HistoryRow:
         nats = self._evaluator().nats_per_character if self._evaluator else None
@@ -306,62 +267,117 @@ class _Loop:
         )
 
     def _preview(self, row: HistoryRow) -> list[tuple[float, str]]:
-        job = self.job
-        author = _Author(self.run_.name, job.vocabulary, job.texts[1], job.model, weights(self.network))
-        samples = sampling.sample(
-            author,
-            temperatures=PREVIEW_TEMPERATURES,
-            length=PREVIEW_LENGTH,
-            seed=job.training.seed + row.step,
-        )
-        loss = row.train_nats if row.validation_nats is None else row.validation_nats
-        self._samples += f"=== epoch {row.epoch}, step {row.step:,}: {display.loss(loss)}\n{samples}\n\n"
-        self.run_.write_samples(self._samples)
+        samples = previews.write(self._job, self._run.name, self._network, row)
+        self._samples += previews.entry(row, samples, self._job.corpus.tokens)
+        self._run.write_samples(self._samples)
         return [(sample.temperature, sample.text) for sample in samples]
 
-    def _zero_states(self) -> Any:
-        rows = self.job.training.batch_size // self.device.replicas
-        if self.device.replicas == 1:
-            return zero_states(self.job.model, rows)
-        return [
-            self.device.strategy.experimental_distribute_values_from_function(lambda _, s=state: s)
-            for state in zero_states(self.job.model, rows)
-        ]
+    # Callbacks.
+
+    def _begin_callbacks(self) -> None:
+        if self.schedule.shape != "constant" and any(isinstance(c, _OWN_RATES) for c in self._users):
+            raise UsageError(
+                "A callback that sets the learning rate needs --schedule constant. "
+                f"Received: --schedule {self.schedule.shape}."
+            )
+        monitor = "val_loss" if self._evaluator else "loss"
+        ours = [_Rate(self), RunCheckpoint(self._run, self._network, monitor=monitor)]
+        patience, early = self._job.training.patience, None
+        if patience is not None:
+            early = keras.callbacks.EarlyStopping(monitor, patience=patience, mode="min")
+            ours.append(early)
+        self._callbacks = keras.callbacks.CallbackList([*ours, *self._users], model=self._model)
+        self._callbacks.on_train_begin()
+        if early is not None:
+            for row in self._history:  # it waits as if it had been there all the time
+                early.on_epoch_end(row.epoch - 1, self._logs(row))
+        self._model.stop_training = False
+        self._callbacks.on_epoch_begin(self.schedule.position(self.step)[0])
+
+    # Resuming.
+
+    def _save(self) -> None:
+        begun = time.monotonic()
+        state = TrainingState(
+            step=self.step,
+            total_steps=self.schedule.total_steps,
+            text_sha256=self._job.corpus.sha256,
+            vocabulary_sha256=self._job.vocabulary.sha256,
+            nats=self._meter.nats,
+            losses=self._meter.losses,
+            smooth=self._meter.smooth,
+            busy=self._meter.busy,
+            seconds=begun - self._begun,
+            history=tuple(self._history),
+            samples=self._samples,
+            versions=self._run.record.versions,
+        )
+        states.save(self._run.states, state, self._snapshot.take())
+        self._saver.saved(time.monotonic() - begun)
+
+    def _resume(self) -> None:
+        """Go back to the newest state that is whole; without one, to step 0."""
+        shapes = {n: (a.shape, str(a.dtype)) for n, a in self._snapshot.take().items()}
+        for path in states.paths(self._run.states):
+            try:
+                state, arrays = states.load(path, shapes)
+            except RunError as error:
+                self._progress.note(f"{error} Going back to the state before.")
+                continue
+            self._go_back_to(state)
+            self._snapshot.put_back(arrays)
+            break
+        if self._job.run is not None:
+            self._run.rewind(self.step)
+            self._run.write_history(self._history)
+            self._run.write_samples(self._samples)
+            self._progress.note(f"Going on from step {self.step:,}")
+
+    def _go_back_to(self, state: TrainingState) -> None:
+        if (state.text_sha256, state.vocabulary_sha256) != (
+            self._job.corpus.sha256,
+            self._job.vocabulary.sha256,
+        ):
+            raise RunError(f"The state of step {state.step:,} in {self._run.path} is of another text.")
+        self.step, self._seconds = state.step, state.seconds
+        self._history, self._samples = list(state.history), state.samples
+        self._meter = Meter(state.nats, state.losses, state.smooth, state.busy)
 
     # The number of steps.
 
     def _schedule(self, total: int) -> Schedule:
-        options = self.job.training
+        options = self._job.training
         return Schedule(
-            total, self.job.lanes.batches, options.learning_rate, options.schedule, options.warmup
+            total, self._job.lanes.batches, options.learning_rate, options.schedule, options.warmup
         )
 
     def _total_steps(self) -> int:
-        options = self.job.training
+        options, fixed = self._job.training, self._run.record.total_steps
+        if fixed is not None and not self._job.extended:
+            return fixed
         if options.minutes is None:
-            return options.steps or (options.epochs or 1) * self.job.lanes.batches
+            total = options.steps or options.epochs * self._job.lanes.batches
+            return max(total, self.step)
         seconds = self._seconds_of_a_step(60 * options.minutes)
-        left = 60 * options.minutes - (time.monotonic() - self.job.started)
-        lanes = self.job.lanes
-        total = max(1, int(left / seconds))
-        validation = _VALIDATION_COST * self._measured / self._schedule(total).spacing
-        cost = seconds * (1 + validation / (lanes.rows * lanes.time_steps))
-        total = max(1, int(_SPARE * left / cost))
-        self.progress.note(f"{options.minutes:g} minutes are {total:,} steps on this machine")
-        return total
+        left = 60 * options.minutes - (time.monotonic() - self._job.started)
+        lanes = self._job.lanes
+        spacing = self._schedule(max(1, int(left / seconds))).spacing
+        reading = _VALIDATION_COST * seconds * self._measured / (lanes.rows * lanes.time_steps)
+        total = max(1, int(_SPARE * left / (seconds + (reading + _ROUND_COST) / spacing)))
+        self._progress.note(f"{options.minutes:g} minutes are {total:,} steps on this machine")
+        return self.step + total
 
     def _seconds_of_a_step(self, budget: float) -> float:
         """Time a few steps, then put everything back as it was."""
-        variables = [*self.network.variables, *self.optimizer.variables]
-        before = [np.array(variable.numpy()) for variable in variables]
-        self.schedule, times = self._schedule(1_000_000), []
+        before, times = self._snapshot.take(), []
+        self.schedule = self._schedule(self.step + 1_000_000)
         for batch in self._batches():
             begun = time.monotonic()
-            nats, _ = self._train_step(*batch, self.states)
+            nats, self._carried.values = self._train_step(*batch, self._carried.values)
             float(nats)
             times.append(time.monotonic() - begun)
+            self._mailbox.raise_if_any()
             if len(times) > 2 and (len(times) > 12 or sum(times[1:]) > budget / 25):
                 break
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)
+        self._snapshot.put_back(before)
         return float(np.median(times[1:]))

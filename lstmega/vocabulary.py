@@ -80,6 +80,17 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.characters) + self.has_unknown
 
+    def merged(self, other: "Vocabulary") -> "Vocabulary":
+        """Return the vocabulary of both; `<unk>` is there where either has it.
+
+        Raises:
+            UsageError: One is of characters, the other of bytes.
+        """
+        if self.kind != other.kind:
+            raise UsageError(f"--tokens must be {self.kind}, as before. Received: {other.kind}.")
+        characters = "".join(sorted({*self.characters, *other.characters}))
+        return Vocabulary(characters, self.kind, self.has_unknown or other.has_unknown)
+
     @property
     def unknown_id(self) -> int | None:
         """The id of `<unk>`, where there is one."""
@@ -126,10 +137,11 @@ class Vocabulary:
         """
         text = self.from_user(prompt)
         # By the user's characters, not by bytes: half a UTF-8 sequence means nothing.
+        characters = prompt if self.kind == "byte" else text
         if unknown == "fold":
-            text = "".join(self._fold(character) for character in prompt)
+            text = "".join(self._fold(character) for character in characters)
         elif unknown == "skip":
-            text = "".join(self.from_user(c) for c in prompt if self._knows(self.from_user(c)))
+            text = "".join(self.from_user(c) for c in characters if self._knows(self.from_user(c)))
         elif self.unknown(text):
             raise PromptError(self._complaint(text))
         return self.encode(text)
@@ -140,8 +152,13 @@ class Vocabulary:
         return "".join(table[int(number)] for number in ids)
 
     def from_user(self, text: str) -> str:
-        """Return a user's text in this vocabulary's code points (its UTF-8 bytes, where `byte`)."""
-        return text.encode(errors="surrogatepass").decode("latin-1") if self.kind == "byte" else text
+        """Return a user's text in this vocabulary's code points.
+
+        Its UTF-8 bytes, where `byte`; else CRLF and CR as LF, where the vocabulary has no CR.
+        """
+        if self.kind == "byte":
+            return text.encode(errors="surrogatepass").decode("latin-1")
+        return text if "\r" in self else text.replace("\r\n", "\n").replace("\r", "\n")
 
     def incremental_decoder(self) -> "IncrementalDecoder":
         """Return a decoder from ids, one at a time, to text for a reader."""

@@ -11,6 +11,7 @@ from lstmega.options import ModelOptions
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
+LARGEST = 1e6  # no trained weight comes near, and no sum of products of such overflows
 _KERAS_CLASS = {"lstm": "lstm", "gru": "gru", "rnn": "simple_rnn"}
 
 
@@ -32,6 +33,8 @@ def read(content: bytes, model: ModelOptions, vocabulary_size: int, *, where: st
     """
     import h5py  # noqa: PLC0415 - a tenth of a second that `runs` and `show` can do without
 
+    if len(content) < 4 * model.parameters(vocabulary_size):  # never allocate more than the file
+        raise RunError(f"{where} is shorter than its {model.parameters(vocabulary_size):,} numbers.")
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             return {
@@ -56,8 +59,8 @@ def _array(file: Any, path: str, shape: tuple[int, ...], where: str) -> npt.NDAr
         received = f"{array.dtype} {list(array.shape)}"
         raise RunError(f"{where}: {path} must be float32 {list(shape)}. Received: {received}.")
     values: npt.NDArray[np.float32] = array[()]
-    if not np.isfinite(values).all():
-        raise RunError(f"{where}: {path} holds values that are not finite.")
+    if not (np.abs(values) <= LARGEST).all():
+        raise RunError(f"{where}: {path} holds values that are not finite, or above {LARGEST:g}.")
     return values
 
 

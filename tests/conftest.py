@@ -66,6 +66,17 @@ TINY = {
 }
 
 
+def reseal(run, **changes):
+    """Change run.json as somebody would who knows how it is sealed."""
+    import json
+
+    from lstmega import runs, schema
+
+    content = json.loads((run.path / "run.json").read_bytes())
+    del content["schema"], content["sha256"]
+    (run.path / "run.json").write_bytes(schema.seal(content | changes, runs.SCHEMA))
+
+
 @pytest.fixture
 def tiny_run(tiny_run_directory: Path, tmp_path: Path):
     """A fresh copy of the trained run."""

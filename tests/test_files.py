@@ -34,11 +34,41 @@ def test_the_final_name_appears_at_the_end(tmp_path):
     assert path.read_bytes() == b"half"
 
 
-def test_the_temporary_name_may_need_an_ending(tmp_path):
-    with files.replacing(tmp_path / "a.h5", suffix=".weights.h5") as temporary:
+def test_the_temporary_name_keeps_the_ending(tmp_path):
+    with files.replacing(tmp_path / "a.weights.h5") as temporary:
         assert temporary.name.endswith(".weights.h5")
-        temporary.touch()
-    assert names(tmp_path) == ["a.h5"]
+        temporary.write_bytes(b"x")
+    assert (tmp_path / "a.weights.h5").read_bytes() == b"x"
+
+
+def test_a_directory_appears_whole(tmp_path):
+    with files.replacing(tmp_path / "a") as temporary:
+        temporary.mkdir()
+        (temporary / "x").write_bytes(b"x")
+        assert not (tmp_path / "a").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a/x").read_bytes() == b"x"
+
+
+def test_a_directory_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="x"), files.replacing(tmp_path / "a") as temporary:
+        temporary.mkdir()
+        (temporary / "x").write_bytes(b"x")
+        raise ValueError("x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_read_takes_regular_files_up_to_a_size(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"four")
+    assert files.read(path, 4) == b"four"
+    with pytest.raises(OSError, match="larger than it can be"):
+        files.read(path, 3)
+    (tmp_path / "link").symlink_to(path)
+    os.mkfifo(tmp_path / "pipe")
+    for odd in ("link", "pipe", ".", "missing"):
+        with pytest.raises(OSError):
+            files.read(tmp_path / odd, 4)
 
 
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])

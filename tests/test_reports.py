@@ -5,7 +5,7 @@ from lstmega.runs import Run
 def test_card_stands_alone(tiny_run):
     card = (tiny_run.path / "README.md").read_text()
     assert card == reports.card(Run.open(tiny_run.path))
-    for part in ("finished, step 60 of 60", "bits/char", "never seen in training", "lstm of 12 units",
+    for part in ("finished, step 60 of 60", "bits/char", "never trained on", "lstm of 12 units",
                  "temperature 0.5", "tensorflow", "| batch_size | 4 |"):  # fmt: skip
         assert part in card
 

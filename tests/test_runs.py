@@ -3,15 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from lstmega import runs
+from lstmega import runs, schema
 from lstmega.errors import RunError, UsageError
 from lstmega.runs import Run
 from lstmega.vocabulary import Vocabulary
-
-
-def change_record(run, **changes):
-    path = run.path / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+from tests.conftest import reseal
 
 
 def test_reload_means_equal(tiny_run):
@@ -27,7 +23,7 @@ def test_directory_is_as_documented(tiny_run):
     files = {str(path.relative_to(tiny_run.path)) for path in tiny_run.path.rglob("*") if path.is_file()}
     fixed = {"run.json", "vocabulary.json", "history.csv", "samples.txt", "held_out.txt", "README.md"}
     assert fixed <= files
-    assert all(name.startswith("weights/epoch-") for name in files - fixed)
+    assert all(name.startswith(("weights/epoch-", "state/step-", ".lock")) for name in files - fixed)
 
 
 def test_record_tells_the_truth(tiny_run, text):
@@ -50,24 +46,41 @@ def test_history_columns(tiny_run):
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"schema": 2},
-        {"schema": None},
-        {"model": {"units": 10**9}},
-        {"status": "odd"},
-        {"extra": 1},
-        {"best": 1},
-    ],
+    "changes",
+    [{"model": {"units": 10**9}}, {"status": "odd"}, {"extra": 1}, {"best": 1}, {"name": None}],
 )
-def test_a_record_that_is_not_ours_is_refused(tiny_run, change):
-    change_record(tiny_run, **change)
+def test_a_record_that_is_not_ours_is_refused(tiny_run, changes):
+    reseal(tiny_run, **changes)
     with pytest.raises(RunError):
         Run.open(tiny_run.path)
 
 
+def test_a_record_that_was_changed_by_hand_is_refused(tiny_run):
+    path = tiny_run.path / "run.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(RunError, match="damaged"):
+        Run.open(tiny_run.path)
+
+
+def test_a_field_that_came_later_may_be_absent(tiny_run):
+    content = json.loads((tiny_run.path / "run.json").read_bytes())
+    for name in ("schema", "sha256", "initial"):
+        del content[name]
+    del content["training"]["restarts"]
+    (tiny_run.path / "run.json").write_bytes(schema.seal(content, runs.SCHEMA))
+    assert Run.open(tiny_run.path).record.initial == ""
+
+
+def test_one_damaged_directory_does_not_hide_the_others(tiny_run):
+    other = tiny_run.path.parent / "later"
+    other.mkdir()
+    (other / "run.json").write_text("{")
+    assert runs.find(tiny_run.path.parent).name == "owl"
+
+
 def test_newer_schema_names_both(tiny_run):
-    change_record(tiny_run, schema=7)
+    path = tiny_run.path / "run.json"
+    path.write_bytes(schema.seal({"versions": {"lstmega": "9"}}, 7))
     with pytest.raises(RunError, match=r"schema 7; this lstmega reads schema 1"):
         Run.open(tiny_run.path)
 
@@ -100,7 +113,7 @@ def test_another_vocabulary_is_found(tiny_run):
 
 def test_weights_outside_the_run_are_refused(tiny_run):
     best = json.loads((tiny_run.path / "run.json").read_text())["best"]
-    change_record(tiny_run, best=best | {"file": "../../elsewhere.weights.h5"})
+    reseal(tiny_run, best=best | {"file": "../../elsewhere.weights.h5"})
     with pytest.raises(RunError, match="not a name for weights"):
         Run.open(tiny_run.path).weights()
 
@@ -149,5 +162,5 @@ def test_names(name):
 
 
 def test_html_is_escaped(tiny_run):
-    change_record(tiny_run, device="<script>")
+    reseal(tiny_run, device="<script>")
     assert "<script>" not in Run.open(tiny_run.path)._repr_html_()

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import lstmega
-from lstmega import model
+from lstmega import jobs, model
 from lstmega.corpus import Corpus
 from lstmega.devices import keras, tf
 from lstmega.errors import TrainingError, UsageError
@@ -23,7 +24,7 @@ EPOCH = 25  # steps over the text of the fixture
 
 def train(text, tmp_path, **options):
     corpus = text if isinstance(text, Corpus) else Corpus.from_text(text)
-    return lstmega.train(corpus, checkpoints=tmp_path, **SMALL | options)
+    return lstmega.train(corpus, **{"checkpoints": tmp_path} | SMALL | options)
 
 
 def test_learns(tiny_run, text):
@@ -145,10 +146,113 @@ def test_progress_hears_everything(text, tmp_path):
     assert {"note", "begin", "step", "validated", "end"} <= set(heard)
 
 
-def test_run_must_be_new(text, tmp_path):
+def test_without_resume_the_run_must_be_new(text, tmp_path):
     train(text, tmp_path, steps=1, run="a")
     with pytest.raises(UsageError, match="exists already"):
-        train(text, tmp_path, steps=1, run="a")
+        train(text, tmp_path, steps=1, run="a", resume=False)
+
+
+def slow_twin(job, steps):
+    """Train by hand: Keras' stock model, NumPy batches, the schedule's formula, explicit clipping."""
+    options, lanes = job.training, job.lanes
+    network = model.build(job.model, len(job.vocabulary), seed=options.seed)
+    adam = keras.optimizers.Adam(1.0)
+    ids, variables = job.training_ids(), network.trainable_variables
+    for step in range(steps):
+        epoch, batch = divmod(step, lanes.batches)
+        if batch == 0:
+            states = model.zero_states(job.model, lanes.rows)
+        states = [state * lanes.carries(epoch)[batch][:, None] for state in states]
+        starts = lanes.starts(epoch)[batch]
+        windows = np.array([ids[start : start + lanes.time_steps + 1] for start in starts])
+        inputs, targets = tf.constant(windows[:, :-1]), windows[:, 1:]
+        with tf.GradientTape() as tape:
+            logits, *states = network([inputs, *states], training=True)
+            chosen = tf.gather(tf.nn.log_softmax(logits), targets, batch_dims=2)
+            loss = -tf.reduce_mean(chosen)
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
+        norm = math.sqrt(sum(float(tf.reduce_sum(g**2)) for g in gradients))
+        gradients = [g * min(1.0, options.clip_norm / norm) for g in gradients]
+        rise, total = options.warmup, options.steps
+        progress = (step - rise) / (total - rise)
+        cosine = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+        adam.learning_rate = options.learning_rate * ((step + 1) / (rise + 1) if step < rise else cosine)
+        adam.apply(gradients, variables)
+    return model.weights(network)
+
+
+def test_the_loop_is_what_it_says(text, tmp_path):
+    """State carried in lanes, rows that restart, warm-up and cosine, clipping: against a slow twin."""
+    options = {"steps": 2 * EPOCH + 3, "warmup": 10, "clip_norm": 0.05, "restarts": 0.2, "layers": 2}
+    run = train(text, tmp_path, validation=0.1, **options)
+    job = jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path / "b", **SMALL | options)
+    for saved in run.record.weights:
+        assert saved.step in (EPOCH, 2 * EPOCH, 2 * EPOCH + 3)
+    last = dataclasses.replace(run.record, best=run.record.weights[-1])
+    found = lstmega.Run(run.path, last).weights()
+    for name, array in slow_twin(job, options["steps"]).items():
+        np.testing.assert_allclose(found[name], array, atol=2e-5, err_msg=name)
+
+
+def test_a_callback_that_stops_within_an_epoch_loses_nothing(text, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 1
+
+    run = train(text, tmp_path, epochs=5, callbacks=[Stop()])
+    assert run.history()[-1].step == run.record.step == run.record.best.step == 2
+
+
+@pytest.mark.parametrize("kind", ["LearningRateScheduler", "ReduceLROnPlateau"])
+def test_callbacks_that_set_the_rate_need_a_constant_schedule(text, tmp_path, kind):
+    arguments = {"LearningRateScheduler": [lambda epoch, rate: 1e-5], "ReduceLROnPlateau": []}
+    callback = getattr(keras.callbacks, kind)(*arguments[kind])
+    with pytest.raises(UsageError, match="--schedule constant"):
+        train(text, tmp_path / "a", steps=1, callbacks=[callback])
+    callback = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 1e-9)
+    run = train(text, tmp_path, epochs=1, schedule="constant", callbacks=[callback])
+    assert run.history()[-1].validation_nats == pytest.approx(math.log(len(set(text))), abs=0.01)
+
+
+def test_a_text_of_one_batch_keeps_to_its_minutes(tmp_path):
+    begun = time.monotonic()
+    train("abc de. " * 10, tmp_path, minutes=0.1)
+    assert time.monotonic() - begun < 15
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"device": "cuda"},
+        {"threads": "2"},
+        {"max_vocabulary": "9"},
+        {"steps": 10**23},
+        {"tokens": "byte"},
+    ],
+)
+def test_values_are_checked_in_python_too(text, tmp_path, options):
+    with pytest.raises(UsageError):
+        train(text, tmp_path, **{"steps": 1} | options)
+
+
+def test_numpy_numbers_are_numbers(text, tmp_path):
+    assert train(text, tmp_path, steps=np.int64(1)).record.training.steps == 1
+
+
+def test_losses_of_bytes_say_so(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("日本語のテキスト。" * 60)
+    run = lstmega.train(tmp_path / "a.txt", checkpoints=tmp_path, tokens="byte", steps=2, **SMALL)
+    assert "bits/char" not in capsys.readouterr().err
+    card = (run.path / "README.md").read_text()
+    assert "bits/byte" in card
+    assert "byte-level" in card
+    assert "語" in run.samples()
+
+
+def test_a_loss_that_is_not_held_out_is_not_called_so(text, tmp_path, capsys):
+    run = train(text, tmp_path, steps=2, validation=0)
+    assert "Best training loss" in capsys.readouterr().err
+    assert "best training loss" in dict(run.facts())
 
 
 def test_samples_of_each_validation_are_kept(tiny_run):

@@ -1,0 +1,384 @@
+"""Faults that happen for real: signals, full disks, second trainings, damaged and hostile runs."""
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import lstmega
+from lstmega import states
+from lstmega.errors import LstmegaError, RunError
+from lstmega.runs import Run
+from tests.comparing import everything
+from tests.conftest import reseal
+
+REPOSITORY = Path(__file__).parents[1]
+TEXT = "The owl and the pussy-cat went to sea in a beautiful pea-green boat.\n" * 40
+OPTIONS = [
+    *("--preset", "tiny", "--units", "8", "--embedding", "4", "--batch-size", "4"),
+    *("--sequence-length", "8", "--dropout", "0.3", "--run", "a"),
+]
+LONG, SHORT = ["--epochs", "1000"], ["--epochs", "3"]
+EPOCH = 77  # steps
+
+
+def command(*options):
+    return [sys.executable, "-m", "lstmega", "train", "--corpus", "owl.txt", *OPTIONS, *options]
+
+
+def start(place, *options, **more):
+    (place / "owl.txt").write_text(TEXT)
+    return subprocess.Popen(
+        command(*options), cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
+
+
+def finish(place, *options, **more):
+    with start(place, *options, **more) as process:
+        out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def wait_for_state(place, process):
+    directory, deadline = place / "checkpoints/a/state", time.monotonic() + 60
+    while not states.paths(directory):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def peace(tmp_path_factory):
+    """A run that nothing happened to."""
+    place = tmp_path_factory.mktemp("peace")
+    code, _, err = finish(place, *SHORT)
+    assert code == 0, err
+    return Run.open(place / "checkpoints/a")
+
+
+# Signals.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, peace, number, code):
+    with start(tmp_path, *SHORT, "--save-every", "5") as process:
+        wait_for_state(tmp_path, process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    assert signal.Signals(number).name in err
+    run = Run.open(tmp_path / "checkpoints/a")
+    assert run.record.status == "stopped"
+    assert 0 < int(states.paths(run.states)[0].name[5:]) < 3 * EPOCH
+    code, out, err = finish(tmp_path, *SHORT)
+    assert (code, out) == (0, "checkpoints/a\n"), err
+    assert "Going on from step" in err
+    assert everything(Run.open(tmp_path / "checkpoints/a")) == everything(peace)
+
+
+@pytest.mark.slow
+def test_a_second_training_in_the_directory_is_refused_with_the_holders_number(tmp_path):
+    with start(tmp_path, *LONG) as first:
+        wait_for_state(tmp_path, first)
+        code, _, err = finish(tmp_path, *LONG)
+        assert code == 1
+        assert f"process {first.pid}" in err
+        first.kill()
+
+
+# Disks.
+
+
+def limit_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+@pytest.mark.slow
+def test_a_full_disk_keeps_what_was_there(tmp_path, peace):
+    """No file may grow above 60 kB: the state does not fit, as on a full disk."""
+    shutil.copytree(peace.path, tmp_path / "checkpoints/a")
+    before = everything(Run.open(tmp_path / "checkpoints/a"))
+    wide = ["--units", "64", "--run", "b"]
+    code, _, err = finish(tmp_path, *SHORT, *wide, preexec_fn=limit_files)
+    assert code == 1
+    assert "File too large" in err
+    assert "Traceback" not in err
+    assert not list((tmp_path / "checkpoints").rglob(".tmp-*"))
+    assert everything(Run.open(tmp_path / "checkpoints/a")) == before
+    assert finish(tmp_path, *SHORT, *wide)[0] == 0  # with room again, it goes on
+
+
+@pytest.mark.slow
+def test_a_path_that_is_a_file(tmp_path):
+    (tmp_path / "checkpoints").write_text("mine")
+    code, _, err = finish(tmp_path, *SHORT)
+    assert code in (1, 2)
+    assert "checkpoints" in err
+    assert "Traceback" not in err
+    assert (tmp_path / "checkpoints").read_text() == "mine"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_directory(tmp_path):
+    (tmp_path / "checkpoints").mkdir(mode=0o500)
+    code, _, err = finish(tmp_path, *SHORT)
+    assert code == 1
+    assert "Permission denied" in err
+
+
+# Damage.
+
+
+def go_on(peace, place, damage):
+    """Damage a copy of a run whose last epoch is missing, train on, and return (run, stderr)."""
+    path = shutil.copytree(peace.path, place / "checkpoints/a")
+    Run.open(path).update(status="running")
+    newest, older = states.paths(path / "state")
+    damage(newest, older)
+    code, _, err = finish(place, *SHORT)
+    assert code == 0, err
+    return Run.open(path), err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["state.json", "arrays.safetensors"])
+def test_a_damaged_state_falls_back_to_the_one_before_and_says_so(peace, tmp_path, file):
+    def damage(newest, _):
+        content = bytearray((newest / file).read_bytes())
+        content[len(content) // 2] ^= 16
+        (newest / file).write_bytes(content)
+
+    run, err = go_on(peace, tmp_path, damage)
+    assert "Going back to the state before" in err
+    assert everything(run) == everything(peace)
+
+
+@pytest.mark.slow
+def test_without_any_state_it_begins_again(peace, tmp_path):
+    def damage(newest, older):
+        shutil.rmtree(newest)
+        (older / "arrays.safetensors").unlink()
+
+    run, err = go_on(peace, tmp_path, damage)
+    assert "Going on from step 0" in err
+    assert everything(run) == everything(peace)
+
+
+@pytest.mark.slow
+def test_leftovers_of_a_killed_writer_are_removed(peace, tmp_path):
+    def damage(newest, _):
+        run = newest.parents[1]
+        shutil.copytree(newest, newest.with_name(".tmp-1-step-00000300"))
+        (run / ".tmp-1-run.json").write_bytes(b"{")
+        (run / "weights/.tmp-1-epoch-009.weights.h5").write_bytes(b"")
+        shutil.rmtree(newest)
+
+    run, _ = go_on(peace, tmp_path, damage)
+    assert not list(run.path.rglob(".tmp-*"))
+
+
+def test_a_killed_beginning_is_begun_again(tmp_path):
+    path = tmp_path / "checkpoints/a"
+    (path / "weights").mkdir(parents=True)
+    (path / "vocabulary.json").write_bytes(b"{")
+    (path / ".tmp-1-held_out.txt").write_bytes(b"")
+    text = lstmega.Corpus.from_text(TEXT)
+    small = {"units": 4, "embedding": 3, "batch_size": 4, "sequence_length": 8, "steps": 2}
+    run = lstmega.train(text, run=path, preset="tiny", progress=False, **small)
+    assert run.record.status == "finished"
+
+
+# Nothing is written over.
+
+
+@pytest.mark.slow
+def test_files_are_only_created_and_renamed(tmp_path):
+    """An audit hook sees every file that is opened for writing: only temporaries, lock apart."""
+    (tmp_path / "owl.txt").write_text(TEXT)
+    code = """
+import os, sys
+written = []
+def hook(event, arguments):
+    if event == "open" and isinstance(arguments[0], str) and "checkpoints" in arguments[0]:
+        mode, flags = arguments[1] or "", arguments[2] or 0
+        if set(mode) & set("wax+") or flags & (os.O_WRONLY | os.O_RDWR):
+            written.append(arguments[0])
+sys.addaudithook(hook)
+sys.argv = ["lstmega", *sys.argv[1:]]
+from lstmega.cli import main
+try:
+    main()
+finally:
+    bad = [p for p in written if "/.tmp-" not in p and not p.endswith(".lock")]
+    print("written:", len(written), "bad:", bad)
+"""
+    arguments = ["train", "--corpus", "owl.txt", *OPTIONS, *SHORT, "--save-every", "40"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "bad: []" in done.stdout
+    assert int(done.stdout.split("written:")[1].split()[0]) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_fifty_kills():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.kill_loop", "--rounds", "50"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "50 kills" in done.stdout
+
+
+# A run that somebody sent.
+
+
+READERS = [
+    lambda path: lstmega.sample(Run.open(path), length=5, seed=0, prompt="The ").to_dicts(),
+    lambda path: lstmega.sample(Run.open(path), length=5, seed=0).to_dicts(),
+    lambda path: Run.open(path).history() is None,
+]
+FILES = ["run.json", "vocabulary.json", "held_out.txt", "weights", "history.csv", "samples.txt"]
+
+
+def read_all(path):
+    """Everything that `sample` and `show` make of a run; the history's numbers are its own."""
+    return [reader(path) for reader in READERS]
+
+
+@pytest.fixture(scope="module")
+def good(tiny_run_directory):
+    return read_all(tiny_run_directory)
+
+
+def file_of(run, name):
+    return run.weights_path(run.record.best.file) if name == "weights" else run.path / name
+
+
+@pytest.mark.parametrize("name", FILES)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_damage_is_found_or_harmless(tiny_run, good, name, data):
+    path = file_of(tiny_run, name)
+    whole = path.read_bytes()
+    content = bytearray(whole)
+    match data.draw(st.sampled_from(["flip", "truncate", "insert", "empty"])):
+        case "flip":
+            content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+        case "truncate":
+            del content[data.draw(st.integers(0, len(content) - 1)) :]
+        case "insert":
+            place = data.draw(st.integers(0, len(content)))
+            content[place:place] = data.draw(st.binary(min_size=1, max_size=9))
+        case "empty":
+            content.clear()
+    path.write_bytes(content)
+    try:
+        assert read_all(tiny_run.path) == good
+    except LstmegaError as error:
+        assert path.name in str(error)
+    finally:
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_link_in_place_of_a_file_is_not_followed(tiny_run, name, tmp_path):
+    path = file_of(tiny_run, name)
+    shutil.move(path, tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    readers = [*READERS, lambda path: Run.open(path).samples()]
+    with pytest.raises(RunError):
+        [reader(tiny_run.path) for reader in readers]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tiny_run, name):
+    path = file_of(tiny_run, name)
+    path.unlink()
+    os.mkfifo(path)
+    readers = [*READERS, lambda path: Run.open(path).samples()]
+    with pytest.raises(RunError):
+        [reader(tiny_run.path) for reader in readers]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"cell": "lstm", "units": 8192, "layers": 8, "embedding": 8192, "dropout": 0.0}},
+        {"model": {"cell": "lstm", "units": 10**12, "layers": 1, "embedding": 4, "dropout": 0.0}},
+        {"vocabulary_size": 1_200_000},
+        {"vocabulary_size": -1},
+        {"vocabulary_size": 10**30},
+        {"held_out_characters": 10**18, "held_out_sha256": "0" * 64},
+        {"best": {"file": "../run.json", "sha256": "0", "step": 1, "epoch": 1, "nats": 1.0}},
+        {"best": {"file": "/etc/passwd", "sha256": "0", "step": 1, "epoch": 1, "nats": 1.0}},
+        {"best": None},
+    ],
+)
+def test_hostile_records_are_refused_without_allocating(tiny_run, changes):
+    reseal(tiny_run, **changes)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RunError):
+        read_all(tiny_run.path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+
+
+def resend_weights(run, change):
+    """Change the weights, and the hashes that vouch for them."""
+    path = file_of(run, "weights")
+    with h5py.File(path, "r+") as file:
+        change(file["layers/dense/vars/1"])
+    best = json.loads((run.path / "run.json").read_bytes())["best"]
+    reseal(run, best=best | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_weights_that_no_training_makes_are_refused(tiny_run, value):
+    resend_weights(tiny_run, lambda array: array.write_direct(np.full(array.shape, value, np.float32)))
+    with pytest.raises(RunError):
+        read_all(tiny_run.path)
+
+
+def test_the_largest_weights_still_write(tiny_run):
+    resend_weights(tiny_run, lambda array: array.write_direct(np.full(array.shape, 1e6, np.float32)))
+    assert len(lstmega.sample(tiny_run.path, length=5)[0].text) == 5
+
+
+def test_control_characters_in_a_record_reach_no_terminal(tiny_run):
+    reseal(tiny_run, device="\x1b[2J", preset="\x1b]0;x\x07")
+    for arguments in (["show", "owl"], ["runs"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "lstmega", *arguments],
+            cwd=tiny_run.path.parents[1],
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert b"\x1b" not in done.stdout

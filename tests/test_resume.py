@@ -1,0 +1,224 @@
+"""Nothing lost: a run that was stopped anywhere ends bit-identical to one that never was."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import lstmega
+from lstmega import states
+from lstmega.checkpoints import Snapshot
+from lstmega.corpus import Corpus
+from lstmega.errors import UsageError
+from lstmega.runs import Run
+from lstmega.training import _Loop
+from tests.comparing import everything
+
+EPOCH = 12  # steps
+OPTIONS = {
+    "preset": "tiny",
+    "units": 8,
+    "embedding": 4,
+    "batch_size": 4,
+    "sequence_length": 8,
+    "dropout": 0.3,
+    "layers": 2,
+    "restarts": 0.1,
+    "patience": 9,
+    "epochs": 3,
+    "warmup": 5,
+    "save_every": 1,
+    "progress": False,
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(text):
+    return Corpus.from_text(text[: 4 * 8 * EPOCH + 60], name="owl")
+
+
+def train(corpus, directory, **changes):
+    return lstmega.train(corpus, checkpoints=directory, run="a", **OPTIONS | changes)
+
+
+@pytest.fixture(scope="module", params=["lstm", "gru"])
+def whole(request, corpus, tmp_path_factory):
+    """A run that was never interrupted, with the states of all its steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(states, "KEPT", 1000)
+        return train(corpus, tmp_path_factory.mktemp(request.param), cell=request.param)
+
+
+def stopped_at(whole, step, directory):
+    """A copy of the run's directory as it was left by a process killed after the state of `step`."""
+    run = Run.open(shutil.copytree(whole.path, directory / "a"))
+    for path in states.paths(run.states):
+        if int(path.name.removeprefix("step-")) > step:
+            shutil.rmtree(path)
+    run.update(status="running")
+    return run
+
+
+LAST = 3 * EPOCH
+STEPS = {
+    "nothing saved": 0,
+    "first": 1,
+    "mid-epoch": EPOCH + 5,
+    "before the last step of an epoch": EPOCH - 1,
+    "right after a validation": 2 * EPOCH,
+    "before the last step": LAST - 1,
+    "after the last step": LAST,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_goes_on_bit_by_bit(whole, corpus, step, tmp_path):
+    stopped_at(whole, step, tmp_path)
+    run = train(corpus, tmp_path, cell=whole.record.model.cell)
+    found, expected = everything(run), everything(whole)
+    assert found.keys() == expected.keys()
+    for name in expected:
+        assert found[name] == expected[name], name
+
+
+ITEMS = {
+    "weights": lambda name, array: name.startswith("network") and array.dtype == np.float32,
+    "dropout seeds": lambda name, array: name.startswith("network") and array.dtype != np.float32,
+    "optimizer slots": lambda name, array: name.startswith("optimizer") and array.ndim > 0,
+    "optimizer step": lambda name, array: name == "optimizer/000",
+    "lanes": lambda name, array: name.startswith("lanes"),
+}
+
+
+def forget_arrays(patch, item):
+    put_back = Snapshot.put_back
+
+    def forgetful(self, arrays):
+        kept = {name: array for name, array in arrays.items() if not item(name, array)}
+        put_back(self, self.take() | kept)
+
+    patch.setattr(Snapshot, "put_back", forgetful)
+
+
+FIELDS = {
+    "position": lambda loop: setattr(loop, "step", EPOCH),
+    "history": lambda loop: setattr(loop, "_history", []),
+    "samples": lambda loop: setattr(loop, "_samples", ""),
+    "losses since the last validation": lambda loop: setattr(loop, "_meter", type(loop._meter)()),
+}
+
+
+def forget_field(patch, forget):
+    go_back_to = _Loop._go_back_to
+
+    def forgetful(self, state):
+        go_back_to(self, state)
+        forget(self)
+
+    patch.setattr(_Loop, "_go_back_to", forgetful)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("forgotten", [*ITEMS, *FIELDS])
+def test_every_saved_thing_is_needed(corpus, forgotten, tmp_path, whole, monkeypatch):
+    """The negative control: leave one thing out, and the run ends otherwise."""
+    if whole.record.model.cell != "lstm":
+        pytest.skip("once is enough")
+    stopped_at(whole, EPOCH + 5, tmp_path)
+    if forgotten in ITEMS:
+        forget_arrays(monkeypatch, ITEMS[forgotten])
+    else:
+        forget_field(monkeypatch, FIELDS[forgotten])
+    assert everything(train(corpus, tmp_path)) != everything(whole)
+
+
+@pytest.mark.slow
+def test_patience_goes_on_waiting(corpus, tmp_path):
+    options = {"epochs": 20, "patience": 2, "learning_rate": 1e-9}
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(states, "KEPT", 1000)
+        whole = train(corpus, tmp_path / "one", **options)
+    assert whole.record.step < 20 * EPOCH
+    stopped_at(whole, whole.record.step - EPOCH, tmp_path / "two")
+    assert everything(train(corpus, tmp_path / "two", **options)) == everything(whole)
+
+
+def test_a_finished_run_says_so_and_stays(whole, corpus, capsys, tmp_path):
+    run = stopped_at(whole, LAST, tmp_path)
+    run.update(status="finished")
+    before = everything(run)
+    again = train(corpus, tmp_path, cell=whole.record.model.cell, progress=True)
+    assert "is finished" in capsys.readouterr().err
+    assert everything(again) == before
+
+
+def test_more_epochs_extend_a_finished_run(whole, corpus, tmp_path):
+    stopped_at(whole, LAST, tmp_path).update(status="finished")
+    run = train(corpus, tmp_path, cell=whole.record.model.cell, epochs=4)
+    assert (run.record.step, run.record.total_steps) == (4 * EPOCH, 4 * EPOCH)
+    assert run.record.training.epochs == 4
+    assert len(run.history()) == 4
+    assert [row.step for row in run.history()][:3] == [row.step for row in whole.history()]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"units": 9}, r"--units was 8, is 9"),
+        ({"seed": 3}, r"--seed was 0, is 3"),
+        ({"learning_rate": 0.5}, r"--learning-rate was 0.01, is 0.5"),
+        ({"max_vocabulary": 5}, r"vocabulary's sha256 was"),
+        ({"resume": False}, r"exists already"),
+    ],
+)
+def test_other_options_are_refused_with_both_values(whole, corpus, tmp_path, change, message):
+    stopped_at(whole, EPOCH, tmp_path)
+    with pytest.raises(UsageError, match=message):
+        train(corpus, tmp_path, **{"cell": whole.record.model.cell} | change)
+
+
+def test_another_text_is_refused(whole, corpus, tmp_path):
+    stopped_at(whole, EPOCH, tmp_path)
+    other = Corpus.from_text(corpus.text[:-1] + "X", name="owl")
+    with pytest.raises(UsageError, match=r"text's sha256 was"):
+        train(other, tmp_path, cell=whole.record.model.cell)
+
+
+def test_resume_without_a_name_finds_the_unfinished_run(whole, corpus, tmp_path):
+    stopped_at(whole, LAST - 1, tmp_path)
+    options = {"cell": whole.record.model.cell, "checkpoints": tmp_path, "resume": True}
+    run = lstmega.train(corpus, **OPTIONS | options)
+    assert run.path == tmp_path / "a"
+    with pytest.raises(UsageError, match="no unfinished run"):
+        lstmega.train(corpus, **OPTIONS | options)
+
+
+# Another text, from the weights of a run.
+
+
+def test_init_from_takes_what_is_known(whole, corpus, tmp_path):
+    text = corpus.text.replace("owl", "Ωwl")
+    other = Corpus.from_text(text, name="omega")
+    changes = {"init_from": whole, "run": "b", "epochs": None, "steps": 1, "learning_rate": 1e-9}
+    given = {n: v for n, v in (OPTIONS | changes).items() if n not in ("units", "embedding", "layers")}
+    run = lstmega.train(other, checkpoints=tmp_path, **given)
+    assert run.record.model == whole.record.model
+    assert run.vocabulary.characters == "".join(sorted({*whole.vocabulary.characters, "Ω"}))
+    before, now = whole.weights(), run.weights()
+    rows = run.vocabulary.encode(whole.vocabulary.characters)
+    for name, array in before.items():
+        taken = now[name]
+        if name.startswith("embedding"):
+            taken = taken[rows]
+        elif name.startswith("logits"):
+            taken = taken[..., rows]
+        np.testing.assert_allclose(taken, array, atol=1e-6)
+    assert run.record.initial.startswith("a ")
+
+
+def test_init_from_another_model_is_refused(whole, corpus, tmp_path):
+    with pytest.raises(UsageError, match=r"--units was 8, is 9"):
+        lstmega.train(corpus, checkpoints=tmp_path, init_from=whole, **OPTIONS | {"units": 9})
