@@ -184,6 +184,7 @@ def slow_twin(job, steps):
 def test_the_loop_is_what_it_says(text, tmp_path):
     """State carried in lanes, rows that restart, warm-up and cosine, clipping: against a slow twin."""
     options = {"steps": 2 * EPOCH + 3, "warmup": 10, "clip_norm": 0.05, "restarts": 0.2, "layers": 2}
+    options["learning_rate"] = 1e-3
     run = train(text, tmp_path, validation=0.1, **options)
     job = jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path / "b", **SMALL | options)
     for saved in run.record.weights:
@@ -191,7 +192,7 @@ def test_the_loop_is_what_it_says(text, tmp_path):
     last = dataclasses.replace(run.record, best=run.record.weights[-1])
     found = lstmega.Run(run.path, last).weights()
     for name, array in slow_twin(job, options["steps"]).items():
-        np.testing.assert_allclose(found[name], array, atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(found[name], array, atol=3e-5, err_msg=name)
 
 
 def test_a_callback_that_stops_within_an_epoch_loses_nothing(text, tmp_path):

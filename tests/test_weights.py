@@ -105,5 +105,5 @@ def test_hostile_files_are_refused(change):
 
 @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"x" * 3000])
 def test_what_is_no_hdf5_is_refused(content):
-    with pytest.raises(RunError, match="^x is (not a weights file|shorter than)"):
+    with pytest.raises(RunError, match=r"^x is (not a weights file|shorter than)"):
         weights.read(content, OPTIONS, SIZE, where="x")
