@@ -1,12 +1,13 @@
 """What a training leaves on disk: Keras' ModelCheckpoint made atomic, and its exact state."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lstmega import files, runs
+from lstmega import files, model, runs, weights
 from lstmega.devices import keras
 from lstmega.records import SavedWeights
 from lstmega.runs import Run
@@ -17,7 +18,7 @@ class RunCheckpoint(keras.callbacks.ModelCheckpoint):
     """Save the weights of every validation once each, and name them and the best in run.json.
 
     Keras' own callback writes over the only good file; this one writes beside it, renames, and then
-    moves the pointer. Only weights are saved, no optimizer: `network` is not the compiled model.
+    moves the pointer. The files are Keras' (`load_weights` reads them), without the optimizer.
 
     Args:
         run: Where to save.
@@ -33,10 +34,10 @@ class RunCheckpoint(keras.callbacks.ModelCheckpoint):
     def _save_model(self, epoch, batch, logs):  # Keras' hook: (epoch from 0, None, logs)
         position = {"epoch": epoch + 1, "step": int(logs["step"])}
         path = self._run.weights_path(runs.weights_name(**position, whole=bool(logs["whole_epoch"])))
-        with files.replacing(path) as temporary:
-            self._network.save_weights(temporary)
-        nats = float(logs[self.monitor])
-        self._run.add_weights(SavedWeights(path.name, files.sha256(path), nats=nats, **position))
+        content = weights.write(model.weights(self._network), self._run.record.model)
+        files.write(path, content)
+        digest, nats = hashlib.sha256(content).hexdigest(), float(logs[self.monitor])
+        self._run.add_weights(SavedWeights(path.name, digest, nats=nats, **position))
 
 
 class Snapshot:

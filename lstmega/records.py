@@ -57,6 +57,8 @@ class Record:
         total_steps: None until `--minutes` has timed the first steps.
         step: Steps done at the last validation.
         seconds: Training time so far.
+        exact: Whether every step so far was computed by one CPU with one number of threads, so that
+            the same command repeats the run bit by bit; else within float noise.
         initial: The run, and the sha256 of its weights, that this one started from.
         weights: Every file below weights/, oldest first.
         best: The one with the lowest held-out loss (training loss where nothing is held out).
@@ -79,6 +81,7 @@ class Record:
     seconds: float = 0.0
     device: str = ""
     initial: str = ""
+    exact: bool = True
     versions: Mapping[str, str] = field(default_factory=dict)
     weights: tuple[SavedWeights, ...] = ()
     best: SavedWeights | None = None

@@ -247,6 +247,7 @@ class Run:
                 else "none yet",
             ),
             ("trained", f"{display.duration(record.seconds)} on {record.device or '?'}"),
+            ("repeats", "bit by bit" if record.exact else "within float noise"),
             ("preset", record.preset),
         ]
 

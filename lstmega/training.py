@@ -61,8 +61,16 @@ def train(
     for line in (*job.corpus.notes, *jobs.announce(job, str(where))):
         progress.note(line)
     run = job.open_run()
-    versions = {**jobs.versions(), **devices.versions()}
-    run.update(device=str(where), versions=versions, training=job.training, status="running")
+    before = run.record.device or str(where)
+    if before != str(where):
+        progress.note(f"Trained on {before} before: the run repeats within float noise only")
+    run.update(
+        device=str(where),
+        versions={**jobs.versions(), **devices.versions()},
+        training=job.training,
+        status="running",
+        exact=run.record.exact and before == str(where) and where.kind == "cpu",
+    )
     try:
         with signals.deferred() as mailbox:
             _Loop(

@@ -1,6 +1,7 @@
-"""A Keras weights file -> arrays by our names, checked before they are believed."""
+"""Arrays by our names <-> a Keras weights file, which is checked before it is believed."""
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,24 @@ def read(content: bytes, model: ModelOptions, vocabulary_size: int, *, where: st
             }
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise RunError(f"{where} is not a weights file of this model: {error}.") from error
+
+
+def write(weights: Mapping[str, npt.NDArray[np.float32]], model: ModelOptions) -> bytes:
+    """Return arrays as a `.weights.h5` file that `keras.Model.load_weights` reads.
+
+    It is made in memory: when a disk is full, HDF5's own writing ends the process instead of failing.
+
+    Args:
+        weights: Arrays by the names of `ModelOptions.weight_shapes`.
+        model: What they are the weights of.
+    """
+    import h5py  # noqa: PLC0415
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name, array in weights.items():
+            file.create_dataset(_keras_path(model, name), data=array)
+    return buffer.getvalue()
 
 
 def _array(file: Any, path: str, shape: tuple[int, ...], where: str) -> npt.NDArray[np.float32]:

@@ -339,3 +339,34 @@ print("equal")
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert done.stdout.endswith("equal\n"), done.stderr[-2000:]
+
+
+@pytest.mark.slow
+def test_the_loop_on_two_replicas(tmp_path, text):
+    """Train and resume on two virtual CPUs: as on two GPUs, equal to one within float noise."""
+    (tmp_path / "a.txt").write_text(text)
+    code = """
+from lstmega import devices
+from lstmega.devices import tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+import lstmega
+from lstmega import api
+options = dict(preset="tiny", units=8, embedding=4, batch_size=4, sequence_length=16, progress=False)
+options |= dict(learning_rate=1e-3, save_every=10)
+one = lstmega.train("a.txt", run="one", steps=40, **options)
+mirrored = devices.Device("gpu", 1, tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]))
+devices.choose = lambda *_, **__: mirrored
+lstmega.train("a.txt", run="two", steps=20, schedule="constant", **options)
+two = lstmega.train("a.txt", run="three", steps=40, **options)
+again = lstmega.train("a.txt", run="two", steps=40, schedule="constant", **options)
+assert again.record.step == 40 and not again.record.exact and one.record.exact
+difference = max(abs(a - two.weights()[n]).max() for n, a in one.weights().items())
+print("difference", difference)
+assert difference < 1e-4
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -29,6 +29,21 @@ def test_reads_what_keras_wrote(cell, layers, tmp_path):
         np.testing.assert_array_equal(found[name], array)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_keras_reads_what_is_written(cell, tmp_path):
+    from lstmega import model
+
+    options = ModelOptions(cell=cell, layers=2, units=5, embedding=4, dropout=0.5)
+    arrays = model.weights(model.build(options, SIZE, seed=0))
+    (tmp_path / "x.weights.h5").write_bytes(weights.write(arrays, options))
+    network = model.build(options, SIZE, seed=1)
+    network.load_weights(tmp_path / "x.weights.h5")
+    for name, array in model.weights(network).items():
+        np.testing.assert_array_equal(array, arrays[name])
+    again = weights.read(weights.write(arrays, options), options, SIZE, where="x")
+    assert all((again[name] == array).all() for name, array in arrays.items())
+
+
 OPTIONS = ModelOptions(units=2, embedding=3)
 PATHS = {
     "layers/embedding/vars/0": (7, 3),
