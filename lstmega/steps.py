@@ -86,7 +86,7 @@ class Carried:
         if self._strategy.num_replicas_in_sync == 1:
             return tf.constant(state)
 
-        def share(context: tf.distribute.InputReplicaContext) -> tf.Tensor:
+        def share(context: tf.distribute.experimental.ValueContext) -> tf.Tensor:
             first = context.replica_id_in_sync_group * self._rows
             return tf.constant(state[first : first + self._rows])
 
