@@ -3,7 +3,7 @@
     python -m benchmarks.kill_loop [--rounds 500] [--seed 0]
 
 Each round starts a training of a small model in a process of its own and ends it with SIGKILL: at a
-random moment, or inside a save, at a chosen write, fsync or rename. The next round goes on where that
+random moment, or at a chosen write, fsync, rename, mkdir or removal. The next round goes on where that
 one stopped. A training that reaches its end is compared, bit by bit apart from the times, with the
 uninterrupted one, and a new one is begun. A round that fails in any way but by our signal ends the loop.
 """
@@ -11,6 +11,7 @@ uninterrupted one, and a new one is begun. A round that fails in any way but by 
 import argparse
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -30,12 +31,19 @@ OPTIONS = {
     "preset": "tiny", "units": 8, "embedding": 4, "batch_size": 4, "sequence_length": 8, "dropout": 0.3,
     "layers": 2, "restarts": 0.1, "epochs": 4, "save_every": 2, "progress": False,
 }  # fmt: skip
+VARIANTS: list[dict[str, object]] = [
+    {},
+    {"cell": "gru", "order": "shuffled", "schedule": "constant"},
+    {"patience": 1, "learning_rate": 1e-9},
+    {"validation": 0.0, "layers": 1},
+]
 LONGEST = 3.0  # seconds before a random kill
 
 
 def train(checkpoints: Path) -> Run:
-    """Train, or go on, below `checkpoints`."""
-    return lstmega.train(Corpus.from_text(TEXT), checkpoints=checkpoints, run="a", **OPTIONS)
+    """Train, or go on, below `checkpoints`, whose name says which variant."""
+    options = OPTIONS | VARIANTS[int(checkpoints.name) % len(VARIANTS)]
+    return lstmega.train(Corpus.from_text(TEXT), checkpoints=checkpoints, run="a", **options)
 
 
 def in_child(work: Callable[[], object]) -> int:
@@ -70,6 +78,9 @@ def die_at(call: int) -> None:
 
     os.fsync = counted("fsync", os.fsync)
     os.replace = counted("replace", os.replace)
+    os.mkdir = counted("mkdir", os.mkdir)
+    os.unlink = counted("unlink", os.unlink)
+    shutil.rmtree = counted("rmtree", shutil.rmtree)  # type: ignore[assignment]
     Path.write_bytes = counted("write_bytes", Path.write_bytes)  # type: ignore[method-assign]
 
 
@@ -78,7 +89,7 @@ def one_round(checkpoints: Path, chance: random.Random) -> str:
     if chance.random() < 0.5:
         call = chance.randrange(120)
         process = in_child(lambda: (die_at(call), train(checkpoints)))
-        kind = "killed inside a save"
+        kind = "killed at a write, fsync, rename, mkdir or removal"
     else:
         process = in_child(lambda: train(checkpoints))
         time.sleep(chance.uniform(0, LONGEST))
@@ -99,9 +110,11 @@ def finish(checkpoints: Path) -> None:
         sys.exit(f"an unkilled round ended with status {status}")
 
 
-def compare(checkpoints: Path, expected: dict[str, object]) -> None:
-    """Compare a finished training with the uninterrupted one."""
-    found = everything(Run.open(checkpoints / "a"))
+def compare(root: Path, current: int) -> None:
+    """Compare a finished training with the uninterrupted one of its variant."""
+    peace = root / "peace" / str(current % len(VARIANTS))
+    expected = everything(Run.open(peace / "a"))
+    found = everything(Run.open(root / str(current) / "a"))
     different = [name for name in expected if found.get(name) != expected[name]]
     if different or set(found) != set(expected):
         sys.exit(f"the run differs from the uninterrupted one: {different}")
@@ -116,18 +129,18 @@ def main() -> None:
     chance, counts = random.Random(options.seed), Counter[str]()
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
-        finish(root / "peace")
-        expected = everything(Run.open(root / "peace" / "a"))
+        for variant in range(len(VARIANTS)):
+            finish(root / "peace" / str(variant))
         current, kills = 0, 0
         while kills < options.rounds:
             ending = one_round(root / str(current), chance)
             counts[ending] += 1
             kills += ending != "reached the end"
             if ending == "reached the end":
-                compare(root / str(current), expected)
+                compare(root, current)
                 current += 1
         finish(root / str(current))
-        compare(root / str(current), expected)
+        compare(root, current)
     for ending, count in counts.items():
         print(f"{ending}: {count}")
     print(f"{kills} kills, {current + 1} trainings, every one equal to the uninterrupted one")

@@ -63,7 +63,8 @@ def train(
         save_every: Steps between saved states; None saves about every minute and at validations.
         device: `auto`, `cpu` or `gpu`.
         threads: Threads of one operation on the CPU; None takes the cores.
-        callbacks: Keras callbacks; they see `loss` and `val_loss` in nats per character.
+        callbacks: Keras callbacks; they see `loss` and `val_loss` in nats per character. What they
+            remember themselves is not saved with the run's state.
         progress: True shows it on stderr or in the notebook, False is silent, a `Progress` hears.
         options: Fields of `ModelOptions` and `TrainingOptions`: `units=`, `epochs=`, `minutes=`, ...
 
@@ -73,7 +74,7 @@ def train(
     Raises:
         UsageError: An option, the text or the run's name cannot be used as given.
         TrainingError: The loss became NaN or infinite.
-        Stopped: A signal came; everything is saved, and the same call goes on.
+        Stopped: A signal came; everything is saved, and the same call with `run=` goes on.
     """
     listener = progress if isinstance(progress, Progress) else _listener(progress)
     choices = {
@@ -95,10 +96,11 @@ def train(
             max_vocabulary=max_vocabulary,
             **options,
         )
-        if job.run is not None and job.finished:
-            listener.note(reports.nothing_to_do(job.run))
-            return job.run
         with runs.locked(job.path):
+            job = jobs.renewed(job)  # as the process that held the lock before us left it
+            if job.run is not None and job.finished:
+                listener.note(reports.nothing_to_do(job.run))
+                return job.run
             from lstmega import training
 
             return training.train(
@@ -106,7 +108,7 @@ def train(
                 device=device,
                 threads=threads,
                 save_every=save_every,
-                callbacks=callbacks,
+                users=callbacks,
                 progress=listener,
             )
     finally:

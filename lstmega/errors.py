@@ -33,6 +33,10 @@ class RunError(LstmegaError):
     """A run directory is missing, incomplete, damaged or from a newer version (exit code 1)."""
 
 
+class DamageError(RunError):
+    """A file of a run is not what was written: missing, cut, or changed (exit code 1)."""
+
+
 class TrainingError(LstmegaError):
     """Training cannot go on: the loss is not finite, or the disk refuses (exit code 1)."""
 
@@ -40,6 +44,6 @@ class TrainingError(LstmegaError):
 class Stopped(LstmegaError):  # noqa: N818 - not an error of anybody's
     """A signal ended the work after its state was saved (exit code 128 + the signal's number)."""
 
-    def __init__(self, name: str, number: int) -> None:
-        super().__init__(f"Stopped by {name}.")
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
         self.exit_code = 128 + number

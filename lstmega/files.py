@@ -28,6 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: Whatever the disk says; the temporary is gone and `path` is as it was.
     """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    remove(temporary)  # of a killed process with the same number, or a link that somebody laid there
     try:
         yield temporary
         for made in temporary.iterdir() if temporary.is_dir() else ():

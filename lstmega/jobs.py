@@ -17,7 +17,7 @@ import numpy.typing as npt
 from lstmega import display, options, runs
 from lstmega.checks import whole
 from lstmega.corpus import Corpus
-from lstmega.errors import CorpusError, UsageError
+from lstmega.errors import CorpusError, RunError, UsageError
 from lstmega.lanes import Lanes
 from lstmega.options import ModelOptions, TrainingOptions, flag
 from lstmega.records import Record, TextInfo
@@ -42,6 +42,7 @@ class Job:
         run: The run that goes on, where there is one.
         initial: The run whose weights a new run starts from.
         extended: Whether the run that goes on is to end elsewhere than it was to.
+        keeps_length: Whether no length was given, so that a run that goes on keeps its own.
         started: `time.monotonic()` when the user asked; `--minutes` counts from there.
     """
 
@@ -54,6 +55,7 @@ class Job:
     run: Run | None = None
     initial: Run | None = None
     extended: bool = False
+    keeps_length: bool = False
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -96,7 +98,11 @@ class Job:
     @property
     def finished(self) -> bool:
         """Whether the run has been trained to its end, and no other end is asked for."""
-        return self.run is not None and self.run.record.status == "finished" and not self.extended
+        if self.run is None or self.run.record.status != "finished" or self.extended:
+            return False
+        record = self.run.record
+        waits_on = record.training.patience != self.training.patience
+        return not (waits_on and record.step < (record.total_steps or 0))
 
     def open_run(self) -> Run:
         """Return the run that goes on, or make the directory of a new one.
@@ -167,19 +173,36 @@ def prepare(
     path = _run_path(run, Path(checkpoints), corpus, resume)
     if not runs.exists(path) and not runs.is_free(path):
         raise UsageError(f"{path} exists already, and is no run. Choose another name with --run.")
-    job = Job(corpus, vocabulary, preset, model, training, path, initial=init_from)
-    if not runs.exists(path):
-        return job
-    if resume is False:
+    if resume is False and runs.exists(path):
         raise UsageError(f"{path} exists already. Choose another name with --run.")
-    existing = Run.open(path)
-    _compare(existing, _changed(existing.record, job))
-    extended = _length(existing.record.training) != _length(training)
-    return dataclasses.replace(job, run=existing, extended=extended)
+    if resume and not runs.exists(path):
+        raise UsageError(f"--resume: there is no run {path}.")
+    keeps_length = not any(changes.get(name) is not None for name in ("epochs", "steps", "minutes"))
+    job = Job(corpus, vocabulary, preset, model, training, path, None, init_from, False, keeps_length)
+    return renewed(job)
 
 
-def _length(training: TrainingOptions) -> tuple[int | None, int | None, float | None]:
-    return training.epochs, training.steps, training.minutes
+def renewed(job: Job) -> Job:
+    """Return the job as its directory is now; once more when the directory is locked.
+
+    Raises:
+        UsageError: The run there was trained otherwise.
+    """
+    if not runs.exists(job.path):
+        return dataclasses.replace(job, run=None, extended=False)
+    run = Run.open(job.path)
+    record, training = run.record, job.training
+    if job.keeps_length:
+        training = training.replace(**_length(record.training))
+    vocabulary = run.vocabulary if record.initial else job.vocabulary  # merged with the initial run's
+    extended = _length(record.training) != _length(training)
+    job = dataclasses.replace(job, run=run, training=training, vocabulary=vocabulary, extended=extended)
+    _compare(run, _changed(record, job))
+    return job
+
+
+def _length(training: TrainingOptions) -> dict[str, Any]:
+    return {name: getattr(training, name) for name in ("epochs", "steps", "minutes")}
 
 
 _MAY_CHANGE = {"epochs", "steps", "minutes", "patience"}
@@ -192,13 +215,14 @@ def _changed(record: Record, job: Job) -> dict[str, tuple[Any, Any]]:
         if name not in _MAY_CHANGE:
             changed[flag(name)] = values
     before, now = record.text, job.corpus
-    texts = {
+    texts: dict[str, tuple[Any, Any]] = {
         "the text's sha256": (before.sha256, now.sha256),
         "--tokens": (before.tokens, now.tokens),
         "line ends": (before.line_ends, now.line_ends),
         "the vocabulary's sha256": (record.vocabulary_sha256, job.vocabulary.sha256),
-        "--init-from": (record.initial, "" if job.initial is None else _initial_name(job.initial)),
     }
+    if job.initial is not None and not record.initial:
+        texts["--init-from"] = (None, job.initial.name)
     return changed | {name: values for name, values in texts.items() if values[0] != values[1]}
 
 
@@ -233,7 +257,10 @@ def _run_path(run: str | Path | None, checkpoints: Path, corpus: Corpus, resume:
 
 def _unfinished(checkpoints: Path, corpus: Corpus) -> Path:
     for path in runs.directories(checkpoints):
-        record = Run.open(path).record
+        try:
+            record = Run.open(path).record
+        except RunError:
+            continue
         if record.status != "finished" and record.text.sha256 == corpus.sha256:
             return path
     raise UsageError(
@@ -276,4 +303,16 @@ def announce(job: Job, device: str) -> Sequence[str]:
         f"Text: {text.name}, {len(text.text):,} {display.unit(text.tokens)}, "
         f"{len(job.vocabulary):,} distinct; the last {held_out:,} are held out",
         f"Run: {job.path}",
+        *_remarks(job),
     ]
+
+
+def _remarks(job: Job) -> list[str]:
+    """Return what a person should know of a run that goes on otherwise than before."""
+    if job.run is None or not job.extended:
+        return []
+    before, now = (
+        next(f"{flag(name)} {value:g}" for name, value in _length(training).items() if value)
+        for training in (job.run.record.training, job.training)
+    )
+    return [f"Length: was {before}, is {now} in all"]

@@ -28,31 +28,13 @@ def _option(default: Any, doc: str, low: float = 0, high: float = 0) -> Any:
 
 
 class _Options:
-    """Checking and JSON, shared by the option dataclasses."""
+    """Checking, shared by the option dataclasses."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for item in dataclasses.fields(self):  # type: ignore[arg-type]
             value = _checked(item, hints[item.name], getattr(self, item.name))
             object.__setattr__(self, item.name, value)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as a JSON object."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """Make options from a JSON object; absent fields take their defaults.
-
-        Raises:
-            UsageError: A field is unknown, of the wrong type or out of bounds.
-        """
-        if not isinstance(fields, Mapping):
-            raise UsageError(f"Options must be a JSON object. Received: {fields!r}.")
-        known = {item.name for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        if unknown := sorted(set(fields) - known, key=repr):
-            raise UsageError(f"Unknown options {unknown}. Accepted: {sorted(known)}.")
-        return cls(**fields)
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
@@ -62,15 +44,6 @@ class _Options:
 def flag(name: str) -> str:
     """Return the command line's spelling of a field: `batch_size` -> `--batch-size`."""
     return "--" + name.replace("_", "-")
-
-
-def _is_number(value: Any, kind: type) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
-        return False
-    try:
-        return kind is int or math.isfinite(value)
-    except OverflowError:  # a whole number beyond every float
-        return False
 
 
 def _checked(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> Any:
@@ -190,7 +163,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             "a few minutes on two cores; the default",
             ModelOptions(units=256, embedding=64),
             TrainingOptions(
-                steps=1200, batch_size=32, sequence_length=64, learning_rate=6e-3, restarts=0.05
+                steps=2400, batch_size=32, sequence_length=64, learning_rate=6e-3, restarts=0.05
             ),
         ),
         "notebook": Preset(

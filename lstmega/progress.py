@@ -151,7 +151,7 @@ def _validation_lines(row: HistoryRow, previews: list[tuple[float, str]], tokens
 
 
 class _Patient:
-    """A stream that falls silent, instead of failing, when nobody reads it any more."""
+    """A stream that falls silent, instead of failing, when its reader or terminal is gone."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -160,17 +160,19 @@ class _Patient:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with suppress(BrokenPipeError):
+        with suppress(OSError, ValueError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with suppress(BrokenPipeError):
+        with suppress(OSError, ValueError):
             self._stream.flush()
 
 
-def on(stream: TextIO) -> Progress:
-    """Return the display that suits a stream: a bar needs a terminal."""
+def on(stream: TextIO | None) -> Progress:
+    """Return the display that suits a stream: a bar needs a terminal; a closed one none."""
+    if stream is None:
+        return Progress()
     patient: Any = _Patient(stream)
     console = Console(file=patient, force_jupyter=False)
     return Live(console) if console.is_terminal else Lines(patient)

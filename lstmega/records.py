@@ -1,8 +1,11 @@
 """What a run says of itself: the fields of run.json and the rows of history.csv."""
 
-from collections.abc import Mapping
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from lstmega.options import ModelOptions, TrainingOptions
 
@@ -41,7 +44,7 @@ class TextInfo:
     name: str
     sha256: str
     characters: int
-    tokens: str
+    tokens: Literal["char", "byte"]
     line_ends: str
     sources: tuple[str, ...]
     notes: tuple[str, ...]
@@ -57,10 +60,11 @@ class Record:
         total_steps: None until `--minutes` has timed the first steps.
         step: Steps done at the last validation.
         seconds: Training time so far.
-        exact: Whether every step so far was computed by one CPU with one number of threads, so that
-            the same command repeats the run bit by bit; else within float noise.
+        exact: Whether every step so far was computed on a CPU with one number of threads and one set
+            of versions, so that a resumed run equals an uninterrupted one bit by bit.
         initial: The run, and the sha256 of its weights, that this one started from.
         weights: Every file below weights/, oldest first.
+        logs: The sha256 of history.csv and samples.txt, by name.
         best: The one with the lowest held-out loss (training loss where nothing is held out).
     """
 
@@ -85,6 +89,7 @@ class Record:
     versions: Mapping[str, str] = field(default_factory=dict)
     weights: tuple[SavedWeights, ...] = ()
     best: SavedWeights | None = None
+    logs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def judged_by(self) -> str:
@@ -95,3 +100,32 @@ class Record:
     def parameters(self) -> int:
         """The number of trained numbers."""
         return self.model.parameters(self.vocabulary_size)
+
+
+def to_csv(rows: Sequence[HistoryRow]) -> str:
+    """Return history.csv."""
+    table = io.StringIO()
+    names = [item.name for item in dataclasses.fields(HistoryRow)]
+    writer = csv.DictWriter(table, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(row) for row in rows)
+    return table.getvalue()
+
+
+def from_csv(text: str) -> list[HistoryRow]:
+    """Return the rows of history.csv.
+
+    Raises:
+        ValueError, TypeError, KeyError: It is not as `to_csv` writes it.
+    """
+    return [_row(fields) for fields in csv.DictReader(io.StringIO(text))]
+
+
+def _row(fields: Mapping[str, str]) -> HistoryRow:
+    values: dict[str, Any] = {
+        item.name: (int if item.name in {"step", "epoch"} else float)(fields[item.name])
+        if fields[item.name]
+        else None
+        for item in dataclasses.fields(HistoryRow)
+    }
+    return HistoryRow(**values)

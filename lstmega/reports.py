@@ -123,7 +123,7 @@ def farewell(run: Run) -> str:
 
 def nothing_to_do(run: Run) -> str:
     """Return what a person wants to read who trains a finished run again."""
-    return f"{run.path} is finished. {farewell(run)} Train on with a larger --epochs or --steps."
+    return f"{run.path} is finished; a larger --epochs or --steps trains on. {farewell(run)}"
 
 
 def named_corpora() -> list[list[str]]:

@@ -15,25 +15,17 @@ sha256. Readers check hash, names, shapes and types before they allocate. Nothin
 run: no pickle, no `load_model`.
 """
 
-import csv
 import dataclasses
 import hashlib
-import io
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-try:
-    import fcntl
-except ImportError:  # Windows: two trainings in one directory are the user's care
-    fcntl = None  # type: ignore[assignment]
-
-from lstmega import display, files, schema, weights
+from lstmega import display, files, locks, records, schema, weights
 from lstmega.decoder import Decoder
 from lstmega.errors import RunError, UsageError
 from lstmega.records import HistoryRow, Record, SavedWeights
@@ -45,7 +37,8 @@ SCHEMA = 1
 _RECORD, _VOCABULARY, _HISTORY = "run.json", "vocabulary.json", "history.csv"
 _HELD_OUT, _SAMPLES, _CARD, _LOCK = "held_out.txt", "samples.txt", "README.md", ".lock"
 _WEIGHTS, _STATES = "weights", "state"
-_MAX_JSON = 64 << 20  # bytes: above any vocabulary that we write
+_MAX_JSON = 16 << 20  # bytes: above any vocabulary that we write
+_MAX_LOG = 64 << 20
 _NAME = re.compile(r"\w[\w.+-]{0,199}")
 _WEIGHTS_NAME = re.compile(r"[\w-]{1,100}\.weights\.h5")
 
@@ -69,9 +62,9 @@ class Run:
             raise UsageError(f"{path} exists already. Choose another name with --run.")
         (path / _WEIGHTS).mkdir(parents=True, exist_ok=True)
         run = cls(path, record)
-        files.write(path / _VOCABULARY, json.dumps(vocabulary.to_json()).encode())
-        files.write(path / _HELD_OUT, _encode(held_out))
+        run._write_texts(vocabulary, held_out)
         run._write_record()
+        files.sync(path.parent)
         return run
 
     @classmethod
@@ -134,24 +127,19 @@ class Run:
         """The text that training never saw; empty where nothing was held out."""
         path = self.path / _HELD_OUT
         content = _read(path, 4 * self.record.held_out_characters)
-        _compare_hashes(path, hashlib.sha256(content).hexdigest(), self.record.held_out_sha256)
+        _compare_hashes(path, _hash(content), self.record.held_out_sha256)
         return content.decode("utf-8", "surrogatepass")
 
     def history(self) -> list[HistoryRow]:
         """Return one row for each validation, oldest first."""
-        path = self.path / _HISTORY
-        if not path.exists():
-            return []
-        text = _read(path, _MAX_JSON).decode("utf-8", "replace")
         try:
-            return [_history_row(row) for row in csv.DictReader(io.StringIO(text), strict=True)]
-        except (ValueError, TypeError, KeyError, csv.Error) as error:
-            raise RunError(f"{path} is damaged: {error}.") from error
+            return records.from_csv(self._read_log(_HISTORY))
+        except (ValueError, TypeError, KeyError) as error:
+            raise RunError(f"{self.path / _HISTORY} is damaged: {error}.") from error
 
     def samples(self) -> str:
         """Return what the model wrote during training."""
-        path = self.path / _SAMPLES
-        return _read(path, _MAX_JSON).decode("utf-8", "replace") if path.exists() else ""
+        return self._read_log(_SAMPLES)
 
     # Weights.
 
@@ -171,8 +159,8 @@ class Run:
         if not _WEIGHTS_NAME.fullmatch(saved.file):
             raise RunError(f"{self.path / _RECORD}: not a name for weights: {saved.file!r:.80}.")
         path = self.weights_path(saved.file)
-        content = _read(path, 4 * self.record.parameters + (16 << 20))
-        _compare_hashes(path, hashlib.sha256(content).hexdigest(), saved.sha256)
+        content = _read(path, _most_weights(self.record))
+        _compare_hashes(path, _hash(content), saved.sha256)
         return weights.read(content, self.record.model, self.record.vocabulary_size, where=str(path))
 
     def decoder(self) -> Decoder:
@@ -183,30 +171,55 @@ class Run:
 
     # What training writes.
 
-    def write_history(self, rows: Sequence[HistoryRow]) -> None:
-        """Replace history.csv."""
-        table = io.StringIO()
-        names = [item.name for item in dataclasses.fields(HistoryRow)]
-        writer = csv.DictWriter(table, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(dataclasses.asdict(row) for row in rows)
-        files.write(self.path / _HISTORY, table.getvalue().encode())
+    def write_logs(self, history: Sequence[HistoryRow], samples: str, **changes: Any) -> None:
+        """Replace history.csv and samples.txt, then name them in run.json with other changes."""
+        contents = {_HISTORY: records.to_csv(history).encode(), _SAMPLES: _encode(samples)}
+        for name, content in contents.items():
+            files.write(self.path / name, content)
+        self.update(logs={name: _hash(content) for name, content in contents.items()}, **changes)
 
-    def write_samples(self, text: str) -> None:
-        """Replace samples.txt."""
-        files.write(self.path / _SAMPLES, _encode(text))
+    def _read_log(self, name: str) -> str:
+        expected = self.record.logs.get(name)
+        if expected is None:
+            return ""
+        content = _read(self.path / name, _MAX_LOG)
+        _compare_hashes(self.path / name, _hash(content), expected)
+        return content.decode("utf-8", "surrogatepass")
 
     def write_card(self, text: str) -> None:
         """Replace the model card."""
         files.write(self.path / _CARD, _encode(text))
 
-    def rewind(self, step: int) -> None:
-        """Forget the weights of validations after `step`; their files are written again."""
-        weights = tuple(saved for saved in self.record.weights if saved.step <= step)
-        best = min(weights, key=lambda saved: saved.nats, default=None)
+    def rewind(self, step: int, vocabulary: Vocabulary, held_out: str) -> list[str]:
+        """Make the directory fit for going on from `step`.
+
+        Leftovers of a killed writer go, small files are written again, and weights of later
+        validations or with a wrong hash are forgotten.
+
+        Returns:
+            What a person should know of weights that were lost.
+        """
         for directory in (self.path, self.path / _WEIGHTS, self.states):
+            directory.mkdir(exist_ok=True)
             files.remove_leftovers(directory)
-        self.update(weights=weights, best=best, step=step, status="running")
+        self._write_texts(vocabulary, held_out)
+        known = [saved for saved in self.record.weights if saved.step <= step]
+        lost = [saved for saved in known if not self._is_whole(saved)]
+        weights = tuple(saved for saved in known if saved not in lost)
+        best = min(weights, key=lambda saved: saved.nats, default=None)
+        self.update(weights=weights, best=best, step=step)
+        return [f"{self.weights_path(saved.file)} is damaged or missing: forgotten" for saved in lost]
+
+    def _is_whole(self, saved: SavedWeights) -> bool:
+        try:
+            content = files.read(self.weights_path(saved.file), _most_weights(self.record))
+        except OSError:
+            return False
+        return _hash(content) == saved.sha256
+
+    def _write_texts(self, vocabulary: Vocabulary, held_out: str) -> None:
+        files.write(self.path / _VOCABULARY, json.dumps(vocabulary.to_json()).encode())
+        files.write(self.path / _HELD_OUT, _encode(held_out))
 
     def add_weights(self, saved: SavedWeights) -> None:
         """Name a new weights file in run.json; it becomes the best if its loss is the lowest."""
@@ -247,7 +260,7 @@ class Run:
                 else "none yet",
             ),
             ("trained", f"{display.duration(record.seconds)} on {record.device or '?'}"),
-            ("repeats", "bit by bit" if record.exact else "within float noise"),
+            ("resumes", "bit by bit" if record.exact else "within float noise"),
             ("preset", record.preset),
         ]
 
@@ -284,17 +297,10 @@ def locked(path: Path) -> Iterator[None]:
         RunError: Another process holds it; the message has its number.
     """
     path.mkdir(parents=True, exist_ok=True)
-    with (path / _LOCK).open("a+") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                file.seek(0)
-                holder = file.read(20).strip() or "unknown"
-                raise RunError(f"Another training (process {holder}) writes to {path}.") from error
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+    for inside in (path / _WEIGHTS, path / _STATES):
+        if inside.is_symlink():  # a run that somebody sent must not make us write elsewhere
+            raise RunError(f"{inside} is a link. Received: {inside.readlink()}; it must be a directory.")
+    with locks.held(path / _LOCK):
         yield
 
 
@@ -356,7 +362,7 @@ def check_name(name: str) -> str:
 
 def text_sha256(text: str) -> str:
     """Return the sha256 of a text as held_out.txt holds it."""
-    return hashlib.sha256(_encode(text)).hexdigest()
+    return _hash(_encode(text))
 
 
 def weights_name(epoch: int, step: int, *, whole: bool) -> str:
@@ -375,15 +381,14 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _most_weights(record: Record) -> int:
+    return 4 * record.parameters + (16 << 20)  # bytes: HDF5 needs some of its own
+
+
 def _compare_hashes(path: Path, found: str, expected: str) -> None:
     if found != expected:
         raise RunError(f"{path} is damaged: its sha256 is {found}, run.json says {expected}.")
-
-
-def _history_row(row: Mapping[str, str]) -> HistoryRow:
-    whole = {"step", "epoch"}
-    values: dict[str, Any] = {
-        item.name: (int if item.name in whole else float)(row[item.name]) if row[item.name] else None
-        for item in dataclasses.fields(HistoryRow)
-    }
-    return HistoryRow(**values)

@@ -4,6 +4,7 @@ A step is one batch; `step` counts the steps done, so a fresh run is at step 0. 
 but that number.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +12,11 @@ from typing import Literal
 LONG_EPOCH = 1000  # steps: longer epochs are validated in equal parts of at least this length
 SHORT_EPOCH = 50  # steps: of many shorter epochs not each is validated
 MANY_EPOCHS = 30
+
+
+_READING_COST = 0.4  # of a step on as many characters: validation has no backward pass
+_ROUND_COST = 0.3  # seconds of each validation for previews and saving
+_SPARE = 0.95  # of the time that is left: a slower minute
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,18 @@ class Schedule:
             return step > 0 and epoch % self._every == 0
         parts = self._parts
         return batch * parts // self.epoch_steps > (batch - 1) * parts // self.epoch_steps
+
+    def steps_in(self, left: float, seconds: float, reading: float) -> int:
+        """Return how many steps fit into a time, validations included.
+
+        Args:
+            left: Seconds that there are.
+            seconds: Of one step.
+            reading: Length of the text that a validation reads, in steps of as many characters.
+        """
+        long_run = dataclasses.replace(self, total_steps=max(1, int(left / seconds)))
+        validation = _READING_COST * seconds * reading + _ROUND_COST
+        return int(_SPARE * left / (seconds + validation / long_run.spacing))
 
     @property
     def spacing(self) -> float:

@@ -8,34 +8,39 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from lstmega.errors import RunError
+from lstmega.errors import DamageError, RunError
 
 T = TypeVar("T")
 
 
 def seal(content: Mapping[str, Any], number: int) -> bytes:
-    """Return a JSON object with its schema's number and its own sha256."""
-    marks = {"schema": number, "sha256": _digest(content)}
-    return json.dumps(marks | dict(content), indent=1).encode()
+    """Return a JSON object with its schema's number and the sha256 of both.
+
+    Raises:
+        ValueError: A number is NaN or infinite.
+    """
+    fields = {"schema": number, **content}
+    return json.dumps({"sha256": _digest(fields), **fields}, indent=1, allow_nan=False).encode()
 
 
 def unseal(content: bytes, number: int, where: str) -> dict[str, Any]:
-    """Return the object that `seal` wrote, without the marks.
+    """Return the object that `seal` wrote, without schema and hash.
 
     Raises:
-        RunError: It is no JSON object, of another schema, or was changed since.
+        DamageError: It is no JSON object, or was changed since.
+        RunError: It is of a newer schema.
     """
     fields = parse(content, where)
     if not isinstance(fields, dict):
-        raise RunError(f"{where} must hold a JSON object. Received: {fields!r:.80}.")
+        raise DamageError(f"{where} must hold a JSON object. Received: {fields!r:.80}.")
+    expected, digest = fields.pop("sha256", None), _digest(fields)
+    if digest != expected:
+        raise DamageError(f"{where} is damaged: its sha256 is {digest}, it says {expected!r:.80}.")
     if (found := fields.pop("schema", None)) != number:
         raise RunError(
             f"{where} was written in schema {found!r:.20}; this lstmega reads schema {number}. "
             f"Use the version that wrote it: {fields.get('versions')!r:.200}."
         )
-    expected, digest = fields.pop("sha256", None), _digest(fields)
-    if digest != expected:
-        raise RunError(f"{where} is damaged: its sha256 is {digest}, it says {expected!r:.80}.")
     return fields
 
 
@@ -47,12 +52,12 @@ def parse(content: bytes, where: str) -> Any:
     """Return the JSON value of `content`.
 
     Raises:
-        RunError: It is not JSON, too deeply nested, or holds NaN or Infinity.
+        DamageError: It is not JSON, too deeply nested, or holds NaN or Infinity.
     """
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{where} is not readable JSON: {error}.") from error
+        raise DamageError(f"{where} is not readable JSON: {error}.") from error
 
 
 def _refuse_constant(name: str) -> None:
@@ -106,8 +111,10 @@ def _fits(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any) -> boo
         return True
     if origin is Literal:
         return isinstance(value, str) and value in arguments
+    if type(value) is int and abs(value) >= 2**63:
+        return False
     if hint is float:
-        return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)
+        return type(value) in (int, float) and math.isfinite(value)
     return type(value) is hint
 
 

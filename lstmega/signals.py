@@ -25,14 +25,15 @@ class Mailbox:
             os._exit(128 + number)
         self.received = number
 
-    def raise_if_any(self) -> None:
-        """Raise what was kept.
+    def raise_if_any(self, hint: str = "") -> None:
+        """Raise what was kept; `hint` tells the user how to go on.
 
         Raises:
             Stopped: A signal has come; its exit code is 128 + the signal's number.
         """
         if self.received is not None:
-            raise Stopped(signal.Signals(self.received).name, self.received)
+            name = signal.Signals(self.received).name
+            raise Stopped(f"Stopped by {name}. {hint}".strip(), self.received)
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def deferred() -> Iterator[Mailbox]:
     before = {}
     if threading.current_thread() is threading.main_thread():
         for number in _STOPPING:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: not Python's to set
                 before[number] = signal.signal(number, mailbox.receive)
     try:
         yield mailbox

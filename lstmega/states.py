@@ -19,7 +19,7 @@ import numpy.typing as npt
 import safetensors.numpy
 
 from lstmega import files, schema
-from lstmega.errors import RunError
+from lstmega.errors import DamageError, RunError
 from lstmega.records import HistoryRow
 
 SCHEMA = 1
@@ -76,7 +76,7 @@ class TrainingState:
 
 
 def save(directory: Path, state: TrainingState, arrays: Arrays) -> Path:
-    """Write a state, then remove all but the newest two.
+    """Write a state, then remove all but it and the newest one before it.
 
     Args:
         directory: `state/` of the run; made if it is not there.
@@ -94,10 +94,16 @@ def save(directory: Path, state: TrainingState, arrays: Arrays) -> Path:
         temporary.mkdir()
         (temporary / _ARRAYS).write_bytes(safetensors.numpy.save(dict(arrays)))
         (temporary / _STATE).write_bytes(schema.seal(content, SCHEMA))
-        files.remove(path)  # a damaged state of the same step, passed over when resuming
-    for old in paths(directory)[KEPT:]:
+    before = [old for old in paths(directory) if old.name < path.name]
+    for old in set(paths(directory)) - {path, *before[: KEPT - 1]}:
         files.remove(old)
     return path
+
+
+def set_aside(path: Path) -> None:
+    """Give a state that cannot be read a name that `paths` does not list."""
+    files.remove(aside := path.with_name(f"damaged-{path.name}"))
+    path.replace(aside)
 
 
 def paths(directory: Path) -> list[Path]:
@@ -113,14 +119,18 @@ def load(path: Path, shapes: Mapping[str, tuple[Sequence[int], str]]) -> tuple[T
         shapes: Name -> (shape, type) of every array that is expected.
 
     Raises:
-        RunError: A file is missing, damaged, or not of this model.
+        DamageError: A file is missing or damaged.
+        RunError: It is of a newer schema or another model.
+        OSError: The disk refuses.
     """
     try:
         content = schema.unseal(files.read(path / _STATE, _MAX_JSON), SCHEMA, str(path / _STATE))
         state = schema.build(TrainingState, content, str(path / _STATE))
+        if path.name != f"step-{state.step:08d}":
+            raise DamageError(f"{path} holds the state of step {state.step}.")
         return state, _read_arrays(path / _ARRAYS, state.arrays, shapes)
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+    except (FileNotFoundError, safetensors.SafetensorError) as error:
+        raise DamageError(f"{path} cannot be read: {error}") from error
 
 
 def _info(array: npt.NDArray[np.generic]) -> ArrayInfo:
@@ -132,7 +142,10 @@ def _read_arrays(
     path: Path, infos: Mapping[str, ArrayInfo], shapes: Mapping[str, tuple[Sequence[int], str]]
 ) -> Arrays:
     size = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes.values())
-    arrays = safetensors.numpy.load(files.read(path, size + _MAX_HEADER))
+    content = files.read(path, size + _MAX_HEADER)
+    arrays = safetensors.numpy.load(content) if len(content) > size else {}
+    if not arrays:
+        raise DamageError(f"{path} is cut short.")
     if set(arrays) != set(shapes) or set(infos) != set(shapes):
         raise RunError(f"{path} is not of this model: {sorted(set(arrays) ^ set(shapes))[:4]}.")
     for name, array in arrays.items():
@@ -141,5 +154,5 @@ def _read_arrays(
             received = f"{array.dtype} {list(array.shape)}"
             raise RunError(f"{path}: {name} must be {kind} {list(shape)}. Received: {received}.")
         if _info(array) != infos[name]:
-            raise RunError(f"{path} is damaged: {name} has not the sha256 that {_STATE} says.")
+            raise DamageError(f"{path} is damaged: {name} has not the sha256 that {_STATE} says.")
     return arrays

@@ -9,15 +9,16 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lstmega import batches, devices, display, jobs, model, previews, reports, signals, states
+from lstmega import batches, callbacks, devices, display, jobs, model, previews, reports, signals, states
 from lstmega.checkpoints import RunCheckpoint, Snapshot
 from lstmega.clocks import Meter, SaveClock
 from lstmega.devices import Device, DeviceChoice, keras, tf
-from lstmega.errors import RunError, Stopped, TrainingError, UsageError
+from lstmega.errors import DamageError, RunError, Stopped, TrainingError
 from lstmega.evaluation import Evaluator
 from lstmega.jobs import Job
 from lstmega.progress import Progress
@@ -27,9 +28,7 @@ from lstmega.schedule import LONG_EPOCH, Schedule
 from lstmega.states import TrainingState
 from lstmega.steps import Carried, Step
 
-_VALIDATION_COST = 0.4  # of a training step on as many characters: no backward pass
-_ROUND_COST = 0.3  # seconds of each validation for previews and saving
-_SPARE = 0.95  # of the time left by the first steps: a slower minute
+_MOST_SAMPLES = 500_000  # characters of samples.txt
 
 
 def train(
@@ -38,7 +37,7 @@ def train(
     device: DeviceChoice = "auto",
     threads: int | None = None,
     save_every: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    users: Sequence[keras.callbacks.Callback] = (),
     progress: Progress | None = None,
 ) -> Run:
     """Train as `job` says, from the start or from the last state, and return the finished run.
@@ -48,7 +47,7 @@ def train(
         device: `auto`, `cpu` or `gpu`.
         threads: Threads of one operation on the CPU; None takes the cores.
         save_every: Steps between states; None saves about every minute and at validations.
-        callbacks: Keras callbacks beside our own; they see `loss`, `val_loss` (nats per character).
+        users: Keras callbacks beside our own; they see `loss`, `val_loss` (nats per character).
         progress: Hears what happens.
 
     Raises:
@@ -61,27 +60,9 @@ def train(
     for line in (*job.corpus.notes, *jobs.announce(job, str(where))):
         progress.note(line)
     run = job.open_run()
-    before = run.record.device or str(where)
-    if before != str(where):
-        progress.note(f"Trained on {before} before: the run repeats within float noise only")
-    run.update(
-        device=str(where),
-        versions={**jobs.versions(), **devices.versions()},
-        training=job.training,
-        status="running",
-        exact=run.record.exact and before == str(where) and where.kind == "cpu",
-    )
     try:
         with signals.deferred() as mailbox:
-            _Loop(
-                job,
-                run,
-                where,
-                save_every=save_every,
-                callbacks=callbacks,
-                progress=progress,
-                mailbox=mailbox,
-            ).run()
+            _Loop(job, run, where, save_every, users=users, progress=progress, mailbox=mailbox).run()
     except tf.errors.ResourceExhaustedError as error:
         _leave(run, "failed")
         raise TrainingError(
@@ -101,32 +82,15 @@ def _leave(run: Run, status: Status) -> None:
         run.update(status=status)
 
 
-class _Rate(keras.callbacks.Callback):
-    """Set the optimizer's learning rate before each step, unless it is constant."""
-
-    def __init__(self, loop: "_Loop") -> None:
-        super().__init__()
-        self._loop = loop
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if self._loop.schedule.shape == "constant":
-            return
-        rate = self._loop.schedule.learning_rate(self._loop.step)
-        self._loop.optimizer.learning_rate.assign(rate)
-
-
-_OWN_RATES = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
-
-
 class _Loop:
     def __init__(
         self,
         job: Job,
         run: Run,
         device: Device,
-        *,
         save_every: int | None,
-        callbacks: Sequence[keras.callbacks.Callback],
+        *,
+        users: Sequence[keras.callbacks.Callback],
         progress: Progress,
         mailbox: signals.Mailbox,
     ) -> None:
@@ -134,12 +98,13 @@ class _Loop:
         self._mailbox, self._saver = mailbox, SaveClock(save_every)
         self._build()
         self.step = 0
+        self._saved_step: int | None = None
         self.schedule: Schedule
         self._seconds = 0.0  # of training, in earlier processes
         self._history: list[HistoryRow] = []
         self._samples = ""
         self._meter = Meter()
-        self._users = callbacks
+        self._users = users
 
     def _build(self) -> None:
         options, size, strategy = self._job.training, len(self._job.vocabulary), self._device.strategy
@@ -149,9 +114,6 @@ class _Loop:
                 options.learning_rate, global_clipnorm=options.clip_norm
             )
             self.optimizer.build(self._network.trainable_variables)
-        if self._job.initial is not None:
-            model.adopt(self._network, self._job.initial.weights(), self._job.initial.vocabulary,
-                        self._job.vocabulary)  # fmt: skip
         # Callbacks see a compiled model of the same layers; only the network, without it, is saved.
         self._model = keras.Model(self._network.inputs, self._network.outputs)
         self._model.compile(optimizer=self.optimizer)
@@ -172,12 +134,14 @@ class _Loop:
         self._resume()
         total = self._total_steps()
         self.schedule = self._schedule(total)
-        self._run.update(total_steps=total)
+        self._write_plan(total)
         self._progress.begin(total, self.schedule.epochs, self._job.corpus.tokens)
         self._begun, self._first = time.monotonic() - self._seconds, self.step
+        if self._saved_step is None:
+            self._save()  # step 0: from here on there is always a state to go back to
         self._begin_callbacks()
         self._clock = time.monotonic()
-        for batch in self._batches():
+        for batch in () if self._model.stop_training else self._batches():
             self._one_step(batch)
             validated = self.schedule.validates(self.step)
             if validated:
@@ -185,13 +149,36 @@ class _Loop:
             if self._mailbox.received or self._saver.due(self.step, validated=validated):
                 self._save()
                 self._clock = time.monotonic()
-            self._mailbox.raise_if_any()
+            self._mailbox.raise_if_any(
+                f"The state of step {self.step:,} is saved; the same command with "
+                f"--run {self._run.path} goes on."
+            )
             if self._model.stop_training:
                 break
         if self._meter.losses:  # a callback stopped within an epoch
             self._validate()
         self._callbacks.on_train_end()
         self._save()
+
+    def _write_plan(self, total: int) -> None:
+        """Tell run.json, in one write, where this training is to end and what computes it."""
+        record, where = self._run.record, self._device
+        versions = {**jobs.versions(), **devices.versions()}
+        same = (record.device, record.versions) == (str(where), versions)
+        first = record.device == ""
+        if not first and not same:
+            self._progress.note(
+                f"Trained on {record.device} with {dict(record.versions)} before: "
+                "the run equals an uninterrupted one within float noise only"
+            )
+        self._run.update(
+            total_steps=total,
+            training=self._job.training,
+            status="running",
+            device=str(where),
+            versions=versions,
+            exact=record.exact and (first or same) and where.kind == "cpu",
+        )
 
     def _batches(self) -> Iterator[Any]:
         """Yield the batches that are left."""
@@ -228,7 +215,7 @@ class _Loop:
         if not math.isfinite(loss):
             raise TrainingError(
                 f"The loss became {loss} after {self.step:,} steps; the best weights so far are kept. "
-                f"Try a lower --learning-rate than {self._job.training.learning_rate:g}."
+                f"Try a --learning-rate below {self._job.training.learning_rate:g}, with another --run."
             )
 
     def _report(self) -> None:
@@ -246,12 +233,13 @@ class _Loop:
     def _validate(self) -> None:
         """Measure, save the weights, write a preview, tell everyone."""
         row = self._history_row()
+        self._check_finite(row.validation_nats or 0.0)
         self._check_finite(sum(float(tf.reduce_sum(v)) for v in self._network.trainable_variables))
         self._history.append(row)
-        self._run.write_history(self._history)
         self._callbacks.on_epoch_end(row.epoch - 1, self._logs(row))
-        self._run.update(step=self.step, seconds=row.seconds)
-        self._progress.validated(row, self._preview(row))
+        previews = self._preview(row)
+        self._run.write_logs(self._history, self._samples, step=self.step, seconds=row.seconds)
+        self._progress.validated(row, previews)
         self._meter, self._clock = Meter(), time.monotonic()
         if self.step < self.schedule.total_steps:
             self._callbacks.on_epoch_begin(self.schedule.position(self.step)[0])
@@ -277,34 +265,31 @@ class _Loop:
     def _preview(self, row: HistoryRow) -> list[tuple[float, str]]:
         samples = previews.write(self._job, self._run.name, self._network, row)
         self._samples += previews.entry(row, samples, self._job.corpus.tokens)
-        self._run.write_samples(self._samples)
+        self._samples = self._samples[-_MOST_SAMPLES:]
         return [(sample.temperature, sample.text) for sample in samples]
 
     # Callbacks.
 
     def _begin_callbacks(self) -> None:
-        if self.schedule.shape != "constant" and any(isinstance(c, _OWN_RATES) for c in self._users):
-            raise UsageError(
-                "A callback that sets the learning rate needs --schedule constant. "
-                f"Received: --schedule {self.schedule.shape}."
-            )
-        monitor = "val_loss" if self._evaluator else "loss"
-        ours = [_Rate(self), RunCheckpoint(self._run, self._network, monitor=monitor)]
-        patience, early = self._job.training.patience, None
-        if patience is not None:
-            early = keras.callbacks.EarlyStopping(monitor, patience=patience, mode="min")
-            ours.append(early)
-        self._callbacks = keras.callbacks.CallbackList([*ours, *self._users], model=self._model)
-        self._callbacks.on_train_begin()
-        if early is not None:
-            for row in self._history:  # it waits as if it had been there all the time
-                early.on_epoch_end(row.epoch - 1, self._logs(row))
+        callbacks.check_rates(self._users, self.schedule)
+        monitor, patience = "val_loss" if self._evaluator else "loss", self._job.training.patience
+        early = [] if patience is None else [callbacks.early_stopping(monitor, patience)]
+        rate = callbacks.Rate(self.schedule, lambda: self.step)
+        checkpoint = RunCheckpoint(self._run, self._network, monitor=monitor)
+        ours = [rate, checkpoint, *early, *self._users]
+        self._callbacks = keras.callbacks.CallbackList(ours, model=self._model)
         self._model.stop_training = False
+        self._callbacks.on_train_begin()
+        for waiting in early:
+            for row in self._history:  # it waits as if it had been there all the time
+                waiting.on_epoch_end(row.epoch - 1, self._logs(row))
         self._callbacks.on_epoch_begin(self.schedule.position(self.step)[0])
 
     # Resuming.
 
     def _save(self) -> None:
+        if self._saved_step == self.step:
+            return
         begun = time.monotonic()
         state = TrainingState(
             step=self.step,
@@ -321,25 +306,49 @@ class _Loop:
             versions=self._run.record.versions,
         )
         states.save(self._run.states, state, self._snapshot.take())
+        self._saved_step = self.step
         self._saver.saved(time.monotonic() - begun)
 
     def _resume(self) -> None:
-        """Go back to the newest state that is whole; without one, to step 0."""
+        """Go back to the newest state that is whole; where there has been none, to step 0."""
+        damaged = self._load_newest()
+        if self._saved_step is None:
+            if damaged or self._run.record.weights:
+                raise RunError(
+                    f"No state of {self._run.path} can be read; nothing was changed. Its best weights "
+                    "still write (lstmega sample). Train anew with another --run, from these weights "
+                    "with --init-from."
+                )
+            self._adopt_initial()
+        for path in damaged:
+            states.set_aside(path)
+        if self._job.run is not None:
+            for line in self._run.rewind(self.step, self._job.vocabulary, self._job.texts[1]):
+                self._progress.note(line)
+            self._run.write_logs(self._history, self._samples)
+            self._progress.note(f"Going on from step {self.step:,}")
+
+    def _load_newest(self) -> list[Path]:
+        """Take the newest whole state, and return the damaged ones that are newer."""
         shapes = {n: (a.shape, str(a.dtype)) for n, a in self._snapshot.take().items()}
+        damaged: list[Path] = []
         for path in states.paths(self._run.states):
             try:
                 state, arrays = states.load(path, shapes)
-            except RunError as error:
+            except DamageError as error:
                 self._progress.note(f"{error} Going back to the state before.")
+                damaged.append(path)
                 continue
             self._go_back_to(state)
             self._snapshot.put_back(arrays)
+            self._saved_step = state.step
             break
-        if self._job.run is not None:
-            self._run.rewind(self.step)
-            self._run.write_history(self._history)
-            self._run.write_samples(self._samples)
-            self._progress.note(f"Going on from step {self.step:,}")
+        return damaged
+
+    def _adopt_initial(self) -> None:
+        if (initial := self._job.initial) is not None:
+            known, now = initial.vocabulary, self._job.vocabulary
+            model.adopt(self._network, initial.weights(), known, now)
 
     def _go_back_to(self, state: TrainingState) -> None:
         if (state.text_sha256, state.vocabulary_sha256) != (
@@ -367,13 +376,13 @@ class _Loop:
             total = options.steps or options.epochs * self._job.lanes.batches
             return max(total, self.step)
         seconds = self._seconds_of_a_step(60 * options.minutes)
-        left = 60 * options.minutes - (time.monotonic() - self._job.started)
+        spent = self._seconds + time.monotonic() - self._job.started
+        left = max(0.0, 60 * options.minutes - spent)
         lanes = self._job.lanes
-        spacing = self._schedule(max(1, int(left / seconds))).spacing
-        reading = _VALIDATION_COST * seconds * self._measured / (lanes.rows * lanes.time_steps)
-        total = max(1, int(_SPARE * left / (seconds + (reading + _ROUND_COST) / spacing)))
+        reading = self._measured / (lanes.rows * lanes.time_steps)
+        total = max(1, self.step + self._schedule(1).steps_in(left, seconds, reading))
         self._progress.note(f"{options.minutes:g} minutes are {total:,} steps on this machine")
-        return self.step + total
+        return total
 
     def _seconds_of_a_step(self, budget: float) -> float:
         """Time a few steps, then put everything back as it was."""

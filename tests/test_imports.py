@@ -14,11 +14,12 @@ LAYERS = [
     {"errors"},
     {
         "files", "schema", "options", "downloads", "encodings", "sources", "corpus", "vocabulary",
-        "lanes", "schedule", "records", "clocks", "signals", "checks", "weights", "decoder", "display",
+        "lanes", "schedule", "locks", "records", "clocks", "signals", "checks", "weights", "decoder",
+        "display",
     },
     {"runs", "states", "samplers", "sampling", "reports", "jobs", "progress"},
     {"devices", "batches", "model", "steps"},
-    {"evaluation", "checkpoints", "previews"},
+    {"evaluation", "callbacks", "checkpoints", "previews"},
     {"training"},
     {"api", "cli", "__init__", "__main__"},
 ]  # fmt: skip
@@ -41,15 +42,9 @@ INSIDE = {  # imports within one layer
     "__main__": {"cli"},
 }
 WITH_TENSORFLOW = {
-    "devices",
-    "batches",
-    "model",
-    "steps",
-    "previews",
-    "evaluation",
-    "checkpoints",
+    "devices", "batches", "model", "steps", "evaluation", "callbacks", "checkpoints", "previews",
     "training",
-}
+}  # fmt: skip
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 

@@ -1,12 +1,14 @@
 """Nothing lost: a run that was stopped anywhere ends bit-identical to one that never was."""
 
+import contextlib
+import dataclasses
 import shutil
 
 import numpy as np
 import pytest
 
 import lstmega
-from lstmega import states
+from lstmega import runs, states
 from lstmega.checkpoints import Snapshot
 from lstmega.corpus import Corpus
 from lstmega.errors import UsageError
@@ -136,14 +138,18 @@ def test_every_saved_thing_is_needed(corpus, forgotten, tmp_path, whole, monkeyp
 @pytest.mark.slow
 def test_patience_goes_on_waiting(corpus, tmp_path):
     options = {"epochs": 20, "patience": 2, "learning_rate": 1e-9}
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
+    for name in ("one", "two0", "two1"):
+        (tmp_path / name).mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(states, "KEPT", 1000)
         whole = train(corpus, tmp_path / "one", **options)
     assert whole.record.step < 20 * EPOCH
-    stopped_at(whole, whole.record.step - EPOCH, tmp_path / "two")
-    assert everything(train(corpus, tmp_path / "two", **options)) == everything(whole)
+    for number, step in enumerate((whole.record.step - EPOCH, whole.record.step)):
+        stopped_at(whole, step, tmp_path / f"two{number}")
+        again = train(corpus, tmp_path / f"two{number}", **options)
+        assert everything(again) == everything(whole)
+    longer = train(corpus, tmp_path / "one", **options | {"patience": 4})
+    assert longer.record.step == whole.record.step + 2 * EPOCH
 
 
 def test_a_finished_run_says_so_and_stays(whole, corpus, capsys, tmp_path):
@@ -196,6 +202,52 @@ def test_resume_without_a_name_finds_the_unfinished_run(whole, corpus, tmp_path)
         lstmega.train(corpus, **OPTIONS | options)
 
 
+def test_resume_of_nothing_is_refused(corpus, tmp_path):
+    with pytest.raises(UsageError, match="there is no run"):
+        train(corpus, tmp_path, resume=True)
+
+
+def test_without_a_length_the_run_keeps_its_own(whole, corpus, tmp_path):
+    stopped_at(whole, EPOCH, tmp_path)
+    run = train(corpus, tmp_path, cell=whole.record.model.cell, epochs=None)
+    assert everything(run) == everything(whole)
+
+
+def test_an_extension_that_was_killed_early_is_not_forgotten(whole, corpus, tmp_path, monkeypatch):
+    stopped_at(whole, LAST, tmp_path).update(status="finished")
+    options = {"cell": whole.record.model.cell, "epochs": 4}
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    for name in ("_build", "_resume", "_total_steps", "_begin_callbacks"):
+        with monkeypatch.context() as patch:
+            patch.setattr(_Loop, name, die)
+            with pytest.raises(KeyboardInterrupt):
+                train(corpus, tmp_path, **options)
+    assert train(corpus, tmp_path, **options).record.step == 4 * EPOCH
+
+
+def test_the_run_is_read_once_the_lock_is_held(whole, corpus, tmp_path, monkeypatch):
+    """Another process finishes the run between our first look and our lock."""
+    run = stopped_at(whole, EPOCH, tmp_path)
+    locked = runs.locked
+
+    @contextlib.contextmanager
+    def late(path):
+        for finished in (whole.path, run.path):
+            if finished == whole.path:
+                shutil.rmtree(run.path)
+                shutil.copytree(whole.path, run.path)
+        with locked(path):
+            yield
+
+    monkeypatch.setattr(runs, "locked", late)
+    again = train(corpus, tmp_path, cell=whole.record.model.cell)
+    assert again.record.weights == whole.record.weights
+    assert everything(again) == everything(whole)
+
+
 # Another text, from the weights of a run.
 
 
@@ -217,6 +269,15 @@ def test_init_from_takes_what_is_known(whole, corpus, tmp_path):
             taken = taken[..., rows]
         np.testing.assert_allclose(taken, array, atol=1e-6)
     assert run.record.initial.startswith("a ")
+
+
+def test_init_from_goes_on_when_its_source_has_moved_on(whole, corpus, tmp_path):
+    source = Run.open(shutil.copytree(whole.path, tmp_path / "source"))
+    options = {"init_from": source, "checkpoints": tmp_path, "run": "b"}
+    first = lstmega.train(corpus, **OPTIONS | options | {"cell": whole.record.model.cell, "epochs": 1})
+    source.update(best=dataclasses.replace(source.record.best, sha256="0" * 64))
+    again = lstmega.train(corpus, **OPTIONS | options | {"cell": whole.record.model.cell, "epochs": 2})
+    assert again.record.step == 2 * first.record.step
 
 
 def test_init_from_another_model_is_refused(whole, corpus, tmp_path):

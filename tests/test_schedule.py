@@ -50,3 +50,14 @@ def test_position_counts_every_batch_once(epoch_steps, step):
     epoch, batch = Schedule(1001, epoch_steps, 1.0).position(step)
     assert epoch * epoch_steps + batch == step
     assert 0 <= batch < epoch_steps
+
+
+@given(st.floats(1, 1e5), st.floats(1e-3, 10), st.floats(0, 100), st.integers(1, 3000))
+def test_steps_fit_into_their_time(left, seconds, reading, epoch_steps):
+    steps = Schedule(1, epoch_steps, 1e-3).steps_in(left, seconds, reading)
+    assert 0 <= steps * seconds <= left
+
+
+def test_validations_take_their_share_of_the_time():
+    without = Schedule(1, 100, 1e-3).steps_in(1000, 0.1, 0)
+    assert 0.9 * without > Schedule(1, 100, 1e-3).steps_in(1000, 0.1, 100) > 0.5 * without

@@ -18,7 +18,8 @@ def test_a_signal_waits_to_be_asked_for(name):
         mailbox.raise_if_any()
         os.kill(os.getpid(), number)
         with pytest.raises(Stopped, match=name) as caught:
-            mailbox.raise_if_any()
+            mailbox.raise_if_any("Go on so.")
+    assert str(caught.value).endswith("Go on so.")
     assert caught.value.exit_code == 128 + number
     assert signal.getsignal(number) is before
 
