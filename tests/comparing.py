@@ -13,7 +13,7 @@ def everything(run):
     content = {path.name: path.read_bytes() for path in newest.glob("*.safetensors")}
     for saved in run.record.weights:
         content[saved.file] = run.weights_path(saved.file).read_bytes()
-    record = dataclasses.replace(run.record, created="", seconds=0.0, name="")
+    record = dataclasses.replace(run.record, created="", seconds=0.0, name="", logs={})
     history = [dataclasses.replace(row, **_TIMES) for row in run.history()]
     samples = run.samples().replace(run.name, "")
     return content | {"record": record, "history": history, "samples": samples}

@@ -224,7 +224,7 @@ def test_small_files_are_healed_and_lost_weights_are_told(peace, tmp_path):
     run, err = go_on(peace, tmp_path, damage)
     assert "forgotten" in err
     assert len(run.record.weights) == len(peace.record.weights) - 1
-    assert run.history() == [row for row in run.history()] != []
+    assert len(run.history()) == len(peace.history())
     assert len(lstmega.sample(run, length=5)[0].text) == 5
 
 
@@ -467,7 +467,7 @@ def test_a_dead_terminal_does_not_stop_a_training(tmp_path):
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=slave,
-        preexec_fn=ignore,
+        preexec_fn=ignore,  # noqa: PLW1509 - before any thread is started
     ) as process:
         os.close(slave)
         reader = threading.Thread(target=lambda: [None for _ in iter(lambda: read_some(master), b"")])
