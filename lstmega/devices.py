@@ -27,7 +27,7 @@ def quiet() -> Iterator[None]:
         os.dup2(aside.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:  # not for Ctrl-C: nobody wants TensorFlow's lines then
             aside.seek(0)
             os.write(kept, aside.read())
             raise

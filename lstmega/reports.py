@@ -73,6 +73,7 @@ def _history_table(run: Run) -> list[list[str]]:
     return [names, *([display.number(getattr(row, name)) for name in names] for row in run.history())]
 
 
+_COUNTED = {"char": "character", "byte": "byte"}
 _LEVEL = {"char": "character-level", "byte": "byte-level"}
 
 
@@ -86,7 +87,7 @@ def card(run: Run) -> str:
         f"    lstmega sample --run {run.name} --temps 0.5,0.8",
         display.markdown_table(facts),
         "## How it learned",
-        f"Losses are per {run.record.text.tokens}. Validation reads the held-out text once, the state "
+        f"Losses are per {_COUNTED[run.record.text.tokens]}. Validation reads the held-out text once, the state "
         "carried along (stream protocol), in up to 64 lanes, each warmed up on 256 characters.",
         display.markdown_table(_history_table(run)),
         "## What it writes",

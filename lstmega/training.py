@@ -57,7 +57,7 @@ def train(
     """
     progress = progress or Progress()
     where = devices.choose(device, threads=threads, rows=job.training.batch_size)
-    for line in (*job.corpus.notes, *jobs.announce(job, str(where))):
+    for line in (*jobs.announce(job, str(where)), *job.corpus.notes):
         progress.note(line)
     run = job.open_run()
     try:

@@ -1,5 +1,7 @@
 import dataclasses
 import math
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,10 +14,11 @@ import lstmega
 from lstmega import jobs, model
 from lstmega.corpus import Corpus
 from lstmega.devices import keras, tf
-from lstmega.errors import TrainingError, UsageError
+from lstmega.errors import Stopped, TrainingError, UsageError
 from lstmega.options import ModelOptions
 from lstmega.progress import Progress
-from lstmega.training import Step
+from lstmega.steps import Step
+from tests.comparing import everything
 
 REPOSITORY = Path(__file__).parents[1]
 SMALL = {"preset": "tiny", "units": 8, "embedding": 4, "batch_size": 4, "sequence_length": 16}
@@ -254,6 +257,20 @@ def test_a_loss_that_is_not_held_out_is_not_called_so(text, tmp_path, capsys):
     run = train(text, tmp_path, steps=2, validation=0)
     assert "Best training loss" in capsys.readouterr().err
     assert "best training loss" in dict(run.facts())
+
+
+def test_a_signal_during_a_validation_waits_for_its_end(text, tmp_path):
+    class Term(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped, match=r"SIGTERM.*step 25 is saved"):
+        train(text, tmp_path, epochs=2, run="a", callbacks=[Term()])
+    run = lstmega.load("a", checkpoints=tmp_path)
+    assert (run.record.status, run.record.step, len(run.history())) == ("stopped", EPOCH, 1)
+    again = train(text, tmp_path, epochs=2, run="a")
+    whole = train(text, tmp_path, epochs=2, run="b")
+    assert everything(again) == everything(whole)
 
 
 def test_samples_of_each_validation_are_kept(tiny_run):
