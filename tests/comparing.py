@@ -15,5 +15,5 @@ def everything(run):
         content[saved.file] = run.weights_path(saved.file).read_bytes()
     record = dataclasses.replace(run.record, created="", seconds=0.0, name="", logs={})
     history = [dataclasses.replace(row, **_TIMES) for row in run.history()]
-    samples = run.samples().replace(run.name, "")
+    samples = run.samples().replace(f"{run.name}: temperature", "temperature")
     return content | {"record": record, "history": history, "samples": samples}
