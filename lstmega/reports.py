@@ -87,8 +87,8 @@ def card(run: Run) -> str:
         f"    lstmega sample --run {run.name} --temps 0.5,0.8",
         display.markdown_table(facts),
         "## How it learned",
-        f"Losses are per {_COUNTED[run.record.text.tokens]}. Validation reads the held-out text once, the state "
-        "carried along (stream protocol), in up to 64 lanes, each warmed up on 256 characters.",
+        f"Losses are per {_COUNTED[run.record.text.tokens]}. Validation reads the held-out text once, "
+        "the state carried along (stream protocol), in up to 64 lanes, each warmed up on 256 characters.",
         display.markdown_table(_history_table(run)),
         "## What it writes",
         display.fenced(run.samples()[-4000:].strip() or "(nothing yet)"),

@@ -40,10 +40,19 @@ def command(*options):
     return [sys.executable, "-m", "lstmega", "train", "--corpus", "owl.txt", *OPTIONS, *options]
 
 
-def start(place, *options, **more):
+def default_signals():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it may be ignored where the tests are run
+
+
+def start(place, *options, preexec_fn=default_signals):
     (place / "owl.txt").write_text(TEXT)
     return subprocess.Popen(
-        command(*options), cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+        command(*options),
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=preexec_fn,
     )
 
 
