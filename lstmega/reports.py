@@ -88,7 +88,7 @@ def card(run: Run) -> str:
         display.markdown_table(facts),
         "## How it learned",
         f"Losses are per {_COUNTED[run.record.text.tokens]}. Validation reads the held-out text once, "
-        "the state carried along (stream protocol), in up to 64 lanes, each warmed up on 256 characters.",
+        "the state carried along (stream protocol), in up to 64 lanes, each warmed up on 256 tokens.",
         display.markdown_table(_history_table(run)),
         "## What it writes",
         display.fenced(run.samples()[-4000:].strip() or "(nothing yet)"),

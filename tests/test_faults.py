@@ -476,7 +476,7 @@ def test_a_dead_terminal_does_not_stop_a_training(tmp_path):
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=slave,
-        preexec_fn=ignore,  # noqa: PLW1509 - before any thread is started
+        preexec_fn=ignore,
     ) as process:
         os.close(slave)
         reader = threading.Thread(target=lambda: [None for _ in iter(lambda: read_some(master), b"")])
