@@ -58,7 +58,7 @@ class Record:
         held_out_characters: Length of held_out.txt, the last part of the text.
         epoch_steps: Steps of one pass over the training part.
         total_steps: None until `--minutes` has timed the first steps.
-        step: Steps done at the last validation.
+        step: Steps done when the last state was saved or the last weights were.
         seconds: Training time so far.
         exact: Whether every step so far was computed on a CPU with one number of threads and one set
             of versions, so that a resumed run equals an uninterrupted one bit by bit.

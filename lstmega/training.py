@@ -306,6 +306,7 @@ class _Loop:
             versions=self._run.record.versions,
         )
         states.save(self._run.states, state, self._snapshot.take())
+        self._run.update(step=self.step, seconds=round(state.seconds, 3))
         self._saved_step = self.step
         self._saver.saved(time.monotonic() - begun)
 
@@ -376,8 +377,7 @@ class _Loop:
             total = options.steps or options.epochs * self._job.lanes.batches
             return max(total, self.step)
         seconds = self._seconds_of_a_step(60 * options.minutes)
-        spent = self._seconds + time.monotonic() - self._job.started
-        left = max(0.0, 60 * options.minutes - spent)
+        left = max(0.0, 60 * options.minutes - self._seconds - (time.monotonic() - self._job.started))
         lanes = self._job.lanes
         reading = self._measured / (lanes.rows * lanes.time_steps)
         total = max(1, self.step + self._schedule(1).steps_in(left, seconds, reading))
