@@ -40,11 +40,7 @@ def command(*options):
     return [sys.executable, "-m", "lstmega", "train", "--corpus", "owl.txt", *OPTIONS, *options]
 
 
-def default_signals():
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it may be ignored where the tests are run
-
-
-def start(place, *options, preexec_fn=default_signals):
+def start(place, *options, preexec_fn=None):
     (place / "owl.txt").write_text(TEXT)
     return subprocess.Popen(
         command(*options),
