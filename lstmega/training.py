@@ -237,9 +237,9 @@ class _Loop:
         self._check_finite(sum(float(tf.reduce_sum(v)) for v in self._network.trainable_variables))
         self._history.append(row)
         self._callbacks.on_epoch_end(row.epoch - 1, self._logs(row))
-        previews = self._preview(row)
+        written = self._preview(row)
         self._run.write_logs(self._history, self._samples, step=self.step, seconds=row.seconds)
-        self._progress.validated(row, previews)
+        self._progress.validated(row, written)
         self._meter, self._clock = Meter(), time.monotonic()
         if self.step < self.schedule.total_steps:
             self._callbacks.on_epoch_begin(self.schedule.position(self.step)[0])
