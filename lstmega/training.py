@@ -24,10 +24,11 @@ from lstmega.jobs import Job
 from lstmega.progress import Progress
 from lstmega.records import HistoryRow, Status
 from lstmega.runs import Run
-from lstmega.schedule import LONG_EPOCH, Schedule
+from lstmega.schedule import Schedule
 from lstmega.states import TrainingState
 from lstmega.steps import Carried, Step
 
+_GROUP = 100  # steps: of shorter epochs several are one pipeline
 _MOST_SAMPLES = 500_000  # characters of samples.txt
 
 
@@ -192,7 +193,7 @@ class _Loop:
         """Return the rest of this epoch, and of short epochs several: a pipeline takes time to build."""
         lanes = self._job.lanes
         epoch, first = self.schedule.position(self.step)
-        epochs = range(epoch, epoch + max(1, LONG_EPOCH // lanes.batches))
+        epochs = range(epoch, epoch + max(1, _GROUP // lanes.batches))
         starts = np.concatenate([lanes.starts(epoch) for epoch in epochs])[first:]
         carries = np.concatenate([lanes.carries(epoch) for epoch in epochs])[first:]
         data = batches.dataset(self._ids, starts, carries, lanes.time_steps)
@@ -386,8 +387,7 @@ class _Loop:
 
     def _seconds_of_a_step(self, budget: float) -> float:
         """Time a few steps, then put everything back as it was."""
-        before, times = self._snapshot.take(), []
-        self.schedule = self._schedule(self.step + 1_000_000)
+        before, times, self.schedule = self._snapshot.take(), [], self._schedule(self.step + 1_000_000)
         for batch in self._batches():
             begun = time.monotonic()
             nats, self._carried.values = self._train_step(*batch, self._carried.values)
