@@ -42,7 +42,18 @@ def dataset(
         return windows[:, :-1], windows[:, 1:], carries, starts
 
     rows = tf.data.Dataset.from_tensor_slices((starts, carries))
-    return rows.map(gather).prefetch(2)
+    return rows.map(gather).prefetch(2).with_options(_untuned())
+
+
+def _untuned() -> tf.data.Options:
+    """Turn autotuning off: an iterator with it may wait up to a minute for its tuning thread to end.
+
+    The thread sleeps between two looks, for longer and longer, and TensorFlow 2.21 does not always
+    wake it. There is nothing here to tune.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def compact(ids: npt.NDArray[np.int32], vocabulary_size: int) -> npt.NDArray[np.integer]:

@@ -43,3 +43,8 @@ def test_compact(size, kind):
     compact = batches.compact(ids, size)
     assert compact.dtype == kind
     np.testing.assert_array_equal(compact, ids)
+
+
+def test_no_tuning_thread_to_wait_for_at_the_end():
+    starts, carries = np.array([[0]]), np.ones((1, 1), np.float32)
+    assert batches.dataset(np.arange(10), starts, carries, 4).options().autotune.enabled is False
