@@ -13,7 +13,7 @@ from lstmega import batches
 from lstmega.devices import keras, tf
 from lstmega.display import bits
 from lstmega.errors import UsageError
-from lstmega.model import zero_states
+from lstmega.model import forward, zero_states
 from lstmega.options import ModelOptions
 
 WARMUP = 256  # characters
@@ -97,7 +97,7 @@ class Evaluator:
 
     def _batch(self, inputs, targets, carries, starts, states):
         states = [state * carries[:, None] for state in states]
-        logits, *states = self._model([inputs, *states], training=False)
+        logits, *states = forward(self._model, self._options, inputs, states)
         nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # [rows, time]
         first, end = self._lanes
         positions = starts[:, None] + tf.range(tf.shape(inputs)[1], dtype=tf.int64)

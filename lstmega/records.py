@@ -62,6 +62,7 @@ class Record:
         seconds: Training time so far.
         exact: Whether every step so far was computed on a CPU with one number of threads and one set
             of versions, so that a resumed run equals an uninterrupted one bit by bit.
+        compiled: Whether XLA compiles the steps; decided once, because it changes the last bits.
         initial: The run, and the sha256 of its weights, that this one started from.
         weights: Every file below weights/, oldest first.
         logs: The sha256 of history.csv and samples.txt, by name.
@@ -84,6 +85,7 @@ class Record:
     step: int = 0
     seconds: float = 0.0
     device: str = ""
+    compiled: bool | None = None
     initial: str = ""
     exact: bool = True
     versions: Mapping[str, str] = field(default_factory=dict)

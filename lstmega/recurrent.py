@@ -17,12 +17,13 @@ from lstmega import loops
 from lstmega.devices import keras, tf
 
 
-def _fast(layer: keras.layers.RNN, mask: Any) -> bool:
-    """Tell whether our loop gives what Keras' would."""
+def is_fast(layer: keras.Layer) -> bool:
+    """Tell whether a layer runs in our loop, when it is called without a mask."""
+    if not isinstance(layer, _Fast):
+        return False
     cell = layer.cell
     return (
-        mask is None
-        and layer.use_cudnn is not True  # Keras refuses that without a GPU, in its own words
+        layer.use_cudnn is not True  # Keras refuses that without a GPU, in its own words
         and not layer.unroll
         and not cell.recurrent_dropout
         and cell.use_bias
@@ -47,7 +48,8 @@ class _Fast:
     def inner_loop(self, sequences, initial_state, mask, training=False):
         """Return the last output, all outputs `[rows, time, units]` and the new states."""
         initial_state = tf.nest.flatten(initial_state)
-        if not _fast(self, tf.nest.flatten(mask)[0] if mask is not None else None):
+        masked = any(part is not None for part in tf.nest.flatten(mask))
+        if masked or not is_fast(self):
             return super().inner_loop(sequences, initial_state, mask, training)
         if training and self.dropout:
             sequences *= self.cell.get_dropout_mask(sequences[:, 0])[:, None]

@@ -7,28 +7,25 @@ that validation leaves alone nor a resume at an exact position.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lstmega import batches, callbacks, devices, display, jobs, model, previews, reports, signals, states
-from lstmega.checkpoints import RunCheckpoint, Snapshot
+from lstmega.checkpoints import RunCheckpoint
 from lstmega.clocks import Meter, SaveClock
 from lstmega.devices import Device, DeviceChoice, keras, tf
 from lstmega.errors import DamageError, RunError, Stopped, TrainingError
 from lstmega.evaluation import Evaluator
 from lstmega.jobs import Job
+from lstmega.learners import Learner
 from lstmega.progress import Progress
 from lstmega.records import HistoryRow, Status
 from lstmega.runs import Run
 from lstmega.schedule import Schedule
 from lstmega.states import TrainingState
-from lstmega.steps import Carried, Step
 
-_GROUP = 100  # steps: of shorter epochs several are one pipeline
 _MOST_SAMPLES = 500_000  # characters of samples.txt
 
 
@@ -108,26 +105,19 @@ class _Loop:
         self._users = users
 
     def _build(self) -> None:
-        options, size, strategy = self._job.training, len(self._job.vocabulary), self._device.strategy
-        with strategy.scope():
-            self._network = model.build(self._job.model, size, seed=options.seed)
-            self.optimizer = keras.optimizers.Adam(
-                options.learning_rate, global_clipnorm=options.clip_norm
-            )
-            self.optimizer.build(self._network.trainable_variables)
-        # Callbacks see a compiled model of the same layers; only the network, without it, is saved.
-        self._model = keras.Model(self._network.inputs, self._network.outputs)
-        self._model.compile(optimizer=self.optimizer)
-        self._train_step = Step(self._network, self.optimizer, strategy)
-        self._carried = Carried(self._job.model, options.batch_size, strategy)
-        self._snapshot = Snapshot(self._network, self.optimizer, self._carried)
-        self._ids = batches.compact(self._job.training_ids(), size)
+        self._learner = Learner(self._job, self._device, compiled=self._run.record.compiled)
+        self._network, self._snapshot = self._learner.network, self._learner.snapshot
+        self._model = self._learner.model
         held_out = self._job.measured_ids()
         self._measured = 0 if held_out is None else len(held_out)
         self._evaluator = (
             None
             if held_out is None
-            else Evaluator(self._network, self._job.model, batches.compact(held_out, size))
+            else Evaluator(
+                self._network,
+                self._job.model,
+                batches.compact(held_out, len(self._job.vocabulary)),
+            )
         )
 
     def run(self) -> None:
@@ -142,7 +132,9 @@ class _Loop:
             self._save()  # step 0: from here on there is always a state to go back to
         self._begin_callbacks()
         self._clock = time.monotonic()
-        for batch in () if self._model.stop_training else self._batches():
+        for batch in (
+            () if self._model.stop_training else self._learner.batches(self.schedule, self.step)
+        ):
             self._one_step(batch)
             validated = self.schedule.validates(self.step)
             if validated:
@@ -178,32 +170,14 @@ class _Loop:
             status="running",
             device=str(where),
             versions=versions,
+            compiled=self._learner.compiled,
             exact=record.exact and (first or same) and where.kind == "cpu",
         )
-
-    def _batches(self) -> Iterator[Any]:
-        """Yield the batches that are left."""
-        while self.step < self.schedule.total_steps:
-            data = self._some_batches().take(self.schedule.total_steps - self.step)
-            if self._device.replicas > 1:
-                data = self._device.strategy.experimental_distribute_dataset(data)
-            yield from data
-
-    def _some_batches(self) -> tf.data.Dataset:
-        """Return the rest of this epoch, and of short epochs several: a pipeline takes time to build."""
-        lanes = self._job.lanes
-        epoch, first = self.schedule.position(self.step)
-        epochs = range(epoch, epoch + max(1, _GROUP // lanes.batches))
-        starts = np.concatenate([lanes.starts(epoch) for epoch in epochs])[first:]
-        carries = np.concatenate([lanes.carries(epoch) for epoch in epochs])[first:]
-        data = batches.dataset(self._ids, starts, carries, lanes.time_steps)
-        return data.map(lambda inputs, targets, carries, _: (inputs, targets, carries))
 
     def _one_step(self, batch: Any) -> None:
         index = self.schedule.position(self.step)[1]
         self._callbacks.on_train_batch_begin(index)
-        nats, self._carried.values = self._train_step(*batch, self._carried.values)
-        loss = float(nats)
+        loss = self._learner.learn(batch)
         self._check_finite(loss)
         self.step += 1
         self._callbacks.on_train_batch_end(index, {"loss": loss})
@@ -377,24 +351,15 @@ class _Loop:
         if options.minutes is None:
             total = options.steps or options.epochs * self._job.lanes.batches
             return max(total, self.step)
-        seconds = self._seconds_of_a_step(60 * options.minutes)
+        seconds = self._learner.seconds_of_a_step(
+            self._schedule(self.step + 1_000_000),
+            self.step,
+            budget=60 * options.minutes,
+            poll=self._mailbox.raise_if_any,
+        )
         left = max(0.0, 60 * options.minutes - self._seconds - (time.monotonic() - self._job.started))
         lanes = self._job.lanes
         reading = self._measured / (lanes.rows * lanes.time_steps)
         total = max(1, self.step + self._schedule(1).steps_in(left, seconds, reading))
         self._progress.note(f"{options.minutes:g} minutes are {total:,} steps on this machine")
         return total
-
-    def _seconds_of_a_step(self, budget: float) -> float:
-        """Time a few steps, then put everything back as it was."""
-        before, times, self.schedule = self._snapshot.take(), [], self._schedule(self.step + 1_000_000)
-        for batch in self._batches():
-            begun = time.monotonic()
-            nats, self._carried.values = self._train_step(*batch, self._carried.values)
-            float(nats)
-            times.append(time.monotonic() - begun)
-            self._mailbox.raise_if_any()
-            if len(times) > 2 and (len(times) > 12 or sum(times[1:]) > budget / 25):
-                break
-        self._snapshot.put_back(before)
-        return float(np.median(times[1:]))

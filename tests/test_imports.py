@@ -18,8 +18,8 @@ LAYERS = [
         "display",
     },
     {"runs", "states", "samplers", "sampling", "reports", "jobs", "progress"},
-    {"devices", "batches", "model", "steps"},
-    {"evaluation", "callbacks", "checkpoints", "previews"},
+    {"devices", "batches", "loops", "recurrent", "model", "steps"},
+    {"evaluation", "callbacks", "checkpoints", "previews", "learners"},
     {"training"},
     {"api", "cli", "__init__", "__main__"},
 ]  # fmt: skip
@@ -36,14 +36,17 @@ INSIDE = {  # imports within one layer
     "reports": {"runs"},
     "jobs": {"runs"},
     "batches": {"devices"},
-    "model": {"devices"},
+    "loops": {"devices"},
+    "recurrent": {"devices", "loops"},
+    "model": {"devices", "recurrent"},
+    "learners": {"checkpoints"},
     "steps": {"devices", "model"},
     "cli": {"api"},
     "__main__": {"cli"},
 }
 WITH_TENSORFLOW = {
-    "devices", "batches", "model", "steps", "evaluation", "callbacks", "checkpoints", "previews",
-    "training",
+    "devices", "batches", "loops", "recurrent", "model", "steps", "evaluation", "callbacks",
+    "checkpoints", "previews", "learners", "training",
 }  # fmt: skip
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 

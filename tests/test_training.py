@@ -13,7 +13,7 @@ import pytest
 import lstmega
 from lstmega import jobs, model
 from lstmega.corpus import Corpus
-from lstmega.devices import keras, tf
+from lstmega.devices import Device, keras, tf
 from lstmega.errors import Stopped, TrainingError, UsageError
 from lstmega.options import ModelOptions
 from lstmega.progress import Progress
@@ -285,7 +285,7 @@ def one_step(strategy, rows):
         network = model.build(OPTIONS, 9, seed=0)
         optimizer = keras.optimizers.Adam(0.1, global_clipnorm=1.0)
         optimizer.build(network.trainable_variables)
-    step = Step(network, optimizer, strategy)
+    step = Step(network, OPTIONS, optimizer, Device("cpu", 2, strategy))
     random = np.random.default_rng(0)
     batches = [
         (

@@ -1,0 +1,101 @@
+"""What learns: a model, its optimizer, and the recurrent states of the lanes that it reads."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from lstmega import batches, model
+from lstmega.checkpoints import Snapshot
+from lstmega.devices import Device, keras, tf
+from lstmega.jobs import Job
+from lstmega.schedule import Schedule
+from lstmega.steps import Carried, Step
+
+_GROUP = 100  # steps: of shorter epochs several are one pipeline
+_WORTH_COMPILING = 20_000  # steps of time: each saves 50 us or more, compiling takes a second
+
+
+class Learner:
+    """A model, its optimizer and its lanes.
+
+    Args:
+        job: What to train.
+        device: Where.
+        compiled: Let XLA compile the steps; None decides by how many there will be.
+    """
+
+    def __init__(self, job: Job, device: Device, *, compiled: bool | None = None) -> None:
+        self._job, self._device = job, device
+        self.compiled = self._worth_compiling() if compiled is None else compiled
+        options, size, strategy = job.training, len(job.vocabulary), device.strategy
+        with strategy.scope():
+            self.network = model.build(job.model, size, seed=options.seed)
+            self.optimizer = keras.optimizers.Adam(
+                options.learning_rate, global_clipnorm=options.clip_norm
+            )
+            self.optimizer.build(self.network.trainable_variables)
+        # Callbacks see a compiled model of the same layers; only the network, without it, is saved.
+        self.model = keras.Model(self.network.inputs, self.network.outputs)
+        self.model.compile(optimizer=self.optimizer)
+        self._step = Step(self.network, job.model, self.optimizer, device, compiled=self.compiled)
+        self._carried = Carried(job.model, options.batch_size, strategy)
+        self.snapshot = Snapshot(self.network, self.optimizer, self._carried)
+        self._ids = batches.compact(job.training_ids(), size)
+
+    def _worth_compiling(self) -> bool:
+        options = self._job.training
+        if self._device.kind != "cpu":
+            return False  # XLA and cuDNN exclude each other
+        if options.minutes is not None:
+            return options.minutes >= 0.5
+        steps = options.steps or options.epochs * self._job.lanes.batches
+        return steps * self._job.lanes.time_steps >= _WORTH_COMPILING
+
+    def learn(self, batch: Any) -> float:
+        """Take a step on (inputs, targets, carries), and return its loss in nats per character."""
+        nats, self._carried.values = self._step(*batch, self._carried.values)
+        return float(nats)
+
+    def batches(self, schedule: Schedule, first: int) -> Iterator[Any]:
+        """Yield the batches of all steps from `first` on."""
+        step = first
+        while step < schedule.total_steps:
+            data = self._some_batches(*schedule.position(step)).take(schedule.total_steps - step)
+            if self._device.replicas > 1:
+                data = self._device.strategy.experimental_distribute_dataset(data)
+            for batch in data:
+                yield batch
+                step += 1
+
+    def _some_batches(self, epoch: int, first: int) -> tf.data.Dataset:
+        """Return the rest of this epoch, and of short epochs several: a pipeline takes time to build."""
+        lanes = self._job.lanes
+        epochs = range(epoch, epoch + max(1, _GROUP // lanes.batches))
+        starts = np.concatenate([lanes.starts(epoch) for epoch in epochs])[first:]
+        carries = np.concatenate([lanes.carries(epoch) for epoch in epochs])[first:]
+        data = batches.dataset(self._ids, starts, carries, lanes.time_steps)
+        return data.map(lambda inputs, targets, carries, _: (inputs, targets, carries))
+
+    def seconds_of_a_step(
+        self, schedule: Schedule, first: int, *, budget: float, poll: Callable[[], object]
+    ) -> float:
+        """Time a few steps, then put everything back as it was.
+
+        Args:
+            schedule: Of what the steps read.
+            first: The next step.
+            budget: Seconds of the whole training; a small part of them is spent here.
+            poll: Called after each step; may raise.
+        """
+        before, times = self.snapshot.take(), []
+        for batch in self.batches(schedule, first):
+            begun = time.monotonic()
+            self.learn(batch)
+            times.append(time.monotonic() - begun)
+            poll()
+            if len(times) > 2 and (len(times) > 12 or sum(times[1:]) > budget / 25):
+                break
+        self.snapshot.put_back(before)
+        return float(np.median(times[1:]))
