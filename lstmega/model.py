@@ -103,7 +103,7 @@ def forward(
     hidden = None
     for number, name in enumerate(options.layer_names()):
         layer, given = network.get_layer(name), states[number * parts : (number + 1) * parts]
-        if number == 0 and _folds(layer, options, len(embeddings)):
+        if number == 0 and _folds(layer, options, embeddings.shape[0]):
             hidden, *after = layer.read(ids, embeddings, given)  # [rows, time, units]
         else:
             below = tf.gather(embeddings, ids) if number == 0 else hidden

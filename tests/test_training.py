@@ -13,11 +13,9 @@ import pytest
 import lstmega
 from lstmega import jobs, model
 from lstmega.corpus import Corpus
-from lstmega.devices import Device, keras, tf
+from lstmega.devices import keras, tf
 from lstmega.errors import Stopped, TrainingError, UsageError
-from lstmega.options import ModelOptions
 from lstmega.progress import Progress
-from lstmega.steps import Step
 from tests.comparing import everything
 
 REPOSITORY = Path(__file__).parents[1]
@@ -275,87 +273,6 @@ def test_a_signal_during_a_validation_waits_for_its_end(text, tmp_path):
 
 def test_samples_of_each_validation_are_kept(tiny_run):
     assert tiny_run.samples().count("=== epoch") == len(tiny_run.history())
-
-
-OPTIONS = ModelOptions(units=6, embedding=3)
-
-
-def one_step(strategy, rows):
-    with strategy.scope():
-        network = model.build(OPTIONS, 9, seed=0)
-        optimizer = keras.optimizers.Adam(0.1, global_clipnorm=1.0)
-        optimizer.build(network.trainable_variables)
-    step = Step(network, OPTIONS, optimizer, Device("cpu", 2, strategy))
-    random = np.random.default_rng(0)
-    batches = [
-        (
-            random.integers(9, size=(rows, 5)).astype(np.int32),
-            random.integers(9, size=(rows, 5)).astype(np.int32),
-            np.ones(rows, np.float32),
-        )
-        for _ in range(3)
-    ]
-    return (
-        network,
-        step,
-        tf.data.Dataset.from_generator(
-            lambda: iter(batches),
-            output_signature=(
-                tf.TensorSpec((rows, 5), tf.int32),
-                tf.TensorSpec((rows, 5), tf.int32),
-                tf.TensorSpec((rows,), tf.float32),
-            ),
-        ),
-    )
-
-
-def test_a_row_that_restarts_forgets_its_state():
-    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
-    results = []
-    for state in (0.0, 5.0):
-        _, step, data = one_step(strategy, 4)
-        inputs, targets, carries = next(iter(data))
-        states = [tf.fill((4, 6), state)] * 2
-        results.append(float(step(inputs, targets, 0 * carries, states)[0]))
-        _, step, _ = one_step(strategy, 4)
-        carried = float(step(inputs, targets, carries, states)[0])
-    assert results[0] == results[1] != carried
-
-
-@pytest.mark.slow
-def test_two_replicas_equal_one():
-    """Two virtual CPUs share the rows of a batch; only a fresh process can make them."""
-    code = """
-from lstmega.devices import tf
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
-import numpy as np
-from lstmega import model
-from tests.test_training import OPTIONS, one_step
-
-def weights_after(strategy, replicas):
-    network, step, data = one_step(strategy, 4)
-    states = [tf.zeros((4 // replicas, 6))] * 2
-    if replicas > 1:
-        data = strategy.experimental_distribute_dataset(data)
-        states = [strategy.experimental_distribute_values_from_function(lambda _: s) for s in states]
-    for batch in data:
-        nats, states = step(*batch, states)
-    return float(nats), model.weights(network)
-
-one, expected = weights_after(tf.distribute.OneDeviceStrategy("/cpu:0"), 1)
-mirrored = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
-two, found = weights_after(mirrored, 2)
-np.testing.assert_allclose(one, two, rtol=1e-5)
-for name, array in expected.items():
-    np.testing.assert_allclose(array, found[name], atol=1e-5)
-print("equal")
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-    assert done.stdout.endswith("equal\n"), done.stderr[-2000:]
 
 
 @pytest.mark.slow

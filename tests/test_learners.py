@@ -1,0 +1,67 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from lstmega import devices, jobs
+from lstmega.corpus import Corpus
+from lstmega.learners import Learner
+from lstmega.schedule import Schedule
+
+
+@pytest.fixture
+def job(tmp_path, text):
+    def prepare(**options):
+        sizes = {"units": 4, "embedding": 3, "batch_size": 2, "sequence_length": 20}
+        return jobs.prepare(
+            Corpus.from_text(text), checkpoints=tmp_path, preset="tiny", **(sizes | options)
+        )
+
+    return prepare
+
+
+@pytest.mark.parametrize(
+    ("options", "compiled"),
+    [
+        ({"steps": 999}, False),
+        ({"steps": 1000}, True),
+        ({"epochs": 1}, False),
+        ({"epochs": 5000}, True),
+        ({"minutes": 0.4}, False),
+        ({"minutes": 0.5}, True),
+    ],
+)
+def test_long_trainings_are_compiled(job, options, compiled):
+    assert Learner(job(**options), devices.choose("cpu")).compiled is compiled
+
+
+def test_what_was_decided_before_stays(job):
+    assert Learner(job(steps=1), devices.choose("cpu"), compiled=True).compiled
+
+
+def test_batches_go_on_from_any_step(job):
+    """Short epochs share a pipeline, and no batch is lost or doubled at its ends."""
+    prepared = job(steps=1000)
+    learner = Learner(prepared, devices.choose("cpu"))
+    schedule = Schedule(230, prepared.lanes.batches, 1e-3, "constant", 0)
+    whole = [batch[0].numpy() for batch in learner.batches(schedule, 0)]
+    assert len(whole) == 230
+    for first in (0, 1, 99, 229):
+        rest = [batch[0].numpy() for batch in itertools.islice(learner.batches(schedule, first), 3)]
+        np.testing.assert_array_equal(rest, whole[first : first + 3])
+    for step, found in enumerate(whole):
+        epoch, index = schedule.position(step)
+        starts = prepared.lanes.starts(epoch)[index]
+        expected = [prepared.training_ids()[start : start + 20] for start in starts]
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_timing_a_step_leaves_no_trace(job):
+    prepared = job(steps=1000)
+    learner = Learner(prepared, devices.choose("cpu"))
+    before, polls = learner.snapshot.take(), []
+    schedule = Schedule(1000, prepared.lanes.batches, 1e-3, "constant", 0)
+    seconds = learner.seconds_of_a_step(schedule, 0, budget=1, poll=lambda: polls.append(1))
+    assert 0 < seconds < 10 and len(polls) > 2
+    for name, array in learner.snapshot.take().items():
+        np.testing.assert_array_equal(array, before[name])

@@ -1,0 +1,173 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from lstmega import model
+from lstmega.devices import Device, tf
+from lstmega.options import ModelOptions
+from lstmega.steps import Step, shards_of
+
+REPOSITORY = Path(__file__).parent.parent
+OPTIONS = ModelOptions(units=6, embedding=3)
+
+
+def one_step(strategy, rows):
+    with strategy.scope():
+        network = model.build(OPTIONS, 9, seed=0)
+        optimizer = keras.optimizers.Adam(0.1, global_clipnorm=1.0)
+        optimizer.build(network.trainable_variables)
+    step = Step(network, OPTIONS, optimizer, Device("cpu", 2, strategy))
+    random = np.random.default_rng(0)
+    batches = [
+        (
+            random.integers(9, size=(rows, 5)).astype(np.int32),
+            random.integers(9, size=(rows, 5)).astype(np.int32),
+            np.ones(rows, np.float32),
+        )
+        for _ in range(3)
+    ]
+    return (
+        network,
+        step,
+        tf.data.Dataset.from_generator(
+            lambda: iter(batches),
+            output_signature=(
+                tf.TensorSpec((rows, 5), tf.int32),
+                tf.TensorSpec((rows, 5), tf.int32),
+                tf.TensorSpec((rows,), tf.float32),
+            ),
+        ),
+    )
+
+
+def test_a_row_that_restarts_forgets_its_state():
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    results = []
+    for state in (0.0, 5.0):
+        _, step, data = one_step(strategy, 4)
+        inputs, targets, carries = next(iter(data))
+        states = [tf.fill((4, 6), state)] * 2
+        results.append(float(step(inputs, targets, 0 * carries, states)[0]))
+        _, step, _ = one_step(strategy, 4)
+        carried = float(step(inputs, targets, carries, states)[0])
+    assert results[0] == results[1] != carried
+
+
+@pytest.mark.slow
+def test_two_replicas_equal_one():
+    """Two virtual CPUs share the rows of a batch; only a fresh process can make them."""
+    code = """
+from lstmega.devices import tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+import numpy as np
+from lstmega import model
+from tests.test_steps import OPTIONS, one_step
+
+def weights_after(strategy, replicas):
+    network, step, data = one_step(strategy, 4)
+    states = [tf.zeros((4 // replicas, 6))] * 2
+    if replicas > 1:
+        data = strategy.experimental_distribute_dataset(data)
+        states = [strategy.experimental_distribute_values_from_function(lambda _: s) for s in states]
+    for batch in data:
+        nats, states = step(*batch, states)
+    return float(nats), model.weights(network)
+
+one, expected = weights_after(tf.distribute.OneDeviceStrategy("/cpu:0"), 1)
+mirrored = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+two, found = weights_after(mirrored, 2)
+np.testing.assert_allclose(one, two, rtol=1e-5)
+for name, array in expected.items():
+    np.testing.assert_allclose(array, found[name], atol=1e-5)
+print("equal")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.endswith("equal\n"), done.stderr[-2000:]
+
+
+def losses_and_weights(options, *, threads=1, compiled=False, rows=16, steps=3, rate=0.1):
+    """Train on random ids, and return each step's loss and the weights at the end."""
+    network = model.build(options, 9, seed=0)
+    optimizer = keras.optimizers.Adam(rate)
+    optimizer.build(network.trainable_variables)
+    device = Device("cpu", threads, tf.distribute.OneDeviceStrategy("/cpu:0"))
+    step, losses = Step(network, options, optimizer, device, compiled=compiled), []
+    random, states = np.random.default_rng(0), model.zero_states(options, rows)
+    for _ in range(steps):
+        ids = random.integers(9, size=(rows, 6)).astype(np.int32)
+        carries = random.integers(2, size=rows).astype(np.float32)
+        nats, states = step(ids[:, :-1], ids[:, 1:], carries, states)
+        losses.append(float(nats))
+    return losses, model.weights(network)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("way", [{"threads": 2}, {"compiled": True}, {"threads": 2, "compiled": True}])
+def test_shards_and_compilation_change_nothing_but_float_noise(cell, way):
+    options = ModelOptions(cell=cell, units=6, embedding=3, layers=2)
+    losses, weights = losses_and_weights(options)
+    found, others = losses_and_weights(options, **way)
+    np.testing.assert_allclose(found, losses, rtol=1e-5)
+    for name, array in weights.items():
+        np.testing.assert_allclose(others[name], array, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_same_threads_repeat_bit_by_bit(compiled):
+    options = ModelOptions(units=6, embedding=3, dropout=0.3)
+    first, again = (losses_and_weights(options, threads=2, compiled=compiled) for _ in range(2))
+    assert first[0] == again[0]
+    for name, array in first[1].items():
+        np.testing.assert_array_equal(again[1][name], array)
+
+
+def test_shards_have_different_dropout_masks():
+    """Equal rows in two shards: with equal masks one shard would do, and its loss would be the same."""
+    options = ModelOptions(units=8, embedding=4, dropout=0.5)
+    network = model.build(options, 9, seed=0)
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build(network.trainable_variables)
+    device = Device("cpu", 2, tf.distribute.OneDeviceStrategy("/cpu:0"))
+    ids = np.tile(np.random.default_rng(0).integers(9, size=(8, 5)).astype(np.int32), (2, 1))
+    seeds = model.dropout_seeds(network, options)
+    halves = [
+        model.forward(
+            network, options, ids[:8], model.zero_states(options, 8), seeds=[tf.stack([a, b + shard])]
+        )[0]
+        for shard in range(2)
+        for a, b in seeds
+    ]
+    loss = Step(network, options, optimizer, device)(
+        ids, ids, np.zeros(16, np.float32), model.zero_states(options, 16)
+    )[0]
+    assert np.abs(halves[0] - halves[1]).max() > 1e-4
+    assert np.isfinite(float(loss))
+
+
+@pytest.mark.parametrize(
+    ("rows", "threads", "shards"),
+    [(64, 2, 2), (64, 1, 1), (64, 16, 8), (32, 3, 2), (12, 4, 1), (24, 3, 3), (17, 2, 1), (1, 8, 1)],
+)
+def test_shards_are_equal_and_keep_eight_rows(rows, threads, shards):
+    assert shards_of(rows, threads) == shards
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_two_hundred_steps_equal_those_of_stock_layers(cell, monkeypatch):
+    """The whole fast step, against Keras' layers in the same step: the same curve of losses."""
+    options = ModelOptions(cell=cell, units=32, embedding=8)
+    ours, _ = losses_and_weights(options, threads=2, compiled=True, steps=200, rate=1e-3)
+    stock = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+    monkeypatch.setattr(model, "_LAYERS", stock)
+    theirs, _ = losses_and_weights(options, steps=200, rate=1e-3)
+    assert theirs[-1] < theirs[0]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
