@@ -36,15 +36,20 @@ def lstm(
     @tf.custom_gradient
     def run(given, kernel, hidden, memory):
         inputs, product = _reader(given, ids), tf.transpose(kernel)  # [4 * units, units]
+        steps, units = _steps(given, ids), kernel.shape[0]
 
         def step(time, hidden, memory):
-            i, f, g, o = tf.split(product @ hidden + inputs(time), 4)  # each [units, rows]
-            i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
+            sums = product @ hidden + inputs(time)  # [4 * units, rows]
+            i_f, g, o = tf.split(sums, [2 * units, units, units])
+            i_f, g, o = tf.sigmoid(i_f), tf.tanh(g), tf.sigmoid(o)
+            i, f = tf.split(i_f, 2)
             new_memory = f * memory + i * g
-            return (o * tf.tanh(new_memory), new_memory), (i, f, g, o, hidden, memory)
+            return (o * tf.tanh(new_memory), new_memory), (i_f, g, o, hidden, memory)
 
-        (hidden, memory), kept = _loop(step, _steps(given, ids), (hidden, memory), kept=6)
-        i, f, g, o, hiddens, memories = kept  # each [time, units, rows]
+        (hidden, memory), (i_f, g, o, hiddens, memories) = _loop(
+            step, steps, (hidden, memory), kept=[2 * units, units, units, units, units]
+        )
+        i, f = tf.split(i_f, 2, axis=1)  # each [time, units, rows], like the rest
 
         def gradient(d_outputs, d_hidden, d_memory):
             squashed = tf.tanh(_shifted(memories, memory))
@@ -59,14 +64,11 @@ def lstm(
                     [factor[time] * d_memory for factor in (of_i, of_f, of_g)] + [of_o[time] * d_hidden],
                     axis=0,
                 )  # [4 * units, rows]
-                return (kernel @ d_gates, d_memory * f[time]), (d_hidden, d_memory)
+                return (kernel @ d_gates, d_memory * f[time]), (d_gates,)
 
-            states, (d_hiddens, d_memories) = _loop(
-                back, _steps(given, ids), (d_hidden, d_memory), kept=2, backwards=True
+            states, (d_gates,) = _loop(
+                back, steps, (d_hidden, d_memory), kept=[4 * units], backwards=True
             )
-            d_gates = tf.concat(
-                [of_i * d_memories, of_f * d_memories, of_g * d_memories, of_o * d_hiddens], axis=1
-            )  # [time, 4 * units, rows]
             return *_weight_gradients(given, ids, hiddens, d_gates, d_gates), *states
 
         return (_shifted(hiddens, hidden), hidden, memory), gradient
@@ -94,16 +96,20 @@ def gru(
     @tf.custom_gradient
     def run(given, kernel, bias, hidden):
         inputs, product = _reader(given, ids), tf.transpose(kernel)  # [3 * units, units]
+        steps, units = _steps(given, ids), kernel.shape[0]
 
         def step(time, hidden):
-            x_z, x_r, x_h = tf.split(inputs(time), 3)  # each [units, rows]
-            h_z, h_r, inner = tf.split(product @ hidden, 3)
-            z, r, inner = tf.sigmoid(x_z + h_z), tf.sigmoid(x_r + h_r), inner + bias[:, None]
+            x_zr, x_h = tf.split(inputs(time), [2 * units, units])
+            h_zr, inner = tf.split(product @ hidden, [2 * units, units])
+            zr, inner = tf.sigmoid(x_zr + h_zr), inner + bias[:, None]
+            z, r = tf.split(zr, 2)  # each [units, rows]
             candidate = tf.tanh(x_h + r * inner)
-            return (z * hidden + (1 - z) * candidate,), (z, r, inner, candidate, hidden)
+            return (z * hidden + (1 - z) * candidate,), (zr, inner, candidate, hidden)
 
-        (hidden,), kept = _loop(step, _steps(given, ids), (hidden,), kept=5)
-        z, r, inner, candidate, hiddens = kept  # each [time, units, rows]
+        (hidden,), (zr, inner, candidate, hiddens) = _loop(
+            step, steps, (hidden,), kept=[2 * units, units, units, units]
+        )
+        z, r = tf.split(zr, 2, axis=1)  # each [time, units, rows], like the rest
 
         def gradient(d_outputs, d_hidden):
             of_z = (hiddens - candidate) * z * (1 - z)
@@ -113,20 +119,19 @@ def gru(
             def back(time, d_hidden):
                 d_hidden = d_hidden + d_outputs[time]
                 d_gates = tf.concat([of[time] * d_hidden for of in (of_z, of_r, of_inner)], axis=0)
-                return (kernel @ d_gates + z[time] * d_hidden,), (d_hidden,)
+                kept = d_gates, of_candidate[time] * d_hidden
+                return (kernel @ d_gates + z[time] * d_hidden,), kept
 
-            (d_hidden,), (d_hiddens,) = _loop(
-                back, _steps(given, ids), (d_hidden,), kept=1, backwards=True
+            (d_hidden,), (d_gates, d_candidate) = _loop(
+                back, steps, (d_hidden,), kept=[3 * units, units], backwards=True
             )
-            d_z, d_r, d_inner = of_z * d_hiddens, of_r * d_hiddens, of_inner * d_hiddens
-            d_given, d_kernel = _weight_gradients(
-                given,
-                ids,
-                hiddens,
-                tf.concat([d_z, d_r, of_candidate * d_hiddens], axis=1),  # [time, 3 * units, rows]
-                tf.concat([d_z, d_r, d_inner], axis=1),
+            d_zr, d_inner = tf.split(d_gates, [2 * units, units], axis=1)
+            d_given = tf.concat([d_zr, d_candidate], axis=1)  # [time, 3 * units, rows]
+            return (
+                *_weight_gradients(given, ids, hiddens, d_given, d_gates),
+                tf.reduce_sum(d_inner, (0, 2)),
+                d_hidden,
             )
-            return d_given, d_kernel, tf.reduce_sum(d_inner, (0, 2)), d_hidden
 
         return (_shifted(hiddens, hidden), hidden), gradient
 
@@ -190,23 +195,23 @@ def _loop(
     steps: Tensor | int,
     states: Sequence[Tensor],
     *,
-    kept: int,
+    kept: Sequence[int],
     backwards: bool = False,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Call `step(time, *states) -> (states, kept)` for each time.
 
     Args:
-        step: All that it takes and returns is `[units, rows]`.
+        step: All that it takes and returns is `[features, rows]`.
         steps: How many.
         states: Before the first call.
-        kept: How many arrays a step wants to be kept.
+        kept: Features of each array that a step wants to be kept.
         backwards: From the last time to the first.
 
     Returns:
-        The states after the last call, and each kept array of all times, `[time, units, rows]`.
+        The states after the last call, and each kept array of all times, `[time, features, rows]`.
     """
-    shape, kind = states[0].shape, states[0].dtype
-    arrays = [tf.TensorArray(kind, size=steps, element_shape=shape) for _ in range(kept)]
+    rows, kind = states[0].shape[1], states[0].dtype
+    arrays = [tf.TensorArray(kind, size=steps, element_shape=(width, rows)) for width in kept]
 
     def body(count, states, arrays):
         time = steps - 1 - count if backwards else count
