@@ -88,7 +88,8 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
         rows: Rows of a batch; as many GPUs are used as divide them.
 
     Raises:
-        UsageError: `gpu` and there is none, or `threads` after TensorFlow has started with others.
+        UsageError: `gpu` and there is none; `cpu` after TensorFlow has started with a GPU, or `threads`
+            after it has started with others.
     """
     if device not in get_args(DeviceChoice):
         raise refusal("--device", "one of: " + ", ".join(get_args(DeviceChoice)), device)
@@ -96,6 +97,7 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
     if device == "gpu" and not _GPUS:
         raise UsageError("--device gpu: TensorFlow sees no GPU here. Use --device cpu or auto.")
     if device == "cpu" or not _GPUS:
+        _hide_gpus()
         return Device("cpu", _threads(), tf.distribute.OneDeviceStrategy("/cpu:0"))
     used = max(n for n in range(1, len(_GPUS) + 1) if rows % n == 0)
     names = [f"/gpu:{index}" for index in range(used)]
@@ -116,6 +118,17 @@ def _set_threads(threads: int | None) -> None:
         raise UsageError(
             f"--threads {threads}: TensorFlow has already started with {_threads()} in this process; "
             "set the threads in a fresh one."
+        ) from error
+
+
+def _hide_gpus() -> None:
+    """Let nobody see the GPUs: recurrent layers take cuDNN wherever there is one."""
+    try:
+        tf.config.set_visible_devices([], "GPU")
+    except RuntimeError as error:
+        raise UsageError(
+            "--device cpu: TensorFlow has already started with a GPU in this process; train on the CPU "
+            "in a fresh one."
         ) from error
 
 

@@ -63,3 +63,21 @@ def test_threads_must_be_set_in_a_fresh_process():
 def test_threads():
     done = python("from lstmega import devices; print(devices.choose('cpu', threads=1))")
     assert done.stdout == "CPU, 1 thread\n"
+
+
+def test_cpu_hides_the_gpus(monkeypatch):
+    hidden = []
+    monkeypatch.setattr(
+        devices.tf.config, "set_visible_devices", lambda *arguments: hidden.append(arguments)
+    )
+    devices.choose("cpu")
+    assert hidden == [([], "GPU")]
+
+
+def test_cpu_after_a_gpu_needs_a_fresh_process(monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("Visible devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(devices.tf.config, "set_visible_devices", refuse)
+    with pytest.raises(UsageError, match="started with a GPU"):
+        devices.choose("cpu")
