@@ -17,10 +17,12 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,25 +70,11 @@ SIZES = {
 
 def ours(size: Size) -> Callable[[int], None]:
     """Set up what `lstmega train` runs."""
-    from lstmega import devices, jobs
-    from lstmega.corpus import Corpus
+    from lstmega import devices
     from lstmega.learners import Learner
     from lstmega.schedule import Schedule
 
-    letters = [chr(48 + number) for number in range(VOCABULARY)]
-    text = "".join(letters) + "".join(np.random.default_rng(0).choice(letters, 400_000))
-    job = jobs.prepare(
-        Corpus.from_text(text),
-        preset="small",
-        checkpoints="unused",
-        cell=size.cell,
-        units=size.units,
-        layers=size.layers,
-        embedding=size.embedding,
-        batch_size=size.rows,
-        sequence_length=size.time_steps,
-        steps=100_000,
-    )
+    job = a_job(size, steps=100_000, checkpoints="unused")
     learner = Learner(job, devices.choose("cpu"))
     schedule = Schedule(1_000_000, job.lanes.batches, 1e-3, "constant", 0)
     batches = learner.batches(schedule, 0)
@@ -96,6 +84,26 @@ def ours(size: Size) -> Callable[[int], None]:
             learner.learn(next(batches))
 
     return run
+
+
+def a_job(size: Size, **options: Any) -> Any:
+    """Return a training of random characters."""
+    from lstmega import jobs
+    from lstmega.corpus import Corpus
+
+    letters = [chr(48 + number) for number in range(VOCABULARY)]
+    text = "".join(letters) + "".join(np.random.default_rng(0).choice(letters, 1_000_000))
+    return jobs.prepare(
+        Corpus.from_text(text),
+        preset="small",
+        cell=size.cell,
+        units=size.units,
+        layers=size.layers,
+        embedding=size.embedding,
+        batch_size=size.rows,
+        sequence_length=size.time_steps,
+        **options,
+    )
 
 
 def keras(size: Size) -> Callable[[int], None]:
@@ -258,6 +266,32 @@ def compare(size: Size, pythons: dict[str, str], rounds: int) -> Iterator[str]:
     yield f"limit: {limit / 1e9:.0f} GFLOP/s; a stock step is {size.operations / 1e9:.1f} GFLOP"
 
 
+def loop_share(size: Size, *, steps: int = 320) -> float:
+    """Return the share of a training's time between two validations that is not spent in steps.
+
+    That is the input pipeline, callbacks, progress and the check for signals.
+    """
+    from lstmega import training
+    from lstmega.learners import Learner
+
+    learn, times = Learner.learn, []
+
+    def timed(learner: Learner, batch: Any) -> float:
+        start = time.perf_counter()
+        loss = learn(learner, batch)
+        times.append((start, time.perf_counter()))
+        return loss
+
+    Learner.learn = timed
+    try:
+        with tempfile.TemporaryDirectory() as checkpoints:
+            training.train(a_job(size, steps=steps, checkpoints=checkpoints))
+    finally:
+        Learner.learn = learn
+    times = times[20:]
+    return 1 - sum(end - start for start, end in times) / (times[-1][1] - times[0][0])
+
+
 def main() -> None:
     """Compare at each size."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -265,10 +299,16 @@ def main() -> None:
     parser.add_argument("--sizes", default=",".join(SIZES), help="which, of: " + ", ".join(SIZES))
     parser.add_argument("--rows", default="", help="batch sizes, instead of each size's own")
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds")
+    parser.add_argument("--loop", action="store_true", help="only the cost of the loop around the steps")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         work(arguments.worker[0], Size(**json.loads(arguments.worker[1])))
+        return
+    if arguments.loop:
+        for name in arguments.sizes.split(","):
+            steps = 30 if SIZES[name].units >= 1000 else 320
+            print(f"{name}: {loop_share(SIZES[name], steps=steps):.2%} of the time is not in steps")
         return
     pythons = {"lstmega": sys.executable, "Keras": sys.executable}
     if arguments.torch:

@@ -79,7 +79,8 @@ class _Fast:
         if ids is None and self.go_backwards:
             given = tf.reverse(given, [0])
         states = [tf.transpose(state) for state in initial_state]  # [units, rows]
-        arguments = given, ids, *self._recurrent_weights(), *states
+        weights = [tf.convert_to_tensor(weight) for weight in self._recurrent_weights()]
+        arguments = given, ids, *weights, *states
         loop = self._graph if tf.executing_eagerly() else self._loop
         outputs, *states = loop(*arguments)
         states = [tf.transpose(state) for state in states]  # [rows, units]
