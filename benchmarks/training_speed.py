@@ -266,7 +266,7 @@ def compare(size: Size, pythons: dict[str, str], rounds: int) -> Iterator[str]:
     yield f"limit: {limit / 1e9:.0f} GFLOP/s; a stock step is {size.operations / 1e9:.1f} GFLOP"
 
 
-def loop_share(size: Size, *, steps: int = 320) -> float:
+def loop_share(size: Size) -> float:
     """Return the share of a training's time between two validations that is not spent in steps.
 
     That is the input pipeline, callbacks, progress and the check for signals.
@@ -285,6 +285,8 @@ def loop_share(size: Size, *, steps: int = 320) -> float:
     Learner.learn = timed
     try:
         with tempfile.TemporaryDirectory() as checkpoints:
+            # One epoch at most: a validation in between would count.
+            steps = 30 if size.units >= 1024 else 900_000 // size.characters
             training.train(a_job(size, steps=steps, checkpoints=checkpoints))
     finally:
         Learner.learn = learn
@@ -307,8 +309,7 @@ def main() -> None:
         return
     if arguments.loop:
         for name in arguments.sizes.split(","):
-            steps = 30 if SIZES[name].units >= 1000 else 320
-            print(f"{name}: {loop_share(SIZES[name], steps=steps):.2%} of the time is not in steps")
+            print(f"{name}: {loop_share(SIZES[name]):.2%} of the time is not in steps")
         return
     pythons = {"lstmega": sys.executable, "Keras": sys.executable}
     if arguments.torch:

@@ -53,7 +53,7 @@ def lstm(
 
         def gradient(d_outputs, d_hidden, d_memory):
             squashed = tf.tanh(_shifted(memories, memory))
-            through = o * (1 - squashed * squashed)  # d memory / d hidden
+            through = o * (1 - squashed * squashed)  # d hidden / d memory
             of_i, of_f, of_g = i * (1 - i) * g, f * (1 - f) * memories, i * (1 - g * g)
             of_o = o * (1 - o) * squashed
 
