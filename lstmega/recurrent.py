@@ -26,6 +26,7 @@ def is_fast(layer: keras.Layer) -> bool:
         layer.use_cudnn is not True  # Keras refuses that without a GPU, in its own words
         and not layer.unroll
         and not cell.recurrent_dropout
+        and not (cell.dropout and cell.implementation == 1)  # a mask for each gate
         and cell.use_bias
         and cell.activation is keras.activations.tanh
         and cell.recurrent_activation is keras.activations.sigmoid
@@ -70,14 +71,24 @@ class _Fast:
 
         Returns:
             Outputs `[rows, time, units]` and the new states, each `[rows, units]`.
+
+        Raises:
+            ValueError: The layer does not run in our loop (`is_fast`).
         """
+        if not is_fast(self):
+            raise ValueError(
+                f"{self.name} cannot fold an embedding: Keras' own loop would run it. "
+                f"Received: {self.get_config()}. Call it with the embedded ids."
+            )
         table = embeddings @ self.cell.kernel + self._input_bias()  # [vocabulary, gates]
         _, outputs, states = self._run(table, tf.transpose(ids), initial_state)
         return outputs, *states
 
     def _run(self, given, ids, initial_state):
-        if ids is None and self.go_backwards:
+        if self.go_backwards and ids is None:
             given = tf.reverse(given, [0])
+        elif self.go_backwards:
+            ids = tf.reverse(ids, [0])
         states = [tf.transpose(state) for state in initial_state]  # [units, rows]
         weights = [tf.convert_to_tensor(weight) for weight in self._recurrent_weights()]
         arguments = given, ids, *weights, *states
