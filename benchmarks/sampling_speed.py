@@ -1,17 +1,23 @@
 """Compare our sampler with the reference notebook's loop, and print characters per second.
 
-    python benchmarks/sampling_speed.py [--length 1000] [--notebook-length 200] [--rounds 3]
+    python benchmarks/sampling_speed.py [--torch [PYTHON]] [--length 1000] [--rounds 3]
 
 Ours is `lstmega.sampling.sample`, end to end: prompt, decoder, Gumbel-max, text; all temperatures
 are rows of one batch. The notebook's is one eager call of a stateful Keras model per character and
 temperature, with the same weights. Rounds are interleaved and medians printed. The notebook's loop
 is linear in the length, so it writes fewer characters and its time is scaled, as the table says.
+`--torch` names the interpreter that has PyTorch, if not this one, and adds the loop that its users write
+(`torch_loop.py`), one text after the other and all five as one batch. The memory limit is the rate at
+which NumPy multiplies a vector with a matrix of the size of the weights, measured in between.
 """
 
 import argparse
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -81,27 +87,60 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def torch_loop(options: ModelOptions, python: str, *, batched: bool) -> Callable[[int], float]:
+    """Return what lets PyTorch write `length` characters at each temperature and returns the seconds."""
+    worker = subprocess.Popen(
+        [python, str(Path(__file__).with_name("torch_loop.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def write(length: int) -> float:
+        sizes = options.units, options.embedding, len(VOCABULARY), length, int(batched)
+        assert worker.stdin and worker.stdout
+        worker.stdin.write(" ".join(map(str, sizes)) + "\n")
+        worker.stdin.flush()
+        return float(worker.stdout.readline())
+
+    return write
+
+
 def five_temperatures(options: ModelOptions, arguments: argparse.Namespace) -> None:
-    """Print ours against the notebook's loop at five temperatures."""
+    """Print ours against the notebook's loop, and PyTorch's, at five temperatures."""
     run = RandomRun(options)
     notebook = notebook_loop(options, run)
     length, short = arguments.length, min(arguments.length, arguments.notebook_length)
-    ours, theirs = [], []
+    contestants = {
+        "lstmega": lambda seed: seconds(
+            lambda: sample(run, temperatures=TEMPERATURES, length=length, prompt="", seed=seed)
+        ),
+        "the notebook's loop": lambda _: seconds(lambda: notebook(short)) * length / short,
+    }
+    if arguments.torch:
+        single, batched = (torch_loop(options, arguments.torch, batched=flag) for flag in (False, True))
+        contestants["a PyTorch loop"] = lambda _: single(length)
+        contestants["the same, in one batch"] = lambda _: batched(length)
+    times: dict[str, list[float]] = {title: [] for title in contestants}
     for number in range(arguments.rounds):
-        ours.append(
-            seconds(
-                lambda seed=number: sample(
-                    run, temperatures=TEMPERATURES, length=length, prompt="", seed=seed
-                )
-            )
-        )
-        theirs.append(seconds(lambda: notebook(short)) * length / short)
-    mine, their = statistics.median(ours), statistics.median(theirs)
+        for title, work in contestants.items():
+            times[title].append(work(number))
+            time.sleep(0.3)
+    medians = {title: statistics.median(values) for title, values in times.items()}
     print(f"\n{len(TEMPERATURES)} temperatures x {length:,} characters, {describe(options)}")
-    print(f"{'':32}{'seconds':>10}{'characters/s':>15}")
-    for title, value in (("lstmega", mine), ("the notebook's loop", their)):
-        print(f"{title:32}{value:10.2f}{len(TEMPERATURES) * length / value:15,.0f}")
-    print(f"ratio: {their / mine:.1f}x (the notebook's loop wrote {short:,} characters, scaled)")
+    print("| | seconds | characters/s | lstmega is |\n| --- | --- | --- | --- |")
+    for title, value in medians.items():
+        speed, ratio = len(TEMPERATURES) * length / value, value / medians["lstmega"]
+        print(f"| {title} | {value:.2f} | {speed:,.0f} | {ratio:.1f}x |")
+    print(f"(the notebook's loop wrote {short:,} characters of each, scaled)")
+    print(f"share of the memory limit: {memory_seconds(run) * length / medians['lstmega']:.0%}")
+
+
+def memory_seconds(run: RandomRun) -> float:
+    """Return the seconds in which this machine reads, once, all weights that a step reads."""
+    size = run.weights["lstm_1/recurrent_kernel"].size + run.weights["logits/kernel"].size
+    matrix, vector = np.ones((size // 1024, 1024), np.float32), np.ones(1024, np.float32)
+    return min(seconds(lambda: matrix @ vector) for _ in range(30))
 
 
 def one_row(options: ModelOptions, arguments: argparse.Namespace) -> None:
@@ -111,8 +150,11 @@ def one_row(options: ModelOptions, arguments: argparse.Namespace) -> None:
         seconds(lambda seed=number: "".join(stream(run, length=length, prompt="", seed=seed)))
         for number in range(max(arguments.rounds, 3))
     ]
-    speed = length / statistics.median(rounds)
-    print(f"one row, streamed, {describe(options)}: {speed:,.0f} characters/s")
+    step = statistics.median(rounds) / length
+    share = memory_seconds(run) / step
+    print(
+        f"one row, streamed, {describe(options)}: {1 / step:,.0f} characters/s, {share:.0%} of the limit"
+    )
 
 
 def describe(options: ModelOptions) -> str:
@@ -126,6 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--length", type=int, default=1000, help="characters per temperature")
     parser.add_argument("--notebook-length", type=int, default=200, help="the same, their loop")
+    parser.add_argument("--torch", nargs="?", const=sys.executable, metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds")
     arguments = parser.parse_args()
     one_row(SMALL, arguments)
