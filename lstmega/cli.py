@@ -116,6 +116,9 @@ def _field_option(item: "dataclasses.Field[Any]", hint: Any) -> Callable[[Comman
     small = vars(PRESETS["small"].model) | vars(PRESETS["small"].training)
     default = small[item.name]
     shown = "" if default is None else f"  [small: {default}]"
+    if kind is bool:
+        name = flag(item.name)
+        return click.option(f"{name}/--no-{name[2:]}", default=None, help=item.metadata["doc"] + shown)
     return click.option(
         flag(item.name),
         type=click.Choice(choices) if choices else kind,

@@ -18,6 +18,7 @@ Ids = npt.NDArray[np.integer]
 LayerState = tuple[Array, ...]  # (hidden, memory) for lstm, (hidden,) else; each [units, rows]
 States = tuple[LayerState, ...]  # lowest layer first
 
+_NORM_EPSILON = 1e-3  # as in Keras' LayerNormalization
 _TABLE_LIMIT = 1 << 26  # numbers: above 256 MB the embedding is multiplied at each step instead
 
 # Where each gate of our layout stands in Keras', and its scale. Sigmoid gates come first, so that
@@ -67,8 +68,9 @@ class Decoder:
         self._arrays_per_state = 2 if options.cell == "lstm" else 1
         self._cell = _CELLS[options.cell]
         self._layers = [_layer(options, weights, name) for name in options.layer_names()]
-        self._logits_kernel = np.array(weights["logits/kernel"].T, order="C")  # [vocabulary, units]
-        self._logits_bias = weights["logits/bias"][:, np.newaxis].copy()  # [vocabulary, 1]
+        self._residual = options.residual
+        self._norms = [(weights[f"{n}/gamma"], weights[f"{n}/beta"]) for n in options.norm_names()]
+        self._logits_kernel, self._logits_bias = _head(options, weights)
         embeddings, first = weights["embedding/embeddings"], self._layers[0]
         self._folded = self.vocabulary_size * len(first.bias) <= _TABLE_LIMIT
         self._table = (  # [vocabulary, gates], or [vocabulary, embedding] where that is too large
@@ -97,8 +99,8 @@ class Decoder:
         Returns:
             Logits of the next id, `[rows, vocabulary]`, and the new states.
         """
-        states = self._advance(ids, states)
-        return self._logits(states), states
+        top, states = self._advance(ids, states)
+        return self._logits(top), states
 
     def read(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Read a prompt into every row.
@@ -116,8 +118,8 @@ class Decoder:
         if len(ids) == 0:
             raise UsageError("A prompt to read must have at least one id. Received: none.")
         for position in range(len(ids)):
-            states = self._advance(ids[position : position + 1], states)
-        return self._logits(states), states
+            top, states = self._advance(ids[position : position + 1], states)
+        return self._logits(top), states
 
     def logits(self, ids: Ids) -> Array:
         """Return the logits after each id of one text, from the zero state.
@@ -134,17 +136,29 @@ class Decoder:
             logits[position] = row[0]
         return logits
 
-    def _advance(self, ids: Ids, states: States) -> States:
-        below = self._table[ids].T  # [gates or embedding, rows]
+    def _advance(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Return what the output layer reads, `[units, rows]`, and the new states."""
+        top = self._table[ids].T  # [gates or embedding, rows]
         new: list[LayerState] = []
         for number, (layer, state) in enumerate(zip(self._layers, states, strict=True)):
+            below = self._normed(top, number - 1) if number > 0 else top
             inputs = below if number == 0 and self._folded else layer.project(below)
             new.append(self._cell(layer, inputs, state))
-            below = new[-1][0]  # [units, rows]
-        return tuple(new)
+            top = new[-1][0] + top if self._residual and number > 0 else new[-1][0]  # [units, rows]
+        return self._normed(top, len(self._layers) - 1), tuple(new)
 
-    def _logits(self, states: States) -> Array:
-        logits: Array = self._logits_kernel @ states[-1][0]  # [vocabulary, rows]
+    def _normed(self, hidden: Array, number: int) -> Array:
+        """Return what the normalisation above layer `number` makes of its output, if there is one."""
+        if not self._norms:
+            return hidden
+        gamma, beta = self._norms[number]
+        centred = hidden - hidden.mean(axis=0)
+        centred /= np.sqrt((centred * centred).mean(axis=0) + _NORM_EPSILON)
+        normed: Array = centred * gamma[:, np.newaxis] + beta[:, np.newaxis]
+        return normed
+
+    def _logits(self, top: Array) -> Array:
+        logits: Array = self._logits_kernel @ top  # [vocabulary, rows]
         logits += self._logits_bias
         return logits.T  # [rows, vocabulary]
 
@@ -235,6 +249,17 @@ def _layer(options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]]
     return _Layer(options.units, kernel, recurrent, bias[:, :1].copy(), candidate_bias)
 
 
+def _head(options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]]) -> tuple[Array, Array]:
+    """Return the output layer's kernel `[vocabulary, units]` and bias `[vocabulary, 1]`."""
+    if options.tied:
+        embeddings = weights["embedding/embeddings"]
+        kernel = embeddings @ weights["projection/kernel"].T
+        bias = embeddings @ weights["projection/bias"]
+    else:
+        kernel, bias = weights["logits/kernel"].T, weights["logits/bias"]
+    return np.array(kernel, order="C"), bias[:, np.newaxis].copy()
+
+
 def _our_gates(cell: str, array: Array) -> Array:
     """Return Keras' `[n, gates]` (or `[gates]`) as ours, `[gates, n]`: ordered and scaled."""
     order, scale = _GATES[cell]
@@ -245,8 +270,8 @@ def _our_gates(cell: str, array: Array) -> Array:
 
 def _check(options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]]) -> int:
     """Check every weight and return the size of the vocabulary."""
-    bias = weights.get("logits/bias")
-    vocabulary_size = len(bias) if bias is not None and bias.ndim == 1 else 1
+    embeddings = weights.get("embedding/embeddings")
+    vocabulary_size = len(embeddings) if embeddings is not None and embeddings.ndim == 2 else 1
     shapes = options.weight_shapes(vocabulary_size)
     missing, unexpected = sorted(shapes.keys() - weights), sorted(weights.keys() - shapes)
     if missing or unexpected:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from lstmega import batches, model
 from lstmega.checkpoints import Snapshot
 from lstmega.devices import Device, keras, tf
 from lstmega.jobs import Job
+from lstmega.options import TrainingOptions
 from lstmega.schedule import Schedule
 from lstmega.steps import Carried, Step
 
@@ -32,14 +34,14 @@ class Learner:
         options, size, strategy = job.training, len(job.vocabulary), device.strategy
         with strategy.scope():
             self.network = model.build(job.model, size, seed=options.seed)
-            self.optimizer = keras.optimizers.Adam(
-                options.learning_rate, global_clipnorm=options.clip_norm
-            )
+            self.optimizer = _optimizer(options)
             self.optimizer.build(self.network.trainable_variables)
         # Callbacks see a compiled model of the same layers; only the network, without it, is saved.
         self.model = keras.Model(self.network.inputs, self.network.outputs)
         self.model.compile(optimizer=self.optimizer)
-        self._step = Step(self.network, job.model, self.optimizer, device, compiled=self.compiled)
+        self._step = Step(
+            self.network, job.model, self.optimizer, device, seed=options.seed, compiled=self.compiled
+        )
         self._carried = Carried(job.model, options.batch_size, strategy)
         self.snapshot = Snapshot(self.network, self.optimizer, self._carried)
         self._ids = batches.compact(job.training_ids(), size)
@@ -57,6 +59,20 @@ class Learner:
         """Take a step on (inputs, targets, carries), and return its loss in nats per character."""
         nats, self._carried.values = self._step(*batch, self._carried.values)
         return float(nats)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the network have its averaged weights for a while, where they are averaged."""
+        averages = [one for one in self.optimizer.variables if one.name.endswith("_average")]
+        variables = self.network.trainable_variables if averages else []
+        before = [variable.numpy() for variable in variables]
+        for variable, average in zip(variables, averages, strict=True):
+            variable.assign(average.numpy())
+        try:
+            yield
+        finally:
+            for variable, value in zip(variables, before, strict=True):
+                variable.assign(value)
 
     def batches(self, schedule: Schedule, first: int) -> Iterator[Any]:
         """Yield the batches of all steps from `first` on."""
@@ -99,3 +115,16 @@ class Learner:
                 break
         self.snapshot.put_back(before)
         return float(np.median(times[1:]))
+
+
+def _optimizer(options: TrainingOptions) -> keras.optimizers.Optimizer:
+    optimizer = keras.optimizers.Adam(
+        options.learning_rate,
+        weight_decay=options.weight_decay or None,
+        global_clipnorm=options.clip_norm,
+        use_ema=options.average > 0,
+        ema_momentum=options.average,
+    )
+    if options.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["embeddings", "bias", "gamma", "beta"])
+    return optimizer

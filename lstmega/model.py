@@ -5,13 +5,15 @@ between without its training state being touched. The layers are called with wha
 cuDNN on a GPU: tanh, sigmoid, bias, no recurrent dropout, no unrolling.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega import recurrent
 from lstmega.devices import keras, tf
+from lstmega.noise import Noise
 from lstmega.options import ModelOptions
 from lstmega.vocabulary import Vocabulary
 
@@ -22,40 +24,59 @@ def build(options: ModelOptions, vocabulary_size: int, *, seed: int) -> keras.Mo
     """Make an untrained model.
 
     Args:
-        options: Cell, units, layers, embedding, dropout.
+        options: Cell, units, layers, embedding and how they are wired.
         vocabulary_size: Number of token ids.
-        seed: Decides the weights and every dropout mask; nothing global is touched.
+        seed: Decides the weights; nothing global is touched.
 
     Returns:
         A functional model of `[ids [rows, time], *states] -> [logits [rows, time, vocabulary],
         *states]`; states are per layer `h, c` (lstm) or `h`, each `[rows, units]`. Only its weights
-        are meant to be saved.
+        are meant to be saved. It adds no noise: `forward` does.
     """
-    seeds = iter(np.random.SeedSequence(seed).generate_state(3 * options.layers + 2).tolist())
+    layers = _layers(options, vocabulary_size, seed)
     ids = keras.Input((None,), dtype="int32", name="ids")
-    uniform = keras.initializers.RandomUniform(-0.05, 0.05, seed=next(seeds))
-    hidden = keras.layers.Embedding(
-        vocabulary_size, options.embedding, uniform, dtype="float32", name="embedding"
-    )(ids)  # [rows, time, embedding]
-    inputs, states = [], []
-    for name in options.layer_names():
-        given = [
-            keras.Input((options.units,), dtype="float32", name=f"{name}_{part}")
-            for part in _parts(options)
-        ]
-        layer = _recurrent(options, name, next(seeds), next(seeds))
-        hidden, *new = layer(hidden, initial_state=given)  # [rows, time, units]
-        hidden = _dropout(options, hidden, f"{name}_dropout", next(seeds))
-        inputs, states = inputs + given, states + new
-    glorot = keras.initializers.GlorotUniform(seed=next(seeds))
-    logits = keras.layers.Dense(
-        vocabulary_size, kernel_initializer=glorot, dtype="float32", name="logits"
-    )(hidden)  # [rows, time, vocabulary]
-    return keras.Model([ids, *inputs], [logits, *states], name="lstmega")
+    embedded = layers["embedding"](ids)  # [rows, time, embedding]
+    given = [
+        keras.Input((options.units,), dtype="float32", name=f"{name}_{part}")
+        for name in options.layer_names()
+        for part in _parts(options)
+    ]
+    logits, *states = _wired(
+        layers.__getitem__,
+        options,
+        lambda layer, states: layer(embedded, initial_state=states),
+        given,
+        Noise(options),
+    )
+    return keras.Model([ids, *given], [logits, *states], name="lstmega")
 
 
 def _parts(options: ModelOptions) -> tuple[str, ...]:
     return ("h", "c") if options.cell == "lstm" else ("h",)
+
+
+def _layers(options: ModelOptions, vocabulary_size: int, seed: int) -> dict[str, keras.Layer]:
+    seeds = iter(np.random.SeedSequence(seed).generate_state(2 * options.layers + 2).tolist())
+    uniform = keras.initializers.RandomUniform(-0.05, 0.05, seed=next(seeds))
+    embedding = keras.layers.ReversibleEmbedding if options.tied else keras.layers.Embedding
+    layers = [
+        embedding(
+            vocabulary_size,
+            options.embedding,
+            embeddings_initializer=uniform,
+            dtype="float32",
+            name="embedding",
+        ),
+        *(_recurrent(options, name, next(seeds), next(seeds)) for name in options.layer_names()),
+        *(keras.layers.LayerNormalization(dtype="float32", name=name) for name in options.norm_names()),
+        keras.layers.Dense(
+            options.embedding if options.tied else vocabulary_size,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
+            dtype="float32",
+            name="projection" if options.tied else "logits",
+        ),
+    ]
+    return {layer.name: layer for layer in layers}
 
 
 def _recurrent(options: ModelOptions, name: str, kernel_seed: int, recurrent_seed: int) -> keras.Layer:
@@ -71,12 +92,44 @@ def _recurrent(options: ModelOptions, name: str, kernel_seed: int, recurrent_see
     )
 
 
-def _dropout(
-    options: ModelOptions, hidden: keras.KerasTensor, name: str, seed: int
-) -> keras.KerasTensor:
-    if options.dropout == 0:
-        return hidden
-    return keras.layers.Dropout(options.dropout, seed=seed, dtype="float32", name=name)(hidden)
+def _wired(
+    get: Callable[[str], keras.Layer],
+    options: ModelOptions,
+    first: Callable[..., Sequence[Any]],
+    states: Sequence[Any],
+    noise: Noise,
+) -> list[Any]:
+    """Lead text through the layers.
+
+    Args:
+        get: Gives a layer by its name.
+        options: How they are wired.
+        first: Calls the lowest recurrent layer with its states: `(layer, states) -> [hidden, *states]`.
+        states: Each `[rows, units]`.
+        noise: What is dropped on the way.
+
+    Returns:
+        Logits `[rows, time, vocabulary]`, then the new states.
+    """
+    parts, new, hidden = len(_parts(options)), [], None
+    for number, name in enumerate(options.layer_names()):
+        layer, given = get(name), states[number * parts : (number + 1) * parts]
+        with noise.weights(layer, number):
+            if hidden is None:
+                above, *after = first(layer, given)  # [rows, time, units]
+            else:
+                below = get(f"{name}_norm")(hidden) if options.layer_norm else hidden
+                above, *after = layer(below, initial_state=given)
+        hidden = hidden + above if options.residual and hidden is not None else above
+        if number + 1 < options.layers:
+            hidden = noise.outputs(hidden, number)
+        new += after
+    if options.layer_norm:
+        hidden = get("head_norm")(hidden)
+    hidden = noise.outputs(hidden, options.layers - 1)
+    if options.tied:
+        return [get("embedding")(get("projection")(hidden), reverse=True), *new]
+    return [get("logits")(hidden), *new]
 
 
 def forward(
@@ -85,7 +138,7 @@ def forward(
     ids: tf.Tensor,
     states: Sequence[tf.Tensor],
     *,
-    seeds: Sequence[tf.Tensor] = (),
+    seed: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
     """Do what `network([ids, *states])` does, in less time where its embedding can be folded.
 
@@ -94,37 +147,25 @@ def forward(
         options: The network's.
         ids: `[rows, time]`.
         states: Each `[rows, units]`.
-        seeds: Of the dropout masks, for training: from `dropout_seeds`.
+        seed: Of the noise that training adds, `[2]`; None adds none.
 
     Returns:
         Logits `[rows, time, vocabulary]`, then the new states.
     """
-    embeddings, parts, new = network.get_layer("embedding").embeddings, len(_parts(options)), []
-    hidden = None
-    for number, name in enumerate(options.layer_names()):
-        layer, given = network.get_layer(name), states[number * parts : (number + 1) * parts]
-        if number == 0 and _folds(layer, options, embeddings.shape[0]):
-            hidden, *after = layer.read(ids, embeddings, given)  # [rows, time, units]
-        else:
-            below = tf.gather(embeddings, ids) if number == 0 else hidden
-            hidden, *after = layer(below, initial_state=given)  # [rows, time, units]
-        if seeds:
-            hidden = tf.nn.experimental.stateless_dropout(hidden, options.dropout, seeds[number])
-        new += after
-    return [network.get_layer("logits")(hidden), *new]
+    embeddings, noise = network.get_layer("embedding").embeddings, Noise(options, seed)
+
+    def first(layer, given):
+        if _folds(layer, options, embeddings.shape[0], noisy=seed is not None):
+            return layer.read(ids, embeddings, given)
+        return layer(noise.inputs(tf.gather(embeddings, ids)), initial_state=given)
+
+    return _wired(network.get_layer, options, first, states, noise)
 
 
-def _folds(layer: keras.Layer, options: ModelOptions, vocabulary_size: int) -> bool:
+def _folds(layer: keras.Layer, options: ModelOptions, vocabulary_size: int, *, noisy: bool) -> bool:
     """Tell whether a table of the first layer's gates costs less than the embedding's products."""
-    return recurrent.is_fast(layer) and vocabulary_size <= 3 * options.embedding
-
-
-def dropout_seeds(network: keras.Model, options: ModelOptions) -> list[tf.Tensor]:
-    """Draw the seeds of a step's dropout masks, one for each recurrent layer, none without dropout."""
-    if options.dropout == 0:
-        return []
-    layers = [network.get_layer(f"{name}_dropout") for name in options.layer_names()]
-    return [tf.unstack(tf.cast(layer.seed_generator.next(), tf.int32)) for layer in layers]
+    drops = noisy and options.input_dropout > 0
+    return recurrent.is_fast(layer) and vocabulary_size <= 3 * options.embedding and not drops
 
 
 def zero_states(options: ModelOptions, rows: int) -> list[tf.Tensor]:

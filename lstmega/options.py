@@ -56,25 +56,66 @@ def _checked(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> Any:
         if not isinstance(value, str) or value not in get_args(kind):
             raise refusal(name, "one of: " + ", ".join(get_args(kind)), value)
         return value
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise refusal(name, "True or False", value)
+        return value
     low, high = item.metadata["low"], item.metadata["high"]
     return whole(name, value, low, high) if kind is int else real(name, value, low, high)
 
 
 @dataclass(frozen=True)
 class ModelOptions(_Options):
-    """Embedding -> recurrent layers -> Dense logits."""
+    """Embedding -> recurrent layers -> Dense logits.
+
+    What has a source: `tied` Press and Wolf 2017 (arXiv:1608.05859), `variational` Gal and Ghahramani
+    2016 (arXiv:1512.05287), `weight_drop` Merity et al. 2018 (arXiv:1708.02182).
+    """
 
     cell: Cell = _option("lstm", "Recurrent cell.")
     units: int = _option(256, "Units of each recurrent layer.", 1, MAX_UNITS)
     layers: int = _option(1, "Recurrent layers, one above the other.", 1, MAX_LAYERS)
     embedding: int = _option(64, "Width of the character embedding.", 1, MAX_UNITS)
+    tied: bool = _option(
+        False, "Let the output layer share the embedding, behind a projection to its width."
+    )
+    residual: bool = _option(
+        False, "Add its input to the output of each recurrent layer above the first."
+    )
+    layer_norm: bool = _option(
+        False, "Normalise what each recurrent layer above the first and the output layer read."
+    )
     dropout: float = _option(
         0.0, "Share of each recurrent layer's output that is dropped in training.", 0, 0.95
     )
+    input_dropout: float = _option(0.0, "The same of the embedded characters.", 0, 0.95)
+    output_dropout: float | None = _option(
+        None, "The same of the last layer's output, where that is not to be as --dropout.", 0, 0.95
+    )
+    variational: bool = _option(
+        False, "Drop the same units at all steps of a row, not others at each step."
+    )
+    weight_drop: float = _option(
+        0.0, "Share of each recurrent kernel that is dropped at a training step.", 0, 0.95
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.residual and self.layers == 1:
+            raise UsageError("--residual needs a layer above the first. Received: --layers 1.")
 
     def layer_names(self) -> list[str]:
         """Return the names of the recurrent layers, lowest first: `lstm_1`, `lstm_2`, ..."""
         return [f"{self.cell}_{number}" for number in range(1, self.layers + 1)]
+
+    def norm_names(self) -> list[str]:
+        """Return the names of the normalisations, lowest first; that of the head is the last."""
+        return [f"{name}_norm" for name in (*self.layer_names()[1:], "head")] if self.layer_norm else []
+
+    def dropouts(self) -> list[float]:
+        """Return what is dropped of each recurrent layer's output, lowest first."""
+        last = self.dropout if self.output_dropout is None else self.output_dropout
+        return [self.dropout] * (self.layers - 1) + [last]
 
     def weight_shapes(self, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
         """Return every weight's name and shape, in Keras' layout (gates side by side).
@@ -89,8 +130,10 @@ class ModelOptions(_Options):
             shapes[f"{name}/recurrent_kernel"] = (self.units, gates)
             shapes[f"{name}/bias"] = (2, gates) if self.cell == "gru" else (gates,)
             width = self.units
-        shapes["logits/kernel"] = (width, vocabulary_size)
-        shapes["logits/bias"] = (vocabulary_size,)
+        for name in self.norm_names():
+            shapes[f"{name}/gamma"] = shapes[f"{name}/beta"] = (width,)
+        head, size = ("projection", self.embedding) if self.tied else ("logits", vocabulary_size)
+        shapes[f"{head}/kernel"], shapes[f"{head}/bias"] = (width, size), (size,)
         return shapes
 
     def parameters(self, vocabulary_size: int) -> int:
@@ -117,6 +160,15 @@ class TrainingOptions(_Options):
     warmup: int = _option(50, "Steps over which the cosine schedule's rate rises from 0.", 0, 10**9)
     clip_norm: float | None = _option(
         1.0, "Bound on the global norm of the gradient; a large one never acts.", 1e-6, 1e9
+    )
+    weight_decay: float = _option(
+        0.0, "Share of each kernel that a step takes away, times the learning rate (AdamW).", 0, 10
+    )
+    average: float = _option(
+        0.0,
+        "Measure and keep a moving average of the weights; 0.999 is over about 1,000 steps.",
+        0,
+        0.999999,
     )
     order: Order = _option(
         "lanes", "Contiguous lanes that carry state, or shuffled windows from the zero state."

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.devices import Device, keras, tf
-from lstmega.model import dropout_seeds, forward, zero_states
+from lstmega.model import forward, zero_states
 from lstmega.options import ModelOptions
 
 _LEAST_ROWS = 8  # of a shard: with fewer, a product is mostly reading the kernel
@@ -25,6 +25,7 @@ class Step:
         options: The network's.
         optimizer: Keras', built.
         device: Where; the replicas of its strategy share the rows of a batch too.
+        seed: Of the noise; the masks of a step are a function of it and of the optimizer's count.
         compiled: Let XLA compile the step. That takes a second or two, once, and makes it faster.
     """
 
@@ -35,9 +36,11 @@ class Step:
         optimizer: keras.optimizers.Optimizer,
         device: Device,
         *,
+        seed: int = 0,
         compiled: bool = False,
     ) -> None:
         self._network, self._options, self._optimizer = network, options, optimizer
+        self._seed = seed
         self._strategy, self._threads = device.strategy, device.threads if device.kind == "cpu" else 1
         self._step = tf.function(self._on_all, reduce_retracing=True)
         self._shard = tf.function(self._gradients, jit_compile=True) if compiled else self._gradients
@@ -64,25 +67,27 @@ class Step:
     def _on_replica(self, inputs, targets, carries, states):
         shards = shards_of(inputs.shape[0], self._threads)
         share = 1.0 / (shards * self._strategy.num_replicas_in_sync)
-        seeds = dropout_seeds(self._network, self._options)
+        first = tf.distribute.get_replica_context().replica_id_in_sync_group * shards
         split = [tf.split(array, shards) for array in (inputs, targets, carries, *states)]
         results = [
-            self._shard(
-                *arrays,
-                seeds=[tf.stack([first, second + number]) for first, second in seeds],
-                share=share,
-            )
+            self._shard(*arrays, seed=self._noise_seed(first + number), share=share)
             for number, arrays in enumerate(zip(*split, strict=True))
         ]
         nats, gradients, states = zip(*results, strict=True)
         self._update([tf.add_n(parts) for parts in zip(*gradients, strict=True)])
         return tf.add_n(nats), [tf.concat(parts, axis=0) for parts in zip(*states, strict=True)]
 
-    def _gradients(self, inputs, targets, carries, *states, seeds, share):
+    def _noise_seed(self, shard):
+        """Return the seed of a shard's masks at this step."""
+        step = tf.cast(self._optimizer.iterations, tf.int32)
+        of_step = tf.random.experimental.stateless_fold_in([self._seed, 0], step)
+        return tf.random.experimental.stateless_fold_in(of_step, shard)
+
+    def _gradients(self, inputs, targets, carries, *states, seed, share):
         states = [state * carries[:, None] for state in states]  # [rows, units] each
         variables = self._network.trainable_variables
         with tf.GradientTape() as tape:
-            logits, *states = forward(self._network, self._options, inputs, states, seeds=seeds)
+            logits, *states = forward(self._network, self._options, inputs, states, seed=seed)
             nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # [rows, time]
             loss = tf.reduce_mean(nats) * share
         gradients = [tf.convert_to_tensor(part) for part in tape.gradient(loss, variables)]

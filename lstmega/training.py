@@ -207,12 +207,13 @@ class _Loop:
 
     def _validate(self) -> None:
         """Measure, save the weights, write a preview, tell everyone."""
-        row = self._history_row()
-        self._check_finite(row.validation_nats or 0.0)
-        self._check_finite(sum(float(tf.reduce_sum(v)) for v in self._network.trainable_variables))
-        self._history.append(row)
-        self._callbacks.on_epoch_end(row.epoch - 1, self._logs(row))
-        written = self._preview(row)
+        with self._learner.averaged():
+            row = self._history_row()
+            self._check_finite(row.validation_nats or 0.0)
+            self._check_finite(sum(float(tf.reduce_sum(v)) for v in self._network.trainable_variables))
+            self._history.append(row)
+            self._callbacks.on_epoch_end(row.epoch - 1, self._logs(row))
+            written = self._preview(row)
         self._run.write_logs(self._history, self._samples, step=self.step, seconds=row.seconds)
         self._progress.validated(row, written)
         self._meter, self._clock = Meter(), time.monotonic()

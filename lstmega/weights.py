@@ -87,10 +87,15 @@ def _keras_path(model: ModelOptions, name: str) -> str:
     """Return where Keras keeps a weight: by class and order of creation, not by layer name."""
     layer, _, weight = name.partition("/")
     if layer == "embedding":
-        return "layers/embedding/vars/0"
-    if layer == "logits":
+        return f"layers/{'reversible_' if model.tied else ''}embedding/vars/0"
+    if layer in {"logits", "projection"}:
         return f"layers/dense/vars/{('kernel', 'bias').index(weight)}"
-    index = model.layer_names().index(layer)
-    keras_layer = _KERAS_CLASS[model.cell] + (f"_{index}" if index else "")
-    position = ("kernel", "recurrent_kernel", "bias").index(weight)
-    return f"layers/{keras_layer}/cell/vars/{position}"
+    if layer in (norms := model.norm_names()):
+        path = _numbered("layer_normalization", norms.index(layer))
+        return f"{path}/vars/{('gamma', 'beta').index(weight)}"
+    path = _numbered(_KERAS_CLASS[model.cell], model.layer_names().index(layer))
+    return f"{path}/cell/vars/{('kernel', 'recurrent_kernel', 'bias').index(weight)}"
+
+
+def _numbered(kind: str, index: int) -> str:
+    return f"layers/{kind}_{index}" if index else f"layers/{kind}"

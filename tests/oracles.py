@@ -13,7 +13,10 @@ def logits(options, weights, ids):
     rows = []
     for number in ids:
         x = weights["embedding/embeddings"][number]
-        for name in options.layer_names():
+        for level, name in enumerate(options.layer_names()):
+            below = x
+            if options.layer_norm and level > 0:
+                x = layer_norm(x, weights[f"{name}_norm/gamma"], weights[f"{name}_norm/beta"])
             kernel, recurrent, bias = (
                 weights[f"{name}/{part}"] for part in ("kernel", "recurrent_kernel", "bias")
             )
@@ -25,9 +28,20 @@ def logits(options, weights, ids):
                 hidden[name] = gru(x, hidden[name], kernel, recurrent, bias)
             else:
                 hidden[name] = np.tanh(x @ kernel + hidden[name] @ recurrent + bias)
-            x = hidden[name]
-        rows.append(x @ weights["logits/kernel"] + weights["logits/bias"])
+            x = hidden[name] + below if options.residual and level > 0 else hidden[name]
+        if options.layer_norm:
+            x = layer_norm(x, weights["head_norm/gamma"], weights["head_norm/beta"])
+        if options.tied:
+            x = x @ weights["projection/kernel"] + weights["projection/bias"]
+            rows.append(weights["embedding/embeddings"] @ x)
+        else:
+            rows.append(x @ weights["logits/kernel"] + weights["logits/bias"])
     return np.array(rows)
+
+
+def layer_norm(x, gamma, beta):
+    """Return a vector with mean `beta` and deviation `gamma` (Ba et al. 2016; epsilon as in Keras)."""
+    return (x - x.mean()) / np.sqrt(x.var() + 1e-3) * gamma + beta
 
 
 def lstm(x, state, kernel, recurrent, bias):

@@ -18,7 +18,7 @@ LAYERS = [
         "display",
     },
     {"runs", "states", "samplers", "sampling", "reports", "jobs", "progress"},
-    {"devices", "batches", "loops", "recurrent", "model", "steps"},
+    {"devices", "batches", "loops", "recurrent", "noise", "model", "steps"},
     {"evaluation", "callbacks", "checkpoints", "previews", "learners"},
     {"training"},
     {"api", "cli", "__init__", "__main__"},
@@ -38,14 +38,16 @@ INSIDE = {  # imports within one layer
     "batches": {"devices"},
     "loops": {"devices"},
     "recurrent": {"devices", "loops"},
-    "model": {"devices", "recurrent"},
+    "noise": {"devices"},
+    "model": {"devices", "noise", "recurrent"},
     "learners": {"checkpoints"},
     "steps": {"devices", "model"},
     "cli": {"api"},
     "__main__": {"cli"},
 }
 WITH_TENSORFLOW = {
-    "devices", "batches", "loops", "recurrent", "model", "steps", "evaluation", "callbacks",
+    "devices", "batches", "loops", "recurrent", "noise", "model", "steps", "evaluation",
+    "callbacks",
     "checkpoints", "previews", "learners", "training",
 }  # fmt: skip
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))

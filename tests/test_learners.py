@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lstmega import devices, jobs
+from lstmega import devices, jobs, model
 from lstmega.corpus import Corpus
 from lstmega.learners import Learner
 from lstmega.schedule import Schedule
@@ -65,3 +65,43 @@ def test_timing_a_step_leaves_no_trace(job):
     assert 0 < seconds < 10 and len(polls) > 2
     for name, array in learner.snapshot.take().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_averages_are_exponential_and_leave_no_trace(job):
+    prepared = job(steps=5, average=0.5)
+    learner = Learner(prepared, devices.choose("cpu"))
+    schedule = Schedule(5, prepared.lanes.batches, 1e-2, "constant", 0)
+    expected = None
+    for batch in learner.batches(schedule, 0):
+        learner.learn(batch)
+        now = model.weights(learner.network)
+        expected = now if expected is None else {n: (expected[n] + now[n]) / 2 for n in now}
+    with learner.averaged():
+        for name, array in model.weights(learner.network).items():
+            np.testing.assert_allclose(array, expected[name], atol=1e-6)
+            assert (array != now[name]).any()
+    for name, array in model.weights(learner.network).items():
+        np.testing.assert_array_equal(array, now[name])
+
+
+def test_without_averaging_the_weights_stay(job):
+    learner = Learner(job(steps=1), devices.choose("cpu"))
+    before = model.weights(learner.network)
+    with learner.averaged():
+        after = model.weights(learner.network)
+    assert all((after[name] == array).all() for name, array in before.items())
+
+
+def test_decay_takes_from_kernels_alone(job):
+    """One step with and without: they differ by rate times decay times the kernel."""
+    found = []
+    for decay in (0.0, 0.5):
+        prepared = job(steps=1, weight_decay=decay)
+        learner = Learner(prepared, devices.choose("cpu"))
+        before = model.weights(learner.network)
+        learner.optimizer.learning_rate.assign(1e-2)
+        learner.learn(next(learner.batches(Schedule(1, prepared.lanes.batches, 1e-2), 0)))
+        found.append(model.weights(learner.network))
+    for name, array in before.items():
+        expected = 0.5 * 1e-2 * array if name.endswith("kernel") else 0 * array
+        np.testing.assert_allclose(found[0][name] - found[1][name], expected, atol=1e-6, err_msg=name)

@@ -3,8 +3,9 @@ import pytest
 
 from lstmega.decoder import Decoder
 from lstmega.devices import tf
-from lstmega.model import build, weights, zero_states
+from lstmega.model import build, forward, weights, zero_states
 from lstmega.options import PRESETS, ModelOptions
+from tests import oracles
 
 SIZE = 20
 
@@ -61,15 +62,51 @@ def test_state_carried_over_equals_one_long_sequence(cell):
     np.testing.assert_allclose(np.concatenate([first, second], axis=1), whole, atol=1e-6)
 
 
-def test_dropout_only_in_training():
+WIRINGS = [
+    {"tied": True},
+    {"layers": 3, "residual": True},
+    {"layer_norm": True},
+    {"layers": 3, "layer_norm": True},
+    {"layers": 3, "tied": True, "residual": True, "layer_norm": True},
+]
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_every_wiring_has_four_equal_twins(cell, wiring):
+    """The Keras model, the folded forward pass, the NumPy decoder and the equations."""
+    options = ModelOptions(**{"cell": cell, "units": 12, "embedding": 10} | wiring)
+    model, random = build(options, SIZE, seed=1), np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        if variable.name in {"gamma", "beta", "bias", "embeddings"}:  # fresh ones would hide mistakes
+            variable.assign(random.normal(0, 0.5, variable.shape))
+    ids, states = random.integers(SIZE, size=(1, 40), dtype=np.int32), zero_states(options, 1)
+    expected = oracles.logits(options, weights(model), ids[0])
+    for found in (
+        model([tf.constant(ids), *states])[0][0],
+        forward(model, options, tf.constant(ids), states)[0][0],
+        Decoder(options, weights(model)).logits(ids[0]),
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_every_wiring_has_the_weights_that_its_options_say(wiring):
+    options = ModelOptions(**{"units": 6, "embedding": 5} | wiring)
+    model = build(options, SIZE, seed=0)
+    shapes = {name: array.shape for name, array in weights(model).items()}
+    assert shapes == options.weight_shapes(SIZE)
+    assert model.count_params() == options.parameters(SIZE)
+
+
+def test_noise_only_with_a_seed():
     options = ModelOptions(units=6, embedding=3, dropout=0.5)
     model = build(options, SIZE, seed=0)
-    ids = tf.zeros((1, 9), tf.int32)
-    runs = [
-        np.asarray(model([ids, *zero_states(options, 1)], training=t)[0]) for t in (False, False, True)
-    ]
-    np.testing.assert_array_equal(runs[0], runs[1])
-    assert (runs[0] != runs[2]).any()
+    ids, states = tf.zeros((1, 9), tf.int32), zero_states(options, 1)
+    plain = np.asarray(model([ids, *states])[0])
+    quiet, noisy = (forward(model, options, ids, states, seed=s)[0] for s in (None, tf.constant([1, 2])))
+    np.testing.assert_allclose(quiet, plain, atol=1e-6)
+    assert np.abs(noisy - plain).max() > 1e-5
 
 
 def test_layers_stay_eligible_for_cudnn():

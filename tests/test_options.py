@@ -38,6 +38,7 @@ def changed(options, name, value):
 
 
 NUMBERS = [field for field in FIELDS if kind_of(field[2])[0] in (int, float)]
+SWITCHES = [field for field in FIELDS if kind_of(field[2])[0] is bool]
 CHOICES = [field for field in FIELDS if get_origin(kind_of(field[2])[0]) is Literal]
 
 
@@ -47,8 +48,8 @@ def named(fields):
     )
 
 
-def test_every_field_is_a_number_or_a_choice_with_a_sentence():
-    assert len(NUMBERS) + len(CHOICES) == len(FIELDS)
+def test_every_field_is_a_number_a_switch_or_a_choice_with_a_sentence():
+    assert len(NUMBERS) + len(SWITCHES) + len(CHOICES) == len(FIELDS)
     for _, item, _ in FIELDS:
         assert item.metadata["doc"].endswith(".")
 
@@ -86,7 +87,8 @@ class TestNumbers:
 
     def test_absent_only_where_it_means_something(self, options, item, hint):
         if item.name in LENGTHS or kind_of(hint)[1]:
-            assert getattr(TRAINING.replace(patience=None, clip_norm=None), item.name) in (None, 10)
+            empty = dict.fromkeys({"patience", "clip_norm", "output_dropout"} & vars(options).keys())
+            assert getattr(options.replace(**empty), item.name) in (None, 10)
         else:
             with pytest.raises(UsageError, match="Received: None"):
                 changed(options, item.name, None)
@@ -213,6 +215,22 @@ class TestWeights:
         assert [shapes[f"{name}/kernel"][0] for name in model.layer_names()] == [9, 4, 4]
         assert next(iter(shapes)) == "embedding/embeddings"
         assert list(shapes)[-1] == "logits/bias"
+
+
+def test_the_last_layers_dropout_may_differ():
+    assert ModelOptions(layers=3, dropout=0.2).dropouts() == [0.2, 0.2, 0.2]
+    assert ModelOptions(layers=3, dropout=0.2, output_dropout=0).dropouts() == [0.2, 0.2, 0]
+
+
+def test_a_residual_needs_two_layers():
+    with pytest.raises(UsageError, match="--residual needs a layer above the first"):
+        ModelOptions(residual=True)
+
+
+@pytest.mark.parametrize("value", [1, "yes", 0.0])
+def test_a_switch_is_true_or_false(value):
+    with pytest.raises(UsageError, match="--tied must be True or False"):
+        ModelOptions(tied=value)
 
 
 @pytest.mark.parametrize(("name", "spelled"), [("batch_size", "--batch-size"), ("seed", "--seed")])

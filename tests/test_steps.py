@@ -93,13 +93,13 @@ print("equal")
     assert done.stdout.endswith("equal\n"), done.stderr[-2000:]
 
 
-def losses_and_weights(options, *, threads=1, compiled=False, rows=16, steps=3, rate=0.1):
+def losses_and_weights(options, *, threads=1, compiled=False, rows=16, steps=3, rate=0.1, seed=0):
     """Train on random ids, and return each step's loss and the weights at the end."""
     network = model.build(options, 9, seed=0)
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(network.trainable_variables)
     device = Device("cpu", threads, tf.distribute.OneDeviceStrategy("/cpu:0"))
-    step, losses = Step(network, options, optimizer, device, compiled=compiled), []
+    step, losses = Step(network, options, optimizer, device, seed=seed, compiled=compiled), []
     random, states = np.random.default_rng(0), model.zero_states(options, rows)
     for _ in range(steps):
         ids = random.integers(9, size=(rows, 6)).astype(np.int32)
@@ -122,34 +122,32 @@ def test_shards_and_compilation_change_nothing_but_float_noise(cell, way):
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_the_same_threads_repeat_bit_by_bit(compiled):
-    options = ModelOptions(units=6, embedding=3, dropout=0.3)
+    options = ModelOptions(units=6, embedding=3, dropout=0.3, weight_drop=0.2)
     first, again = (losses_and_weights(options, threads=2, compiled=compiled) for _ in range(2))
     assert first[0] == again[0]
     for name, array in first[1].items():
         np.testing.assert_array_equal(again[1][name], array)
 
 
-def test_shards_have_different_dropout_masks():
-    """Equal rows in two shards: with equal masks one shard would do, and its loss would be the same."""
-    options = ModelOptions(units=8, embedding=4, dropout=0.5)
-    network = model.build(options, 9, seed=0)
-    optimizer = keras.optimizers.SGD(1.0)
-    optimizer.build(network.trainable_variables)
-    device = Device("cpu", 2, tf.distribute.OneDeviceStrategy("/cpu:0"))
-    ids = np.tile(np.random.default_rng(0).integers(9, size=(8, 5)).astype(np.int32), (2, 1))
-    seeds = model.dropout_seeds(network, options)
-    halves = [
-        model.forward(
-            network, options, ids[:8], model.zero_states(options, 8), seeds=[tf.stack([a, b + shard])]
-        )[0]
-        for shard in range(2)
-        for a, b in seeds
-    ]
-    loss = Step(network, options, optimizer, device)(
-        ids, ids, np.zeros(16, np.float32), model.zero_states(options, 16)
-    )[0]
-    assert np.abs(halves[0] - halves[1]).max() > 1e-4
-    assert np.isfinite(float(loss))
+@pytest.mark.parametrize("noise", [{"dropout": 0.5}, {"weight_drop": 0.5}, {"input_dropout": 0.5}])
+def test_masks_differ_between_shards_steps_and_seeds(noise, monkeypatch):
+    used = []
+
+    def forward(network, options, ids, states, *, seed):
+        used.append(seed)
+        return model.forward(network, options, ids, states, seed=seed)
+
+    monkeypatch.setattr("lstmega.steps.forward", forward)
+    tf.config.run_functions_eagerly(True)
+    try:
+        options = ModelOptions(units=8, embedding=4, **noise)
+        losses = [losses_and_weights(options, threads=2, steps=2, seed=seed)[0] for seed in (0, 0, 1)]
+    finally:
+        tf.config.run_functions_eagerly(False)
+    first, again, other = (used[start : start + 4] for start in (0, 4, 8))
+    assert len({tuple(np.asarray(seed)) for seed in first + other}) == 8  # 2 seeds, 2 steps, 2 shards
+    np.testing.assert_array_equal(first, again)
+    assert losses[0] == losses[1] and losses[0] != losses[2]
 
 
 @pytest.mark.parametrize(

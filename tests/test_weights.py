@@ -13,13 +13,14 @@ SIZE = 7
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("layers", [1, 3])
-def test_reads_what_keras_wrote(cell, layers, tmp_path):
+@pytest.mark.parametrize("wiring", [{}, {"tied": True, "layer_norm": True}])
+def test_reads_what_keras_wrote(cell, layers, wiring, tmp_path):
     from lstmega import (
         devices,  # noqa: F401 - quiet TensorFlow first
         model,
     )
 
-    options = ModelOptions(cell=cell, layers=layers, units=5, embedding=4)
+    options = ModelOptions(cell=cell, layers=layers, units=5, embedding=4, **wiring)
     network = model.build(options, SIZE, seed=0)
     network.save_weights(tmp_path / "x.weights.h5")
     found = weights.read((tmp_path / "x.weights.h5").read_bytes(), options, SIZE, where="x")
@@ -30,10 +31,11 @@ def test_reads_what_keras_wrote(cell, layers, tmp_path):
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_keras_reads_what_is_written(cell, tmp_path):
+@pytest.mark.parametrize("wiring", [{}, {"tied": True, "layer_norm": True, "residual": True}])
+def test_keras_reads_what_is_written(cell, wiring, tmp_path):
     from lstmega import model
 
-    options = ModelOptions(cell=cell, layers=2, units=5, embedding=4, dropout=0.5)
+    options = ModelOptions(cell=cell, layers=2, units=5, embedding=4, **wiring)
     arrays = model.weights(model.build(options, SIZE, seed=0))
     (tmp_path / "x.weights.h5").write_bytes(weights.write(arrays, options))
     network = model.build(options, SIZE, seed=1)
