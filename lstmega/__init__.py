@@ -15,6 +15,8 @@ _HOMES = {
     "load": "api",
     "sample": "api",
     "stream": "api",
+    "evaluate": "api",
+    "compare": "api",
     "Corpus": "corpus",
     "read": "corpus",
     "LstmegaError": "errors",

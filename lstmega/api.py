@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from lstmega import jobs, reports, runs, sampling
+from lstmega import evaluation, jobs, reports, runs, sampling
 from lstmega.corpus import CORPORA, Corpus, Tokens, read
 from lstmega.errors import UsageError
+from lstmega.evaluation import Evaluation, UnknownRule
 from lstmega.options import resolve
 from lstmega.progress import Progress, on
 from lstmega.runs import Run
@@ -76,7 +77,7 @@ def train(
         TrainingError: The loss became NaN or infinite.
         Stopped: A signal came; everything is saved, and the same call with `run=` goes on.
     """
-    listener = progress if isinstance(progress, Progress) else _listener(progress)
+    listener = _listener(progress)
     choices = {
         "encoding": encoding,
         "glob": glob,
@@ -126,8 +127,10 @@ def _corpus(
     return corpus
 
 
-def _listener(shown: bool) -> Progress:
-    return on(sys.stderr) if shown else Progress()
+def _listener(progress: Progress | bool) -> Progress:
+    if isinstance(progress, Progress):
+        return progress
+    return on(sys.stderr) if progress else Progress()
 
 
 def load(run: Where | None = None, *, checkpoints: Where = jobs.CHECKPOINTS) -> Run:
@@ -206,6 +209,93 @@ def stream(
     """
     opened = _opened(run, checkpoints)
     return sampling.stream(opened, temperature=temperature, length=length, **options)
+
+
+def evaluate(
+    run: Run | Where | None = None,
+    *,
+    checkpoints: Where = jobs.CHECKPOINTS,
+    text: Corpus | Where | None = None,
+    encoding: str | None = None,
+    protocol: Literal["stream", "window"] = "stream",
+    window: int = 64,
+    unknown: UnknownRule = "charge",
+    dynamic: float | None = None,
+    progress: Progress | bool = False,
+) -> Evaluation:
+    """Measure how well a run predicts a text.
+
+    Args:
+        run: A `Run`, its name or its path; None is the newest.
+        checkpoints: The directory of runs.
+        text: A file, a named corpus or a `Corpus`; None is the run's held-out tail.
+        encoding: The file's encoding; None means UTF-8 or what a byte-order mark says.
+        protocol: `stream` carries the state through the whole text; `window` starts from the zero
+            state at each window, as is the habit with models that have no state.
+        window: Characters that a window predicts.
+        unknown: What an unknown character costs: `charge` as much as any unseen code point, `skip`
+            nothing, and it is left out.
+        dynamic: Let a copy of the model go on learning from the text, at this learning rate, after
+            each 32 characters that it has predicted; by the stream protocol, with TensorFlow.
+        progress: True shows it on stderr or in the notebook, False is silent, a `Progress` hears.
+
+    Returns:
+        Losses, and beside them what simple models of the same text reach; shows itself in notebooks.
+
+    Raises:
+        UsageError: Nothing was held out, there are fewer than two characters, or options exclude each
+            other.
+    """
+    if dynamic is not None and protocol != "stream":
+        raise UsageError(f"--dynamic needs --protocol stream. Received: --protocol {protocol}.")
+    if protocol not in ("stream", "window"):
+        raise UsageError(f"--protocol must be stream or window. Received: {protocol!r}.")
+    opened, listener = _opened(run, checkpoints), _listener(progress)
+    with listener:
+        corpus = None if text is None else _foreign(opened, text, encoding, listener)
+        if dynamic is not None:
+            from lstmega.adaptation import Adapted
+
+            reader = Adapted(opened, dynamic, listener.reading)
+            return evaluation.read_by(
+                opened, corpus, reader, unknown=unknown, protocol="dynamic", rate=dynamic
+            )
+        return evaluation.measure(
+            opened,
+            corpus,
+            protocol=protocol,
+            window=window,
+            unknown=unknown,
+            done=listener.reading,
+        )
+
+
+def _foreign(run: Run, text: Corpus | Where, encoding: str | None, listener: Progress) -> Corpus:
+    """Read a text as the run's own was read."""
+    info = run.record.text
+    how = {"encoding": encoding, "tokens": info.tokens, "keep_line_ends": info.line_ends == "kept"}
+    given = {} if isinstance(text, Corpus) else how
+    return _corpus(text, {name: value for name, value in given.items() if value}, CORPORA, listener)
+
+
+def compare(
+    runs: Sequence[Run | Where],
+    *,
+    checkpoints: Where = jobs.CHECKPOINTS,
+    progress: Progress | bool = False,
+) -> list[dict[str, Any]]:
+    """Measure several runs by both protocols, each on its held-out text.
+
+    Args:
+        runs: Each a `Run`, its name or its path.
+        checkpoints: The directory of runs.
+        progress: True shows it on stderr or in the notebook, False is silent, a `Progress` hears.
+
+    Returns:
+        For each run its size, losses, speed and the hash of the text it was measured on.
+    """
+    with _listener(progress) as listener:
+        return [reports.comparison(_opened(run, checkpoints), listener.reading) for run in runs]
 
 
 def _opened(run: Run | Where | None, checkpoints: Where) -> Run:

@@ -8,17 +8,22 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn
 
 import click
 
 from lstmega.errors import LstmegaError, PromptError
-from lstmega.options import PRESETS, ModelOptions, TrainingOptions, flag
-
-Command = Callable[..., Any]
-CHECKPOINTS = "checkpoints"
+from lstmega.flags import (
+    checkpoints_option,
+    encoding_option,
+    fields_as_options,
+    json_option,
+    reading_options,
+    run_options,
+)
+from lstmega.options import PRESETS, ModelOptions, TrainingOptions
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -55,75 +60,16 @@ def _print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=2, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
 
 
+def _echo(text: str) -> None:
+    from lstmega.display import plain
+
+    click.echo(plain(text))
+
+
 def _progress() -> Any:
     from lstmega import progress
 
     return progress.on(sys.stderr)
-
-
-# Options used by several commands.
-
-
-def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return decorate
-
-
-checkpoints_option = click.option(
-    "--checkpoints", type=Path, default=CHECKPOINTS, show_default=True, help="Directory of runs."
-)
-run_options = _stack(
-    click.option("--run", metavar="NAME|PATH", help="A run; without it, the newest with weights."),
-    checkpoints_option,
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-reading_options = _stack(
-    click.option("--encoding", help="The text's encoding, where it is not UTF-8 and has no mark."),
-    click.option(
-        "--glob", default="**/*.txt", show_default=True, help="Files to take from a directory."
-    ),
-    click.option(
-        "--corpora",
-        type=Path,
-        default="corpora",
-        show_default=True,
-        help="Where named corpora are kept.",
-    ),
-    click.option(
-        "--tokens",
-        type=click.Choice(["char", "byte"]),
-        default="char",
-        show_default=True,
-        help="Code points, or the bytes of any file.",
-    ),
-    click.option("--keep-line-ends", is_flag=True, help="Keep CRLF and CR; without it they become LF."),
-)
-
-
-def fields_as_options(options: type) -> Callable[[Command], Command]:
-    """Make a click option of every field of an option dataclass; without one it is None."""
-    hints = get_type_hints(options)
-    return _stack(*(_field_option(item, hints[item.name]) for item in dataclasses.fields(options)))
-
-
-def _field_option(item: "dataclasses.Field[Any]", hint: Any) -> Callable[[Command], Command]:
-    kind = get_args(hint)[0] if get_origin(hint) not in (None, Literal) else hint
-    choices = get_args(kind) if get_origin(kind) is Literal else None
-    small = vars(PRESETS["small"].model) | vars(PRESETS["small"].training)
-    default = small[item.name]
-    shown = "" if default is None else f"  [small: {default}]"
-    if kind is bool:
-        name = flag(item.name)
-        return click.option(f"{name}/--no-{name[2:]}", default=None, help=item.metadata["doc"] + shown)
-    return click.option(
-        flag(item.name),
-        type=click.Choice(choices) if choices else kind,
-        help=item.metadata["doc"] + shown,
-    )
 
 
 class _Quiet(click.Group):
@@ -279,6 +225,68 @@ def _stream(temperature: float, options: dict[str, Any]) -> None:
     click.echo()
 
 
+@cli.command()
+@run_options
+@click.option("--text", metavar="PATH|DIR|-|NAME", help="What to read; without it the held-out text.")
+@encoding_option
+@click.option(
+    "--protocol",
+    type=click.Choice(["stream", "window"]),
+    default="stream",
+    show_default=True,
+    help="Carry the state through the whole text, or start anew at each window.",
+)
+@click.option(
+    "--window", type=int, default=64, show_default=True, help="Characters that a window predicts."
+)
+@click.option(
+    "--unknown",
+    type=click.Choice(["charge", "skip"]),
+    default="charge",
+    show_default=True,
+    help="Characters that the run does not know cost as much as any unseen one, or are left out.",
+)
+@click.option(
+    "--dynamic",
+    type=float,
+    metavar="RATE",
+    help="Let a copy of the model learn from what it has read, at this rate (0.1 is a start).",
+)
+@click.option("--html", type=Path, help="Write the text, coloured by bits per character, to this file.")
+@json_option
+def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
+    """Measure how well a run predicts a text, beside simple models of it.
+
+    The text is the run's held-out tail, which training never saw, or any other.
+    """
+    from lstmega import api
+
+    with _progress() as listener:
+        result = api.evaluate(**options, progress=listener)
+    if html is not None:
+        _say(f"Wrote {result.save_html(html)}")
+    if as_json:
+        _print_json(result.to_dict())
+    else:
+        _echo(str(result))
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True)
+@checkpoints_option
+@json_option
+def compare(runs: tuple[str, ...], checkpoints: Path, as_json: bool) -> None:
+    """Measure several runs, each on its held-out text, in one table."""
+    from lstmega import api, reports
+
+    with _progress() as listener:
+        rows = api.compare(runs, checkpoints=checkpoints, progress=listener)
+    if as_json:
+        _print_json(rows)
+    else:
+        _echo(reports.comparison_table(rows))
+
+
 @cli.command("runs")
 @checkpoints_option
 @json_option
@@ -303,13 +311,13 @@ def list_runs(checkpoints: Path, as_json: bool) -> None:
 @json_option
 def show(run: str | None, checkpoints: Path, as_json: bool) -> None:
     """Explain one run: options, losses, samples. Without a name, the newest."""
-    from lstmega import api, display, reports
+    from lstmega import api, reports
 
     opened = api.load(run, checkpoints=checkpoints)
     if as_json:
         _print_json(reports.as_json(opened))
     else:
-        click.echo(display.plain(reports.report(opened)))
+        _echo(reports.report(opened))
 
 
 @cli.group()
@@ -355,7 +363,7 @@ def info(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
     if as_json:
         _print_json(facts)
     else:
-        click.echo(display.plain(display.columns(reports.text_facts(facts))))
+        _echo(display.columns(reports.text_facts(facts)))
 
 
 if __name__ == "__main__":

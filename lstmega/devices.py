@@ -47,7 +47,7 @@ with quiet():
     import tensorflow as tf
 
     # The first question wakes the GPU driver, which has lines of its own.
-    _GPUS = tf.config.list_physical_devices("GPU")
+    tf.config.list_physical_devices("GPU")
 if keras.config.backend() != "tensorflow":
     raise LstmegaError(
         f"Keras was imported with the backend {keras.config.backend()} before. Import lstmega first."
@@ -94,12 +94,16 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
     if device not in get_args(DeviceChoice):
         raise refusal("--device", "one of: " + ", ".join(get_args(DeviceChoice)), device)
     _set_threads(threads)
-    if device == "gpu" and not _GPUS:
-        raise UsageError("--device gpu: TensorFlow sees no GPU here. Use --device cpu or auto.")
-    if device == "cpu" or not _GPUS:
+    gpus = tf.config.get_visible_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise UsageError(
+            "--device gpu: TensorFlow sees no GPU here, or a training with --device cpu hid it from "
+            "this process. Use --device cpu or auto, or a fresh process."
+        )
+    if device == "cpu" or not gpus:
         _hide_gpus()
         return Device("cpu", _threads(), tf.distribute.OneDeviceStrategy("/cpu:0"))
-    used = max(n for n in range(1, len(_GPUS) + 1) if rows % n == 0)
+    used = max(n for n in range(1, len(gpus) + 1) if rows % n == 0)
     names = [f"/gpu:{index}" for index in range(used)]
     if used == 1:
         return Device("gpu", _threads(), tf.distribute.OneDeviceStrategy(names[0]))

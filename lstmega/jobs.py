@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega import display, options, runs
+from lstmega import display, options, runs, yardsticks
 from lstmega.checks import whole
 from lstmega.corpus import Corpus
 from lstmega.errors import CorpusError, RunError, UsageError
@@ -23,6 +23,7 @@ from lstmega.options import ModelOptions, TrainingOptions, flag
 from lstmega.records import Record, TextInfo
 from lstmega.runs import Run
 from lstmega.vocabulary import MAX_SIZE, Vocabulary
+from lstmega.yardsticks import Yardstick
 
 CHECKPOINTS = Path("checkpoints")
 MEASURED = 200_000  # held-out characters read at each validation, at most
@@ -290,6 +291,12 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": version("numpy"),
     }
+
+
+def yardsticks_of(job: Job) -> tuple[Yardstick, ...]:
+    """Return what simple models, and others' published ones, cost on the same held-out text."""
+    measured = yardsticks.measure(*job.texts, tokens=job.corpus.tokens)
+    return (*measured, *yardsticks.published(job.corpus.sha256, len(job.texts[1])))
 
 
 def announce(job: Job, device: str) -> Sequence[str]:

@@ -30,7 +30,8 @@ class Learner:
 
     def __init__(self, job: Job, device: Device, *, compiled: bool | None = None) -> None:
         self._job, self._device = job, device
-        self.compiled = self._worth_compiling() if compiled is None else compiled
+        wanted = self._worth_compiling() if compiled is None else compiled
+        self.compiled = wanted and device.kind == "cpu"  # XLA and cuDNN exclude each other
         options, size, strategy = job.training, len(job.vocabulary), device.strategy
         with strategy.scope():
             self.network = model.build(job.model, size, seed=options.seed)
@@ -48,8 +49,6 @@ class Learner:
 
     def _worth_compiling(self) -> bool:
         options = self._job.training
-        if self._device.kind != "cpu":
-            return False  # XLA and cuDNN exclude each other
         if options.minutes is not None:
             return options.minutes >= 0.5
         steps = options.steps or options.epochs * self._job.lanes.batches

@@ -69,7 +69,7 @@ def lstm(
             states, (d_gates,) = _loop(
                 back, steps, (d_hidden, d_memory), kept=[4 * units], backwards=True
             )
-            return *_weight_gradients(given, ids, hiddens, d_gates, d_gates), *states
+            return *_weight_gradients(given, ids, hiddens, d_gates), *states
 
         return (_shifted(hiddens, hidden), hidden, memory), gradient
 
@@ -128,7 +128,7 @@ def gru(
             d_zr, d_inner = tf.split(d_gates, [2 * units, units], axis=1)
             d_given = tf.concat([d_zr, d_candidate], axis=1)  # [time, 3 * units, rows]
             return (
-                *_weight_gradients(given, ids, hiddens, d_given, d_gates),
+                *_weight_gradients(given, ids, hiddens, d_gates, d_given=d_given),
                 tf.reduce_sum(d_inner, (0, 2)),
                 d_hidden,
             )
@@ -147,7 +147,12 @@ def _reader(given: Tensor, ids: Tensor | None) -> Callable[[Tensor], Tensor]:
 
 
 def _weight_gradients(
-    given: Tensor, ids: Tensor | None, hiddens: Tensor, d_given: Tensor, d_gates: Tensor
+    given: Tensor,
+    ids: Tensor | None,
+    hiddens: Tensor,
+    d_gates: Tensor,
+    *,
+    d_given: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of `given` and of the recurrent kernel.
 
@@ -155,15 +160,15 @@ def _weight_gradients(
         given: As in `lstm`.
         ids: As in `lstm`.
         hiddens: What the kernel was multiplied with, `[time, units, rows]`.
-        d_given: Gradient of what a step reads of `given`, `[time, gates, rows]`.
         d_gates: Gradient of the product with the kernel, `[time, gates, rows]`.
+        d_given: Gradient of what a step reads of `given`, where it is another one.
     """
     if ids is None:
-        return d_given, _product(hiddens, d_gates)
+        return (d_gates if d_given is None else d_given), _product(hiddens, d_gates)
     # A table is a kernel for one-hot inputs, [time, vocabulary, rows].
     vocabulary = given.shape[0]
     one_hot = tf.one_hot(ids, vocabulary, axis=1, dtype=given.dtype)
-    if d_given is not d_gates:
+    if d_given is not None:
         return _product(one_hot, d_given), _product(hiddens, d_gates)
     both = _product(tf.concat([one_hot, hiddens], axis=1), d_gates)  # one product is faster than two
     return both[:vocabulary], both[vocabulary:]

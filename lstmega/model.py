@@ -17,6 +17,7 @@ from lstmega.noise import Noise
 from lstmega.options import ModelOptions
 from lstmega.vocabulary import Vocabulary
 
+_FOLDED = 3  # a table's row costs about a third of a feature: one product has all steps' one-hot ids
 _LAYERS = {"lstm": recurrent.LSTM, "gru": recurrent.GRU, "rnn": keras.layers.SimpleRNN}
 
 
@@ -165,7 +166,7 @@ def forward(
 def _folds(layer: keras.Layer, options: ModelOptions, vocabulary_size: int, *, noisy: bool) -> bool:
     """Tell whether a table of the first layer's gates costs less than the embedding's products."""
     drops = noisy and options.input_dropout > 0
-    return recurrent.is_fast(layer) and vocabulary_size <= 3 * options.embedding and not drops
+    return recurrent.is_fast(layer) and vocabulary_size <= _FOLDED * options.embedding and not drops
 
 
 def zero_states(options: ModelOptions, rows: int) -> list[tf.Tensor]:

@@ -43,6 +43,9 @@ class Progress:
     def download(self, done: int, total: int | None) -> None:
         """Hear of a download: bytes here and in all."""
 
+    def reading(self, done: int, total: int) -> None:
+        """Hear of a text that is measured: characters read and in all."""
+
     def end(self) -> None:
         """Hear that the work is over, well or not."""
 
@@ -77,6 +80,12 @@ class Lines(Progress):
         self._last = time.monotonic()
         for line in _validation_lines(row, previews, self._tokens):
             self.note(line)
+
+    def reading(self, done: int, total: int) -> None:
+        self._last = self._last or time.monotonic()
+        if time.monotonic() - self._last >= _PLAIN_INTERVAL:
+            self._last = time.monotonic()
+            self.note(f"read {done:,} of {total:,}")
 
 
 class Live(Progress):
@@ -125,8 +134,14 @@ class Live(Progress):
             self._console.print(line, style="dim", markup=False, highlight=False, emoji=False)
 
     def download(self, done: int, total: int | None) -> None:
+        self._show(Bar("downloading", BarColumn(), DownloadColumn(), console=self._console), done, total)
+
+    def reading(self, done: int, total: int) -> None:
+        self._show(Bar("reading", BarColumn(), console=self._console, transient=True), done, total)
+
+    def _show(self, bar: Bar, done: int, total: int | None) -> None:
         if self._bar is None:
-            self._bar = Bar("downloading", BarColumn(), DownloadColumn(), console=self._console)
+            self._bar = bar
             self._bar.start()
             self._task = self._bar.add_task("", total=total)
         self._bar.update(self._task, completed=done, total=total)

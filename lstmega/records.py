@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lstmega import display
 from lstmega.options import ModelOptions, TrainingOptions
+from lstmega.yardsticks import Yardstick
 
 Status = Literal["running", "finished", "stopped", "failed"]
 
@@ -66,6 +68,7 @@ class Record:
         initial: The run, and the sha256 of its weights, that this one started from.
         weights: Every file below weights/, oldest first.
         logs: The sha256 of history.csv and samples.txt, by name.
+        yardsticks: Simple models of the same split, measured when the training is finished.
         best: The one with the lowest held-out loss (training loss where nothing is held out).
     """
 
@@ -92,6 +95,7 @@ class Record:
     weights: tuple[SavedWeights, ...] = ()
     best: SavedWeights | None = None
     logs: Mapping[str, str] = field(default_factory=dict)
+    yardsticks: tuple[Yardstick, ...] = ()
 
     @property
     def judged_by(self) -> str:
@@ -102,6 +106,42 @@ class Record:
     def parameters(self) -> int:
         """The number of trained numbers."""
         return self.model.parameters(self.vocabulary_size)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what a person wants to know first, as (label, text) pairs."""
+        model, text, best = self.model, self.text, self.best
+        held_out = f"last {self.held_out_characters:,} {display.unit(text.tokens)}, never trained on"
+        return [
+            ("status", f"{self.status}, step {self.step:,} of {display.number(self.total_steps)}"),
+            (
+                "text",
+                f"{text.name}: {text.characters:,} {display.unit(text.tokens)}, "
+                f"{self.vocabulary_size:,} distinct, sha256 {text.sha256[:12]}",
+            ),
+            ("held out", held_out if self.held_out_characters else "nothing"),
+            (
+                "model",
+                f"{model.layers} x {model.cell} of {model.units} units, embedding "
+                f"{model.embedding}{self._wiring()}, dropout {model.dropout:g}",
+            ),
+            (
+                "parameters",
+                f"{self.parameters:,} ({display.layers(model.weight_shapes(self.vocabulary_size))})",
+            ),
+            (
+                f"best {self.judged_by}",
+                f"{display.loss(best.nats, text.tokens)} at step {best.step:,}, epoch {best.epoch}"
+                if best
+                else "none yet",
+            ),
+            ("trained", f"{display.duration(self.seconds)} on {self.device or '?'}"),
+            ("resumes", "bit by bit" if self.exact else "within float noise"),
+            ("preset", self.preset),
+        ]
+
+    def _wiring(self) -> str:
+        names = {"tied": "tied", "residual": "residual", "layer_norm": "normalised"}
+        return "".join(f", {name}" for field, name in names.items() if getattr(self.model, field))
 
 
 def to_csv(rows: Sequence[HistoryRow]) -> str:

@@ -46,6 +46,11 @@ class _Fast:
         """The loop as a graph of its own, for eager calls: one by one its operations would be slow."""
         return tf.function(self._loop, reduce_retracing=True)
 
+    def __reduce__(self):
+        # Pickle would look for the class where files say that it is.
+        method, arguments = super().__reduce__()
+        return _restored, (type(self).__name__, method.__name__, arguments)
+
     def inner_loop(self, sequences, initial_state, mask, training=False):
         """Return the last output, all outputs `[rows, time, units]` and the new states."""
         initial_state = tf.nest.flatten(initial_state)
@@ -70,15 +75,18 @@ class _Fast:
             initial_state: Each `[rows, units]`.
 
         Returns:
-            Outputs `[rows, time, units]` and the new states, each `[rows, units]`.
+            Outputs `[rows, time, units]` and the new states, each `[rows, units]`, whatever
+            `return_sequences` and `return_state` say.
 
         Raises:
-            ValueError: The layer does not run in our loop (`is_fast`).
+            ValueError: The layer is not built, drops its inputs, or does not run in our loop
+                (`is_fast`).
         """
-        if not is_fast(self):
+        if not self.built or self.dropout or not is_fast(self):
             raise ValueError(
-                f"{self.name} cannot fold an embedding: Keras' own loop would run it. "
-                f"Received: {self.get_config()}. Call it with the embedded ids."
+                f"{self.name} cannot fold an embedding: it must be built, without dropout, and not one "
+                f"that Keras' own loop runs. Received: built={self.built}, {self.get_config()}. "
+                "Call it with the embedded ids."
             )
         table = embeddings @ self.cell.kernel + self._input_bias()  # [vocabulary, gates]
         _, outputs, states = self._run(table, tf.transpose(ids), initial_state)
@@ -99,10 +107,17 @@ class _Fast:
 
 
 def _as_keras(layer: type) -> type:
-    """Let files name the class as Keras' own, so that they open without us, and here as ours."""
+    """Let files name the class as Keras' own, so that they open without us, and here as ours.
+
+    Where this module is imported, every file that names a Keras LSTM or GRU opens with ours.
+    """
     layer.__module__ = "keras.layers"
     keras.saving.get_custom_objects()[layer.__name__] = layer
     return layer
+
+
+def _restored(layer: str, method: str, arguments: tuple[Any, ...]) -> keras.layers.Layer:
+    return getattr({"LSTM": LSTM, "GRU": GRU}[layer], method)(*arguments)
 
 
 @_as_keras

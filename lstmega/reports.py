@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lstmega import display, runs
+from lstmega import curves, display, evaluation, runs, yardsticks
 from lstmega.corpus import NAMED
 from lstmega.errors import RunError
 from lstmega.records import HistoryRow, Record
 from lstmega.runs import Run
+from lstmega.scores import Done
 
 
 def overview(checkpoints: Path) -> list[dict[str, Any]]:
@@ -40,6 +41,37 @@ def _overview_row(path: Path) -> dict[str, Any]:
     }
 
 
+def comparison(run: Run, done: Done) -> dict[str, Any]:
+    """Measure a run by both protocols, beside its size and its cost."""
+    stream = evaluation.measure(run, done=done)
+    window = evaluation.measure(run, protocol="window", done=done)
+    record, history = run.record, run.history()
+    return {
+        "run": run.name,
+        "text": record.text.name,
+        "held_out_sha256": record.held_out_sha256,
+        "parameters": record.parameters,
+        "stream_bits": stream.bits_per_character,
+        "window_bits": window.bits_per_character,
+        "characters_per_second": history[-1].characters_per_second if history else None,
+        "minutes": round(record.seconds / 60, 2),
+    }
+
+
+def comparison_table(rows: list[dict[str, Any]]) -> str:
+    """Return `comparison`'s rows for a terminal, best first."""
+    head = ["run", "text", "parameters", "stream bits", "window bits", "characters/s", "minutes"]
+    ranked = sorted(rows, key=lambda row: row["stream_bits"])
+    cells = [
+        [display.number(value) for name, value in row.items() if name != "held_out_sha256"]
+        for row in ranked
+    ]
+    table = display.columns([head, *cells])
+    if len({row["held_out_sha256"] for row in rows}) > 1:
+        table += "\n\nThe held-out texts differ, so the losses do not compare."
+    return table
+
+
 def as_json(run: Run) -> dict[str, Any]:
     """Return a run for a machine: run.json's fields, the history, the path."""
     history = [dataclasses.asdict(row) for row in run.history()]
@@ -52,14 +84,27 @@ def as_json(run: Run) -> dict[str, Any]:
 
 def report(run: Run) -> str:
     """Return a run for a terminal: facts, history, options, the last samples."""
-    facts = display.columns([(f"{label}:", text) for label, text in run.facts()])
+    facts = display.columns([(f"{label}:", text) for label, text in run.record.facts()])
     history = display.columns(_history_table(run))
+    table, words = _standing(run)
+    curve = [part for part in (curves.terminal(run.history()), curves.verdict(run.history())) if part]
+    standing = [display.columns(table), words] if table else []
     options = display.columns(_option_rows(run.record))
     samples = re.split(r"^=== (?=epoch \d+, step [\d,]+: )", run.samples(), flags=re.MULTILINE)[
         -1
     ].strip()
-    parts = [run.name, facts, history, options]
+    parts = [run.name, facts, *standing, *curve, history, options]
     return "\n\n".join([*parts, f"=== {samples}"] if samples else parts)
+
+
+def _standing(run: Run) -> tuple[list[list[str]], str]:
+    """Return the table of the best weights among the yardsticks, and what it says in words."""
+    record, best = run.record, run.record.best
+    if best is None or not record.yardsticks:
+        return [], ""
+    bits = display.bits(best.nats)
+    words = f"This model is {yardsticks.between(bits, record.yardsticks)}."
+    return yardsticks.table(bits, record.yardsticks, record.text.tokens), words
 
 
 def overview_table(rows: list[dict[str, Any]]) -> str:
@@ -79,7 +124,7 @@ _LEVEL = {"char": "character-level", "byte": "byte-level"}
 
 def card(run: Run) -> str:
     """Return the model card: what it was trained on, how well, with samples, as Markdown."""
-    facts = [("", run.name), *run.facts()]
+    facts = [("", run.name), *run.record.facts()]
     options = [("option", "value"), *_option_rows(run.record)]
     sections = [
         f"# {run.name}",
@@ -90,6 +135,7 @@ def card(run: Run) -> str:
         f"Losses are per {_COUNTED[run.record.text.tokens]}. Validation reads the held-out text once, "
         "the state carried along (stream protocol), in up to 64 lanes, each warmed up on 256 tokens.",
         display.markdown_table(_history_table(run)),
+        *_card_standing(run),
         "## What it writes",
         display.fenced(run.samples()[-4000:].strip() or "(nothing yet)"),
         "## Options",
@@ -103,6 +149,13 @@ def card(run: Run) -> str:
         "It repeats the habits, the errors and the prejudices of its text, and may quote it verbatim.",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _card_standing(run: Run) -> list[str]:
+    table, words = _standing(run)
+    overfitting = curves.verdict(run.history())
+    sections = ["## Beside simpler models", display.markdown_table(table), words] if table else []
+    return sections if not overfitting else [overfitting, *sections]
 
 
 def _option_rows(record: Record) -> list[tuple[str, str]]:

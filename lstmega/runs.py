@@ -25,7 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from lstmega import display, files, locks, records, schema, weights
+from lstmega import curves, display, files, locks, records, schema, weights
 from lstmega.decoder import Decoder
 from lstmega.errors import RunError, UsageError
 from lstmega.records import HistoryRow, Record, SavedWeights
@@ -231,41 +231,9 @@ class Run:
 
     # How it shows itself.
 
-    def facts(self) -> list[tuple[str, str]]:
-        """Return what a person wants to know first, as (label, text) pairs."""
-        record, model, text = self.record, self.record.model, self.record.text
-        best, steps = record.best, record.total_steps
-        held_out = f"last {record.held_out_characters:,} {display.unit(text.tokens)}, never trained on"
-        return [
-            ("status", f"{record.status}, step {record.step:,} of {display.number(steps)}"),
-            (
-                "text",
-                f"{text.name}: {text.characters:,} {display.unit(text.tokens)}, "
-                f"{record.vocabulary_size:,} distinct, sha256 {text.sha256[:12]}",
-            ),
-            ("held out", held_out if record.held_out_characters else "nothing"),
-            (
-                "model",
-                f"{model.layers} x {model.cell} of {model.units} units, embedding "
-                f"{model.embedding}, dropout {model.dropout:g}",
-            ),
-            (
-                "parameters",
-                f"{record.parameters:,} ({display.layers(model.weight_shapes(record.vocabulary_size))})",
-            ),
-            (
-                f"best {record.judged_by}",
-                f"{display.loss(best.nats, text.tokens)} at step {best.step:,}, epoch {best.epoch}"
-                if best
-                else "none yet",
-            ),
-            ("trained", f"{display.duration(record.seconds)} on {record.device or '?'}"),
-            ("resumes", "bit by bit" if record.exact else "within float noise"),
-            ("preset", record.preset),
-        ]
-
     def _repr_html_(self) -> str:
-        return display.html_table([("", self.name), *self.facts()], f"lstmega run {self.name}")
+        table = display.html_table([("", self.name), *self.record.facts()], f"lstmega run {self.name}")
+        return table + curves.svg(self.history(), title=f"Losses of {self.name}")
 
     def __repr__(self) -> str:
         best = self.record.best

@@ -42,7 +42,7 @@ class Step:
         self._network, self._options, self._optimizer = network, options, optimizer
         self._seed = seed
         self._strategy, self._threads = device.strategy, device.threads if device.kind == "cpu" else 1
-        self._step = tf.function(self._on_all, reduce_retracing=True)
+        self._step = tf.function(self._on_all)
         self._shard = tf.function(self._gradients, jit_compile=True) if compiled else self._gradients
         self._update = tf.function(self._apply, jit_compile=True) if compiled else self._apply
 
@@ -65,12 +65,16 @@ class Step:
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, nats, axis=None), states
 
     def _on_replica(self, inputs, targets, carries, states):
-        shards = shards_of(inputs.shape[0], self._threads)
-        share = 1.0 / (shards * self._strategy.num_replicas_in_sync)
-        first = tf.distribute.get_replica_context().replica_id_in_sync_group * shards
-        split = [tf.split(array, shards) for array in (inputs, targets, carries, *states)]
+        sizes = shards_of(inputs.shape[0], self._threads)
+        replicas, replica = self._strategy.num_replicas_in_sync, tf.distribute.get_replica_context()
+        first = replica.replica_id_in_sync_group * len(sizes)
+        split = [tf.split(array, sizes) for array in (inputs, targets, carries, *states)]
         results = [
-            self._shard(*arrays, seed=self._noise_seed(first + number), share=share)
+            self._shard(
+                *arrays,
+                seed=self._noise_seed(first + number),
+                share=sizes[number] / (inputs.shape[0] * replicas),
+            )
             for number, arrays in enumerate(zip(*split, strict=True))
         ]
         nats, gradients, states = zip(*results, strict=True)
@@ -98,10 +102,10 @@ class Step:
         self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
 
-def shards_of(rows: int, threads: int) -> int:
-    """Return into how many equal parts a batch of so many rows is cut for so many threads."""
-    most = max(1, min(threads, rows // _LEAST_ROWS))
-    return max(count for count in range(1, most + 1) if rows % count == 0)
+def shards_of(rows: int, threads: int) -> list[int]:
+    """Return the rows of each shard of a batch: as equal as can be, and not too few."""
+    shards = max(1, min(threads, rows // _LEAST_ROWS))
+    return [rows // shards + (number < rows % shards) for number in range(shards)]
 
 
 class Carried:

@@ -12,12 +12,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lstmega import batches, callbacks, devices, display, jobs, model, previews, reports, signals, states
+from lstmega import (
+    batches,
+    callbacks,
+    devices,
+    display,
+    jobs,
+    model,
+    previews,
+    reports,
+    signals,
+    states,
+)
 from lstmega.checkpoints import RunCheckpoint
 from lstmega.clocks import Meter, SaveClock
 from lstmega.devices import Device, DeviceChoice, keras, tf
 from lstmega.errors import DamageError, RunError, Stopped, TrainingError
-from lstmega.evaluation import Evaluator
 from lstmega.jobs import Job
 from lstmega.learners import Learner
 from lstmega.progress import Progress
@@ -25,6 +35,7 @@ from lstmega.records import HistoryRow, Status
 from lstmega.runs import Run
 from lstmega.schedule import Schedule
 from lstmega.states import TrainingState
+from lstmega.validation import Validator
 
 _MOST_SAMPLES = 500_000  # characters of samples.txt
 
@@ -69,7 +80,7 @@ def train(
     except BaseException as error:
         _leave(run, "stopped" if isinstance(error, Stopped | KeyboardInterrupt) else "failed")
         raise
-    run.update(status="finished")
+    run.update(status="finished", yardsticks=jobs.yardsticks_of(job))
     run.write_card(reports.card(run))
     progress.note(reports.farewell(run))
     return run
@@ -105,15 +116,19 @@ class _Loop:
         self._users = users
 
     def _build(self) -> None:
-        self._learner = Learner(self._job, self._device, compiled=self._run.record.compiled)
+        self._learner = Learner(
+            self._job,
+            self._device,
+            compiled=None if self._job.extended else self._run.record.compiled,
+        )
         self._network, self._snapshot = self._learner.network, self._learner.snapshot
         self._model = self._learner.model
         held_out = self._job.measured_ids()
         self._measured = 0 if held_out is None else len(held_out)
-        self._evaluator = (
+        self._validator = (
             None
             if held_out is None
-            else Evaluator(
+            else Validator(
                 self._network,
                 self._job.model,
                 batches.compact(held_out, len(self._job.vocabulary)),
@@ -132,9 +147,8 @@ class _Loop:
             self._save()  # step 0: from here on there is always a state to go back to
         self._begin_callbacks()
         self._clock = time.monotonic()
-        for batch in (
-            () if self._model.stop_training else self._learner.batches(self.schedule, self.step)
-        ):
+        coming = self._learner.batches(self.schedule, self.step)
+        for batch in coming if not self._model.stop_training else ():
             self._one_step(batch)
             validated = self.schedule.validates(self.step)
             if validated:
@@ -157,7 +171,8 @@ class _Loop:
         """Tell run.json, in one write, where this training is to end and what computes it."""
         record, where = self._run.record, self._device
         versions = {**jobs.versions(), **devices.versions()}
-        same = (record.device, record.versions) == (str(where), versions)
+        compiled = self._learner.compiled
+        same = (record.device, record.versions, record.compiled) == (str(where), versions, compiled)
         first = record.device == ""
         if not first and not same:
             self._progress.note(
@@ -170,7 +185,7 @@ class _Loop:
             status="running",
             device=str(where),
             versions=versions,
-            compiled=self._learner.compiled,
+            compiled=compiled,
             exact=record.exact and (first or same) and where.kind == "cpu",
         )
 
@@ -226,7 +241,7 @@ class _Loop:
         return logs if row.validation_nats is None else logs | {"val_loss": row.validation_nats}
 
     def _history_row(self) -> HistoryRow:
-        nats = self._evaluator().nats_per_character if self._evaluator else None
+        nats = self._validator().nats_per_character if self._validator else None
         return HistoryRow(
             step=self.step,
             epoch=self.schedule.position(self.step - 1)[0] + 1,
@@ -248,7 +263,7 @@ class _Loop:
 
     def _begin_callbacks(self) -> None:
         callbacks.check_rates(self._users, self.schedule)
-        monitor, patience = "val_loss" if self._evaluator else "loss", self._job.training.patience
+        monitor, patience = "val_loss" if self._validator else "loss", self._job.training.patience
         early = [] if patience is None else [callbacks.early_stopping(monitor, patience)]
         rate = callbacks.Rate(self.schedule, lambda: self.step)
         checkpoint = RunCheckpoint(self._run, self._network, monitor=monitor)

@@ -114,15 +114,26 @@ class Vocabulary:
         """
         ids = np.empty(len(text), np.int32)
         for start in range(0, len(text), _CHUNK):
-            points = _code_points(text[start : start + _CHUNK])
-            found = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
-            known = self._points[found] == points
+            found, known = self._find(text[start : start + _CHUNK])
             if self.has_unknown:
                 found = np.where(known, found, len(self.characters))
             elif not known.all():
                 raise PromptError(self._complaint(text))
-            ids[start : start + len(points)] = found
+            ids[start : start + len(found)] = found
         return ids
+
+    def known(self, text: str) -> npt.NDArray[np.bool_]:
+        """Return which characters of `text` have an id of their own, `[len(text)]`."""
+        known = np.empty(len(text), np.bool_)
+        for start in range(0, len(text), _CHUNK):
+            known[start : start + _CHUNK] = self._find(text[start : start + _CHUNK])[1]
+        return known
+
+    def _find(self, text: str) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+        """Return the nearest id of each character, and whether it is its own."""
+        points = _code_points(text)
+        found = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
+        return found, self._points[found] == points
 
     def encode_prompt(self, prompt: str, *, unknown: UnknownPolicy = "error") -> Ids:
         """Return the ids of a prompt by a declared policy for characters that were never seen.

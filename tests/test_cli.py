@@ -321,6 +321,39 @@ def test_runs_and_show(place):
     assert json.loads(lstmega("show", "--json", cwd=place).stdout)["step"] == 60
 
 
+def test_evaluate(place):
+    done = lstmega("evaluate", "--html", "page.html", cwd=place)
+    assert "this model" in done.stdout and "Kneser-Ney" in done.stdout
+    assert "page.html" in done.stderr
+    assert (place / "page.html").read_text().startswith("<!doctype html>")
+    content = json.loads(lstmega("evaluate", "--protocol", "window", "--json", cwd=place).stdout)
+    assert (content["protocol"], content["window"]) == ("window", 64)
+    (place / "other.txt").write_text("the owl and \u4e00")
+    found = lstmega("evaluate", "--text", "other.txt", "--unknown", "skip", cwd=place).stdout
+    assert "1 characters that the run does not know were left out" in found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--window", "0", "--protocol", "window"], 2, "--window must be at least 1"),
+        (["--text", "missing.txt"], 2, "missing.txt"),
+        (["--dynamic", "0.1", "--protocol", "window"], 2, "--dynamic needs --protocol stream"),
+        (["--run", "nobody"], 2, "There is no run 'nobody'"),
+        (["--html", "no/such/directory/x.html"], 1, "no/such/directory"),
+    ],
+)
+def test_evaluate_refuses(place, arguments, code, message):
+    done = lstmega("evaluate", *arguments, cwd=place)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+
+
+def test_compare(place):
+    assert "stream bits" in lstmega("compare", "owl", "owl", cwd=place).stdout
+    assert len(json.loads(lstmega("compare", "owl", "--json", cwd=place).stdout)) == 1
+
+
 def test_no_runs_says_how_to_train(tmp_path):
     done = lstmega("runs", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")

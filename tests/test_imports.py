@@ -15,13 +15,13 @@ LAYERS = [
     {
         "files", "schema", "options", "downloads", "encodings", "sources", "corpus", "vocabulary",
         "lanes", "schedule", "locks", "records", "clocks", "signals", "checks", "weights", "decoder",
-        "display",
+        "display", "scores", "yardsticks", "curves", "surprisal",
     },
-    {"runs", "states", "samplers", "sampling", "reports", "jobs", "progress"},
+    {"runs", "states", "samplers", "sampling", "evaluation", "reports", "jobs", "progress"},
     {"devices", "batches", "loops", "recurrent", "noise", "model", "steps"},
-    {"evaluation", "callbacks", "checkpoints", "previews", "learners"},
+    {"validation", "adaptation", "callbacks", "checkpoints", "previews", "learners"},
     {"training"},
-    {"api", "cli", "__init__", "__main__"},
+    {"api", "flags", "cli", "__init__", "__main__"},
 ]  # fmt: skip
 INSIDE = {  # imports within one layer
     "downloads": {"files"},
@@ -29,11 +29,15 @@ INSIDE = {  # imports within one layer
     "corpus": {"downloads", "encodings", "sources"},
     "options": {"checks"},
     "lanes": {"options"},
-    "records": {"options"},
+    "records": {"display", "options", "yardsticks"},
+    "scores": {"decoder"},
+    "curves": {"display", "records"},
+    "surprisal": {"display"},
+    "evaluation": {"runs"},
     "weights": {"options"},
     "decoder": {"options"},
     "sampling": {"samplers"},
-    "reports": {"runs"},
+    "reports": {"evaluation", "runs"},
     "jobs": {"runs"},
     "batches": {"devices"},
     "loops": {"devices"},
@@ -42,13 +46,13 @@ INSIDE = {  # imports within one layer
     "model": {"devices", "noise", "recurrent"},
     "learners": {"checkpoints"},
     "steps": {"devices", "model"},
-    "cli": {"api"},
+    "cli": {"api", "flags"},
     "__main__": {"cli"},
 }
 WITH_TENSORFLOW = {
-    "devices", "batches", "loops", "recurrent", "noise", "model", "steps", "evaluation",
+    "devices", "batches", "loops", "recurrent", "noise", "model", "steps", "validation",
     "callbacks",
-    "checkpoints", "previews", "learners", "training",
+    "checkpoints", "previews", "learners", "adaptation", "training",
 }  # fmt: skip
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 

@@ -1,4 +1,5 @@
 import os
+import pickle
 import subprocess
 import sys
 from functools import partial
@@ -386,6 +387,15 @@ for layer in network.layers[1:4]:
     part = getattr(layer, "forward_layer", layer)
     assert type(part).__module__.startswith("keras.src.layers.rnn."), type(part)
 """
+
+
+@pytest.mark.parametrize("layer", [recurrent.LSTM, recurrent.GRU])
+def test_a_layer_pickles(layer):
+    made = layer(3, return_sequences=True)
+    expected = made(np.ones((2, 4, 5), np.float32))
+    again = pickle.loads(pickle.dumps(made))
+    assert type(again) is layer
+    np.testing.assert_array_equal(again(np.ones((2, 4, 5), np.float32)), expected)
 
 
 def test_a_saved_model_opens_in_keras_alone_and_here_as_ours(tmp_path):

@@ -2,12 +2,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
 from lstmega import model
-from lstmega.devices import Device, tf
+from lstmega.devices import Device, keras, tf
 from lstmega.options import ModelOptions
 from lstmega.steps import Step, shards_of
 
@@ -70,8 +69,8 @@ from lstmega import model
 from tests.test_steps import OPTIONS, one_step
 
 def weights_after(strategy, replicas):
-    network, step, data = one_step(strategy, 4)
-    states = [tf.zeros((4 // replicas, 6))] * 2
+    network, step, data = one_step(strategy, 32)
+    states = [tf.zeros((32 // replicas, 6))] * 2
     if replicas > 1:
         data = strategy.experimental_distribute_dataset(data)
         states = [strategy.experimental_distribute_values_from_function(lambda _: s) for s in states]
@@ -152,10 +151,26 @@ def test_masks_differ_between_shards_steps_and_seeds(noise, monkeypatch):
 
 @pytest.mark.parametrize(
     ("rows", "threads", "shards"),
-    [(64, 2, 2), (64, 1, 1), (64, 16, 8), (32, 3, 2), (12, 4, 1), (24, 3, 3), (17, 2, 1), (1, 8, 1)],
+    [
+        (64, 2, [32, 32]),
+        (64, 1, [64]),
+        (64, 16, [8] * 8),
+        (32, 3, [11, 11, 10]),
+        (12, 4, [12]),
+        (17, 2, [9, 8]),
+        (1, 8, [1]),
+    ],
 )
-def test_shards_are_equal_and_keep_eight_rows(rows, threads, shards):
+def test_shards_are_nearly_equal_and_keep_eight_rows(rows, threads, shards):
     assert shards_of(rows, threads) == shards
+
+
+def test_unequal_shards_weigh_by_their_rows():
+    options = ModelOptions(units=6, embedding=3)
+    whole, split = (losses_and_weights(options, rows=17, threads=threads) for threads in (1, 2))
+    np.testing.assert_allclose(split[0], whole[0], rtol=1e-5)
+    for name, array in whole[1].items():
+        np.testing.assert_allclose(split[1][name], array, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.slow

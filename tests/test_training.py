@@ -254,7 +254,7 @@ def test_losses_of_bytes_say_so(tmp_path, capsys):
 def test_a_loss_that_is_not_held_out_is_not_called_so(text, tmp_path, capsys):
     run = train(text, tmp_path, steps=2, validation=0)
     assert "Best training loss" in capsys.readouterr().err
-    assert "best training loss" in dict(run.facts())
+    assert "best training loss" in dict(run.record.facts())
 
 
 def test_a_signal_during_a_validation_waits_for_its_end(text, tmp_path):

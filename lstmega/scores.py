@@ -1,0 +1,115 @@
+"""What each character of a text costs a trained model, in nats; NumPy alone.
+
+Stream protocol: the state is carried from the first character to the last. To read many rows at once the
+text is cut into lanes, and each lane reads `WARMUP` characters of its predecessor before it counts.
+
+Window protocol, nanoGPT's habit: equal pieces, each read from the zero state. Its numbers are worse,
+because a model begins each window in ignorance; they are there for comparison.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from lstmega.decoder import Decoder, States
+from lstmega.errors import UsageError
+
+WARMUP = 256  # characters
+_MOST_ROWS = 64
+_LEAST_LANE = 512  # characters: shorter lanes would mostly warm up
+
+Costs = npt.NDArray[np.float64]
+Done = Callable[[int, int], None]  # (characters read, of how many)
+
+
+def stream(
+    decoder: Decoder, ids: npt.NDArray[np.integer], *, rows: int | None = None, done: Done | None = None
+) -> Costs:
+    """Return the cost of each id but the first, the state carried from the first to the last.
+
+    Args:
+        decoder: The model.
+        ids: The text, `[characters]`, at least two.
+        rows: Lanes to read side by side; 1 reads exactly, more from a warmed-up state. None takes as
+            many as are worth it.
+        done: Hears how far it is.
+
+    Returns:
+        Nats, `[characters - 1]`.
+
+    Raises:
+        UsageError: There is nothing to predict.
+    """
+    count = _count(ids)
+    rows = rows or min(_MOST_ROWS, max(1, count // _LEAST_LANE))
+    length = -(-count // rows)  # of a lane, rounded up
+    return _read(decoder, ids, length, WARMUP if rows > 1 else 0, done)
+
+
+def windows(
+    decoder: Decoder, ids: npt.NDArray[np.integer], *, length: int = 64, done: Done | None = None
+) -> Costs:
+    """Return the cost of each id but the first, read in windows of `length` from the zero state.
+
+    Args:
+        decoder: The model.
+        ids: The text, `[characters]`, at least two.
+        length: Characters that a window predicts.
+        done: Hears how far it is.
+
+    Returns:
+        Nats, `[characters - 1]`.
+
+    Raises:
+        UsageError: There is nothing to predict, or the length is below 1.
+    """
+    if length < 1:
+        raise UsageError(f"--window must be at least 1. Received: {length}.")
+    count = _count(ids)
+    costs = np.empty(count)
+    block = _MOST_ROWS * length  # rows of one matrix; the cost of a window is its own
+    for start in range(0, count, block):
+        piece = ids[start : start + block + 1]
+        costs[start : start + block] = _read(decoder, piece, length, 0, None)
+        if done is not None:
+            done(min(start + block, count), count)
+    return costs
+
+
+def _count(ids: npt.NDArray[np.integer]) -> int:
+    if len(ids) < 2:
+        raise UsageError(f"Evaluation needs at least 2 characters. Received: {len(ids)}.")
+    return len(ids) - 1
+
+
+def _read(
+    decoder: Decoder, ids: npt.NDArray[np.integer], length: int, warmup: int, done: Done | None
+) -> Costs:
+    """Read lanes of `length` side by side, each from the zero state `warmup` characters before."""
+    count = len(ids) - 1
+    firsts = np.arange(0, count, length)  # [rows]
+    costs, states = np.zeros(count), decoder.zero_states(len(firsts))
+    for step in range(-warmup, length):
+        positions = firsts + step
+        if (positions == 0).any():  # the text's own start: what was read before it was filler
+            states = _kept(states, positions != 0)
+        logits, states = decoder.step(ids[positions.clip(0, count - 1)], states)
+        counted = positions < count if step >= 0 else np.zeros(len(firsts), bool)
+        places = positions[counted]
+        costs[places] = _nats(logits[counted], ids[places + 1])
+        if done is not None and step % 64 == 0:
+            done((step + warmup) * count // (length + warmup), count)
+    return costs
+
+
+def _kept(states: States, keep: npt.NDArray[np.bool_]) -> States:
+    """Return the states with those of other rows set to zero."""
+    return tuple(tuple(array * keep for array in state) for state in states)
+
+
+def _nats(logits: npt.NDArray[np.float32], ids: npt.NDArray[np.integer]) -> Costs:
+    shifted = (logits - logits.max(axis=1, keepdims=True)).astype(np.float64)
+    chosen = shifted[np.arange(len(ids)), ids]
+    costs: Costs = np.log(np.exp(shifted).sum(axis=1)) - chosen
+    return costs

@@ -1,0 +1,50 @@
+import math
+
+import numpy as np
+import pytest
+
+from lstmega import devices  # noqa: F401 - quiet TensorFlow first
+from lstmega.decoder import Decoder
+from lstmega.errors import UsageError
+from lstmega.model import build, weights
+from lstmega.options import ModelOptions
+from lstmega.validation import Loss, Validator
+
+OPTIONS = ModelOptions(units=8, embedding=4)
+SIZE = 11
+
+
+def slow_loss(model, ids):
+    """Read the text character by character with the decoder, in float64."""
+    logits = Decoder(OPTIONS, weights(model)).logits(ids[:-1]).astype(np.float64)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return -log_probabilities[np.arange(len(ids) - 1), ids[1:]].sum()
+
+
+@pytest.mark.parametrize("length", [2, 3, 128, 129, 130, 1000, 3000])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_equals_reading_character_by_character(length, rows):
+    model = build(OPTIONS, SIZE, seed=0)
+    for variable in model.trainable_variables:
+        if variable.name in {"kernel", "embeddings"}:  # more recurrence would be chaos
+            variable.assign(4 * variable)
+    ids = np.random.default_rng(length).integers(SIZE, size=length)
+    loss = Validator(model, OPTIONS, ids, rows=rows)()
+    assert loss.characters == length - 1
+    assert loss.nats == pytest.approx(slow_loss(model, ids), rel=1e-4)
+
+
+def test_an_untrained_model_knows_nothing():
+    model = build(OPTIONS, SIZE, seed=0)
+    ids = np.random.default_rng(0).integers(SIZE, size=5000)
+    assert Validator(model, OPTIONS, ids)().nats_per_character == pytest.approx(math.log(SIZE), rel=0.01)
+
+
+def test_units():
+    assert Loss(nats=math.log(2) * 30, characters=10).bits_per_character == pytest.approx(3)
+
+
+def test_one_character_predicts_nothing():
+    with pytest.raises(UsageError, match="at least 2"):
+        Validator(build(OPTIONS, SIZE, seed=0), OPTIONS, np.array([1]))
