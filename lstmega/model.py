@@ -6,6 +6,7 @@ cuDNN on a GPU: tanh, sigmoid, bias, no recurrent dropout, no unrolling.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from lstmega import recurrent
 from lstmega.devices import keras, tf
-from lstmega.noise import Noise
+from lstmega.noise import Masks, dropped
 from lstmega.options import ModelOptions
 from lstmega.vocabulary import Vocabulary
 
@@ -47,7 +48,7 @@ def build(options: ModelOptions, vocabulary_size: int, *, seed: int) -> keras.Mo
         options,
         lambda layer, states: layer(embedded, initial_state=states),
         given,
-        Noise(options),
+        {},
     )
     return keras.Model([ids, *given], [logits, *states], name="lstmega")
 
@@ -98,7 +99,7 @@ def _wired(
     options: ModelOptions,
     first: Callable[..., Sequence[Any]],
     states: Sequence[Any],
-    noise: Noise,
+    masks: Masks,
 ) -> list[Any]:
     """Lead text through the layers.
 
@@ -107,7 +108,7 @@ def _wired(
         options: How they are wired.
         first: Calls the lowest recurrent layer with its states: `(layer, states) -> [hidden, *states]`.
         states: Each `[rows, units]`.
-        noise: What is dropped on the way.
+        masks: What is dropped on the way, from `noise.draw`.
 
     Returns:
         Logits `[rows, time, vocabulary]`, then the new states.
@@ -115,19 +116,20 @@ def _wired(
     parts, new, hidden = len(_parts(options)), [], None
     for number, name in enumerate(options.layer_names()):
         layer, given = get(name), states[number * parts : (number + 1) * parts]
-        with noise.weights(layer, number):
+        with dropped(layer, masks):
             if hidden is None:
                 above, *after = first(layer, given)  # [rows, time, units]
             else:
                 below = get(f"{name}_norm")(hidden) if options.layer_norm else hidden
                 above, *after = layer(below, initial_state=given)
         hidden = hidden + above if options.residual and hidden is not None else above
-        if number + 1 < options.layers:
-            hidden = noise.outputs(hidden, number)
+        if number + 1 < options.layers and name in masks:
+            hidden *= masks[name]
         new += after
     if options.layer_norm:
         hidden = get("head_norm")(hidden)
-    hidden = noise.outputs(hidden, options.layers - 1)
+    if name in masks:
+        hidden *= masks[name]
     if options.tied:
         return [get("embedding")(get("projection")(hidden), reverse=True), *new]
     return [get("logits")(hidden), *new]
@@ -139,7 +141,7 @@ def forward(
     ids: tf.Tensor,
     states: Sequence[tf.Tensor],
     *,
-    seed: tf.Tensor | None = None,
+    masks: Masks = MappingProxyType({}),
 ) -> list[tf.Tensor]:
     """Do what `network([ids, *states])` does, in less time where its embedding can be folded.
 
@@ -148,25 +150,26 @@ def forward(
         options: The network's.
         ids: `[rows, time]`.
         states: Each `[rows, units]`.
-        seed: Of the noise that training adds, `[2]`; None adds none.
+        masks: The noise that training adds, from `noise.draw`.
 
     Returns:
         Logits `[rows, time, vocabulary]`, then the new states.
     """
-    embeddings, noise = network.get_layer("embedding").embeddings, Noise(options, seed)
+    embeddings = network.get_layer("embedding").embeddings
 
     def first(layer, given):
-        if _folds(layer, options, embeddings.shape[0], noisy=seed is not None):
+        if "embedding" in masks:
+            return layer(tf.gather(embeddings, ids) * masks["embedding"], initial_state=given)
+        if _folds(layer, options, embeddings.shape[0]):
             return layer.read(ids, embeddings, given)
-        return layer(noise.inputs(tf.gather(embeddings, ids)), initial_state=given)
+        return layer(tf.gather(embeddings, ids), initial_state=given)
 
-    return _wired(network.get_layer, options, first, states, noise)
+    return _wired(network.get_layer, options, first, states, masks)
 
 
-def _folds(layer: keras.Layer, options: ModelOptions, vocabulary_size: int, *, noisy: bool) -> bool:
+def _folds(layer: keras.Layer, options: ModelOptions, vocabulary_size: int) -> bool:
     """Tell whether a table of the first layer's gates costs less than the embedding's products."""
-    drops = noisy and options.input_dropout > 0
-    return recurrent.is_fast(layer) and vocabulary_size <= _FOLDED * options.embedding and not drops
+    return recurrent.is_fast(layer) and vocabulary_size <= _FOLDED * options.embedding
 
 
 def zero_states(options: ModelOptions, rows: int) -> list[tf.Tensor]:

@@ -1,53 +1,58 @@
 """Noise that training adds: dropout of what layers pass on, and of their recurrent kernels.
 
-A mask is a pure function of a seed, so that a training that goes on has nothing to remember of it.
+Masks are pure functions of a seed, so that a training that goes on has nothing to remember of them. They
+are drawn outside of what XLA compiles: on a CPU its random numbers cost more than the network.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from lstmega.devices import keras, tf
 from lstmega.options import ModelOptions
 
+Masks = Mapping[str, Any]
 
-class Noise:
-    """The masks of one step.
+
+def draw(options: ModelOptions, rows: int, time: int, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Draw the masks of a batch: 0 where something is dropped, the rest scaled to keep the mean.
 
     Args:
         options: Say what is dropped, and how much of it.
-        seed: `[2]` whole numbers; None adds no noise.
+        rows: Of the batch.
+        time: Steps of the batch.
+        seed: `[2]` whole numbers.
+
+    Returns:
+        By what they are multiplied with: `embedding` and the recurrent layers' names for outputs
+        `[rows, time, features]`, the time 1 where one mask is for all of it; `lstm_1/recurrent_kernel`
+        and so on for kernels. Nothing where nothing is dropped.
     """
+    steps = 1 if options.variational else time
+    wanted = {"embedding": (options.input_dropout, (rows, steps, options.embedding))}
+    for name, rate in zip(options.layer_names(), options.dropouts(), strict=True):
+        wanted[name] = rate, (rows, steps, options.units)
+        kernel = f"{name}/recurrent_kernel"
+        wanted[kernel] = options.weight_drop, options.weight_shapes(1)[kernel]
+    return {
+        name: _mask(rate, shape, tf.random.experimental.stateless_fold_in(seed, place))
+        for place, (name, (rate, shape)) in enumerate(wanted.items())
+        if rate > 0
+    }
 
-    def __init__(self, options: ModelOptions, seed: tf.Tensor | None = None) -> None:
-        self._options, self._seed = options, seed
 
-    def inputs(self, embedded):
-        """Drop some of the embedded characters' features, `[rows, time, embedding]`."""
-        return self._drop(embedded, self._options.input_dropout, 0)
+def _mask(rate: float, shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
+    kept = tf.random.stateless_uniform(shape, seed) >= rate
+    return tf.cast(kept, tf.float32) / (1 - rate)
 
-    def outputs(self, hidden, number: int):
-        """Drop some of what the recurrent layer `number` passes on, `[rows, time, units]`."""
-        return self._drop(hidden, self._options.dropouts()[number], 1 + number)
 
-    @contextmanager
-    def weights(self, layer: keras.Layer, number: int) -> Iterator[None]:
-        """Let the recurrent layer `number` compute with some of its recurrent kernel dropped."""
-        rate = self._options.weight_drop
-        if rate == 0 or self._seed is None:
-            yield
-            return
-        kernel, place = layer.cell.recurrent_kernel, 1 + self._options.layers + number
-        dropped = tf.nn.experimental.stateless_dropout(
-            tf.convert_to_tensor(kernel), rate, self._at(place)
-        )
-        with keras.StatelessScope(state_mapping=[(kernel, dropped)]):
-            yield
-
-    def _drop(self, hidden, rate: float, place: int):
-        if rate == 0 or self._seed is None:
-            return hidden
-        shape = [None, 1, None] if self._options.variational else None  # one mask for all of time
-        return tf.nn.experimental.stateless_dropout(hidden, rate, self._at(place), noise_shape=shape)
-
-    def _at(self, place: int):
-        return tf.random.experimental.stateless_fold_in(self._seed, place)
+@contextmanager
+def dropped(layer: keras.Layer, masks: Masks) -> Iterator[None]:
+    """Let a recurrent layer compute with its kernel masked, where there is a mask for it."""
+    mask = masks.get(f"{layer.name}/recurrent_kernel")
+    if mask is None:
+        yield
+        return
+    kernel = layer.cell.recurrent_kernel
+    with keras.StatelessScope(state_mapping=[(kernel, tf.convert_to_tensor(kernel) * mask)]):
+        yield

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from lstmega.devices import Device, keras, tf
 from lstmega.model import forward, zero_states
+from lstmega.noise import draw
 from lstmega.options import ModelOptions
 
 _LEAST_ROWS = 8  # of a shard: with fewer, a product is mostly reading the kernel
@@ -72,7 +73,9 @@ class Step:
         results = [
             self._shard(
                 *arrays,
-                seed=self._noise_seed(first + number),
+                masks=draw(
+                    self._options, sizes[number], inputs.shape[1], self._noise_seed(first + number)
+                ),
                 share=sizes[number] / (inputs.shape[0] * replicas),
             )
             for number, arrays in enumerate(zip(*split, strict=True))
@@ -87,11 +90,11 @@ class Step:
         of_step = tf.random.experimental.stateless_fold_in([self._seed, 0], step)
         return tf.random.experimental.stateless_fold_in(of_step, shard)
 
-    def _gradients(self, inputs, targets, carries, *states, seed, share):
+    def _gradients(self, inputs, targets, carries, *states, masks, share):
         states = [state * carries[:, None] for state in states]  # [rows, units] each
         variables = self._network.trainable_variables
         with tf.GradientTape() as tape:
-            logits, *states = forward(self._network, self._options, inputs, states, seed=seed)
+            logits, *states = forward(self._network, self._options, inputs, states, masks=masks)
             nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # [rows, time]
             loss = tf.reduce_mean(nats) * share
         gradients = [tf.convert_to_tensor(part) for part in tape.gradient(loss, variables)]

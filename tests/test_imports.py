@@ -45,7 +45,7 @@ INSIDE = {  # imports within one layer
     "noise": {"devices"},
     "model": {"devices", "noise", "recurrent"},
     "learners": {"checkpoints"},
-    "steps": {"devices", "model"},
+    "steps": {"devices", "model", "noise"},
     "cli": {"api", "flags"},
     "__main__": {"cli"},
 }

@@ -7,6 +7,7 @@ import pytest
 
 from lstmega import model
 from lstmega.devices import Device, keras, tf
+from lstmega.noise import draw
 from lstmega.options import ModelOptions
 from lstmega.steps import Step, shards_of
 
@@ -132,11 +133,11 @@ def test_the_same_threads_repeat_bit_by_bit(compiled):
 def test_masks_differ_between_shards_steps_and_seeds(noise, monkeypatch):
     used = []
 
-    def forward(network, options, ids, states, *, seed):
+    def drawn(options, rows, time, seed):
         used.append(seed)
-        return model.forward(network, options, ids, states, seed=seed)
+        return draw(options, rows, time, seed)
 
-    monkeypatch.setattr("lstmega.steps.forward", forward)
+    monkeypatch.setattr("lstmega.steps.draw", drawn)
     tf.config.run_functions_eagerly(True)
     try:
         options = ModelOptions(units=8, embedding=4, **noise)
