@@ -9,7 +9,7 @@ from lstmega import evaluation, jobs, reports, runs, sampling
 from lstmega.corpus import CORPORA, Corpus, Tokens, read
 from lstmega.errors import UsageError
 from lstmega.evaluation import Evaluation, UnknownRule
-from lstmega.options import resolve
+from lstmega.presets import resolve
 from lstmega.progress import Progress, on
 from lstmega.runs import Run
 from lstmega.sampling import Samples, Stream
@@ -26,7 +26,7 @@ Where = str | Path
 def train(
     corpus: Corpus | Where | Sequence[Where],
     *,
-    preset: str = "small",
+    preset: str | None = None,
     run: Where | None = None,
     checkpoints: Where = jobs.CHECKPOINTS,
     encoding: str | None = None,
@@ -49,7 +49,8 @@ def train(
     Args:
         corpus: A file, a directory, a named corpus (`nietzsche`, `tinyshakespeare`, `pydoc`), several
             of these, or a `Corpus`.
-        preset: `tiny`, `small`, `notebook` or `large`.
+        preset: `tiny`, `small`, `notebook` or `large`; None is what suits `minutes`, else `small`, and
+            for a run that goes on what it was begun with.
         run: The run's name below `checkpoints`, or a path; None makes one of text and time.
         checkpoints: The directory of runs.
         encoding: The text's encoding; None means UTF-8 or what a byte-order mark says.

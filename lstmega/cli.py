@@ -23,7 +23,8 @@ from lstmega.flags import (
     reading_options,
     run_options,
 )
-from lstmega.options import PRESETS, ModelOptions, TrainingOptions
+from lstmega.options import ModelOptions, TrainingOptions
+from lstmega.presets import PRESETS
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -107,9 +108,8 @@ def cli() -> None:
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
-    default="small",
-    show_default=True,
-    help="; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items()) + ".",
+    help="; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
+    + ". Without one, a run that goes on keeps its options, and --minutes picks what suits it.",
 )
 @fields_as_options(ModelOptions)
 @fields_as_options(TrainingOptions)

@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from lstmega.options import PRESETS, flag
+from lstmega.options import flag
+from lstmega.presets import PRESETS
 
 Command = Callable[..., Any]
 CHECKPOINTS = "checkpoints"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega import display, options, runs, yardsticks
+from lstmega import display, presets, runs, yardsticks
 from lstmega.checks import whole
 from lstmega.corpus import Corpus
 from lstmega.errors import CorpusError, RunError, UsageError
@@ -136,7 +136,7 @@ class Job:
 def prepare(
     corpus: Corpus,
     *,
-    preset: str = "small",
+    preset: str | None = None,
     run: str | Path | None = None,
     checkpoints: str | Path = CHECKPOINTS,
     resume: bool | None = None,
@@ -148,7 +148,8 @@ def prepare(
 
     Args:
         corpus: The whole text.
-        preset: A key of `options.PRESETS`.
+        preset: A key of `presets.PRESETS`; None is what suits `minutes`, else `small`, and for a run
+            that goes on what it was begun with.
         run: A name below `checkpoints`, or a path; None makes one of the text's name and the time.
         checkpoints: The directory of runs.
         resume: None goes on where `run` stopped, if it exists; True, without `run`, with the newest
@@ -168,10 +169,18 @@ def prepare(
         given = {name: value for name, value in changes.items() if value is not None}
         changes = dataclasses.asdict(init_from.record.model) | given
         vocabulary = init_from.vocabulary.merged(vocabulary)
-    model, training = options.resolve(preset, changes)
+    path = _run_path(run, Path(checkpoints), corpus, resume)
+    if preset is None and resume is not False and runs.exists(path):
+        record = Run.open(path).record
+        preset, (model, training) = (
+            record.preset,
+            presets.changed((record.model, record.training), changes),
+        )
+    else:
+        model, training = presets.resolve(preset, changes)
+        preset = preset or presets.default(changes)
     if init_from is not None:
         _compare(init_from, {flag(n): v for n, v in _differences(init_from.record.model, model)})
-    path = _run_path(run, Path(checkpoints), corpus, resume)
     if not runs.exists(path) and not runs.is_free(path):
         raise UsageError(f"{path} exists already, and is no run. Choose another name with --run.")
     if resume is False and runs.exists(path):

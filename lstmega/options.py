@@ -1,14 +1,12 @@
 """What a model is and how it is trained: frozen, checked once, written to the run as JSON.
 
 The command line is made from these fields: a field `batch_size` is the option `--batch-size`, its
-`doc` the help text. `PRESETS` are named pairs of both.
+`doc` the help text.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from lstmega.checks import real, refusal, whole
@@ -191,82 +189,3 @@ class TrainingOptions(_Options):
             )
         if self.patience is not None and self.validation == 0:
             raise UsageError("--patience needs held-out text. Received: --validation 0.")
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A model and its training under one name."""
-
-    summary: str
-    model: ModelOptions
-    training: TrainingOptions
-
-
-PRESETS: Mapping[str, Preset] = MappingProxyType(
-    {
-        "tiny": Preset(
-            "half a minute on two cores; for demos and tests",
-            ModelOptions(units=128, embedding=32),
-            TrainingOptions(
-                steps=1000, batch_size=32, sequence_length=64, learning_rate=1e-2, restarts=0.05
-            ),
-        ),
-        "small": Preset(
-            "a few minutes on two cores; the default",
-            ModelOptions(units=256, embedding=64),
-            TrainingOptions(
-                steps=2400, batch_size=32, sequence_length=64, learning_rate=6e-3, restarts=0.05
-            ),
-        ),
-        "notebook": Preset(
-            "the reference notebook's model and recipe: 20 epochs, shuffled windows",
-            ModelOptions(units=1024, embedding=256),
-            TrainingOptions(
-                epochs=20,
-                batch_size=64,
-                sequence_length=100,
-                learning_rate=1e-3,
-                schedule="constant",
-                warmup=0,
-                clip_norm=None,
-                order="shuffled",
-            ),
-        ),
-        "large": Preset(
-            "two layers with dropout, for a GPU",
-            ModelOptions(units=1024, layers=2, embedding=128, dropout=0.4),
-            TrainingOptions(
-                epochs=30, batch_size=64, sequence_length=128, learning_rate=2e-3, restarts=0.02
-            ),
-        ),
-    }
-)
-
-
-def resolve(preset: str, changes: Mapping[str, Any]) -> tuple[ModelOptions, TrainingOptions]:
-    """Return a preset's options with some fields changed.
-
-    Args:
-        preset: A key of `PRESETS`.
-        changes: Field name -> value; `None` means "as the preset has it". One of `epochs`, `steps`
-            and `minutes` replaces whichever the preset names.
-
-    Raises:
-        UsageError: An unknown preset or field, or a value out of bounds.
-    """
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise UsageError(f"--preset must be one of: {', '.join(PRESETS)}. Received: {preset!r}.")
-    model, training = PRESETS[preset].model, PRESETS[preset].training
-    given = {name: value for name, value in changes.items() if value is not None}
-    of_model = {item.name for item in dataclasses.fields(ModelOptions)}
-    of_training = {item.name for item in dataclasses.fields(TrainingOptions)}
-    if unknown := sorted(set(given) - of_model - of_training):
-        raise UsageError(f"Unknown options {unknown}. Accepted: {sorted(of_model | of_training)}.")
-    lengths = {"epochs": None, "steps": None, "minutes": None}
-    for_training = {name: value for name, value in given.items() if name in of_training}
-    if lengths.keys() & given.keys():
-        for_training = lengths | for_training
-    return (
-        model.replace(**{name: value for name, value in given.items() if name in of_model}),
-        training.replace(**for_training),
-    )

@@ -12,7 +12,8 @@ import click
 import pytest
 
 from lstmega import cli
-from lstmega.options import PRESETS, ModelOptions, TrainingOptions, flag
+from lstmega.options import ModelOptions, TrainingOptions, flag
+from lstmega.presets import PRESETS
 from tests.conftest import TINY
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

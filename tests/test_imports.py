@@ -13,9 +13,9 @@ PACKAGE = Path(lstmega.__file__).parent
 LAYERS = [
     {"errors"},
     {
-        "files", "schema", "options", "downloads", "encodings", "sources", "corpus", "vocabulary",
-        "lanes", "schedule", "locks", "records", "clocks", "signals", "checks", "weights", "decoder",
-        "display", "scores", "yardsticks", "curves", "surprisal",
+        "files", "schema", "options", "presets", "downloads", "encodings", "sources", "corpus",
+        "vocabulary", "lanes", "schedule", "locks", "records", "clocks", "signals", "checks", "weights",
+        "decoder", "display", "scores", "yardsticks", "curves", "surprisal",
     },
     {"runs", "states", "samplers", "sampling", "evaluation", "reports", "jobs", "progress"},
     {"devices", "batches", "loops", "recurrent", "noise", "model", "steps"},
@@ -28,6 +28,7 @@ INSIDE = {  # imports within one layer
     "sources": {"downloads"},
     "corpus": {"downloads", "encodings", "sources"},
     "options": {"checks"},
+    "presets": {"checks", "options"},
     "lanes": {"options"},
     "records": {"display", "options", "yardsticks"},
     "scores": {"decoder"},

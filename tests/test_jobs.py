@@ -68,3 +68,29 @@ def test_announcement_names_device_parameters_and_layers(text, tmp_path):
     assert "lstm_1 328,704" in first
     assert f"{len(text):,}" in second
     assert str(tmp_path) in third
+
+
+def test_without_a_preset_a_run_that_goes_on_keeps_its_options(text, tmp_path):
+    corpus = Corpus.from_text(text)
+    begun = jobs.prepare(corpus, checkpoints=tmp_path, preset="tiny", run="a", units=7, seed=5, **SMALL)
+    begun.open_run()
+    again = jobs.prepare(corpus, checkpoints=tmp_path, run="a")
+    assert (again.preset, again.model, again.training) == ("tiny", begun.model, begun.training)
+    longer = jobs.prepare(corpus, checkpoints=tmp_path, run="a", minutes=60)
+    assert longer.model == begun.model and longer.training.minutes == 60 and longer.extended
+
+
+def test_with_a_preset_it_must_be_the_same(text, tmp_path):
+    corpus = Corpus.from_text(text)
+    jobs.prepare(corpus, checkpoints=tmp_path, preset="tiny", run="a", units=7, **SMALL).open_run()
+    with pytest.raises(UsageError, match="--units was 7, is 128"):
+        jobs.prepare(corpus, checkpoints=tmp_path, preset="tiny", run="a", **SMALL)
+
+
+def test_minutes_pick_the_options(text, tmp_path):
+    short, long = (
+        jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, minutes=minutes, **SMALL)
+        for minutes in (0.5, 60)
+    )
+    assert short.preset == long.preset == "fitted"
+    assert short.model.units < long.model.units

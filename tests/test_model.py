@@ -5,7 +5,8 @@ from lstmega import recurrent
 from lstmega.decoder import Decoder
 from lstmega.devices import tf
 from lstmega.model import build, forward, weights, zero_states
-from lstmega.options import PRESETS, ModelOptions
+from lstmega.options import ModelOptions
+from lstmega.presets import PRESETS
 from tests import oracles
 
 SIZE = 20

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lstmega import schema
 from lstmega.errors import RunError, UsageError
-from lstmega.options import PRESETS, ModelOptions, TrainingOptions, flag, resolve
+from lstmega.options import ModelOptions, TrainingOptions, flag
+from lstmega.presets import PRESETS
 
 MODEL = ModelOptions()
 TRAINING = TrainingOptions(steps=10)
@@ -153,41 +154,6 @@ class TestJson:
     def test_unknown_fields_are_named(self, kind):
         with pytest.raises(RunError, match=r"\['unit'\]"):
             schema.build(kind, {"unit": 3}, "options")
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_survive_json(name):
-    preset = PRESETS[name]
-    for options in (preset.model, preset.training):
-        content = json.loads(json.dumps(dataclasses.asdict(options)))
-        assert schema.build(type(options), content, "options") == options
-    assert resolve(name, {}) == (preset.model, preset.training)
-
-
-class TestResolve:
-    def test_changes_both_kinds(self):
-        model, training = resolve("small", {"units": 7, "seed": 3, "cell": None})
-        assert model == PRESETS["small"].model.replace(units=7)
-        assert training == PRESETS["small"].training.replace(seed=3)
-
-    @pytest.mark.parametrize("length", [{"epochs": 2}, {"minutes": 0.5}, {"steps": 3}])
-    def test_a_length_replaces_the_presets(self, length):
-        _, training = resolve("notebook", length)
-        given = {name: getattr(training, name) for name in sorted(LENGTHS)}
-        assert {name: value for name, value in given.items() if value is not None} == length
-
-    def test_two_lengths_are_refused(self):
-        with pytest.raises(UsageError, match="Give one of"):
-            resolve("tiny", {"epochs": 2, "steps": 3})
-
-    @pytest.mark.parametrize("preset", ["huge", "", None, ["small"]])
-    def test_unknown_presets(self, preset):
-        with pytest.raises(UsageError, match="--preset must be one of: tiny, small, notebook, large"):
-            resolve(preset, {})
-
-    def test_unknown_fields(self):
-        with pytest.raises(UsageError, match=r"Unknown options \['unit'\]"):
-            resolve("small", {"unit": 1})
 
 
 class TestWeights:
