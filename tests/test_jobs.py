@@ -65,7 +65,8 @@ def test_announcement_names_device_parameters_and_layers(text, tmp_path):
     job = jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, **SMALL)
     first, second, third = jobs.announce(job, "CPU, 2 threads")
     assert "CPU, 2 threads" in first
-    assert "lstm_1 328,704" in first
+    units, width = job.model.units, job.model.embedding
+    assert f"lstm_1 {4 * units * (units + width + 1):,}" in first
     assert f"{len(text):,}" in second
     assert str(tmp_path) in third
 
