@@ -1,160 +1,244 @@
-"""The learning curve of a run: for a terminal, for a notebook, and what it says in words."""
+"""The learning curve of a run: for a terminal, for a notebook, and what it says in words.
+
+Losses that are not finite are left out. The first ones are far above the rest, so an axis may end below
+them: the first quarter of each line (one loss of three) counts only up to 1.5 times the range of the
+rest.
+"""
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lstmega import display
 from lstmega.records import HistoryRow
 
-_NOISE = 0.01  # nats: a smaller rise is none
+_NOISE = 0.01  # nats: a smaller change is none
 _TRAIN, _HELD_OUT, _BOTH = "·", "●", "◉"
+_NARROWEST = 48  # columns, the length of the legend
+_LEFT, _TOP, _RIGHT, _BOTTOM = 72.0, 48.0, 552.0, 254.0  # the curve within the picture of 640 x 320
+_INK, _PAPER, _GRID = "#24292f", "#ffffff", "#d8dee4"
+_GREY, _RED = "#57606a", "#b3380f"  # training, held out
+
+Point = tuple[float, float]  # step, nats
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """Numbers onto places: `low` at 0, `high` at `places`."""
+    """Numbers onto places: `low` at `start`, `high` at `end`."""
 
     low: float
     high: float
-    places: float
+    start: float
+    end: float
 
     def at(self, value: float) -> float:
         """Return the place of a value, kept within the axis."""
         share = (value - self.low) / ((self.high - self.low) or 1)
-        return min(1.0, max(0.0, share)) * self.places
+        return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
 
-
-def verdict(rows: Sequence[HistoryRow]) -> str:
-    """Say in a sentence when the held-out loss has risen since its best; else nothing."""
-    measured = [row for row in rows if row.validation_nats is not None]
-    if len(measured) < 2:
-        return ""
-    best = min(measured, key=lambda row: row.validation_nats or 0.0)
-    last = measured[-1]
-    rise = (last.validation_nats or 0.0) - (best.validation_nats or 0.0)
-    if rise <= _NOISE:
-        return ""
-    said = f"Best at epoch {best.epoch}; since then the held-out loss rose by {rise:.2f} nats"
-    fall = best.train_nats - last.train_nats
-    return f"{said} while the training loss fell by {fall:.2f}: overfitting." if fall > 0 else f"{said}."
+    def ticks(self, most: int) -> list[float]:
+        """Return round numbers within the axis: one at least from 3 on, two from 5 on."""
+        raw = (self.high - self.low) / most
+        if raw <= 0:
+            return [self.low]
+        power = 10.0 ** math.floor(math.log10(raw))
+        step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * (1 - 1e-9))
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [number * step for number in range(first, last + 1)]
 
 
 def terminal(rows: Sequence[HistoryRow], *, width: int = 72, height: int = 12) -> str:
-    """Return both losses as lines of text; nothing for less than two validations.
+    """Return both losses as lines of text; nothing for less than two rows.
 
-    The first losses are far above the rest. They are cut off where they would take more than half of the
-    height: the axis ends at twice the range of the second half of the curve.
+    Steps run evenly from left to right. First losses above the axis stand on its top line, and a last
+    line says how many.
 
     Args:
         rows: The run's history.
-        width: Columns, the axis included.
-        height: Lines of the curve.
+        width: Columns of every line, at least 48.
+        height: Lines of the curve, at least 4.
     """
-    if len(rows) < 2:
+    train, held_out = _lines(rows)
+    if len(rows) < 2 or not train + held_out:
         return ""
-    vertical = _vertical(rows, height - 1)
-    horizontal = _Axis(rows[0].step, rows[-1].step, width - 9)
-    grid = [[" "] * (width - 8) for _ in range(height)]
-    for row in rows:
-        column = round(horizontal.at(row.step))
-        for mark, value in ((_TRAIN, row.train_nats), (_HELD_OUT, row.validation_nats)):
-            if value is None:
-                continue
-            line = grid[height - 1 - round(vertical.at(value))]
-            line[column] = mark if line[column] in (" ", mark) else _BOTH
-    labelled = {0: vertical.high, height - 1: vertical.low}
-    lines = [
-        (f"{labelled[number]:5.2f} ┤" if number in labelled else "      │") + "".join(cells).rstrip()
-        for number, cells in enumerate(grid)
-    ]
-    steps = f"{rows[0].step:,}", f"{rows[-1].step:,} steps"
-    gap = " " * max(1, width - 7 - len(steps[0]) - len(steps[1]))
-    legend = f"nats per character: {_TRAIN} training  {_HELD_OUT} held out  {_BOTH} both"
-    return "\n".join(
-        [*lines, "      └" + "─" * (width - 8), " " * 7 + steps[0] + gap + steps[1], legend]
-    )
+    width, height = max(width, _NARROWEST), max(height, 4)
+    vertical = _vertical(train, held_out, height - 1, 0)
+    ticks = vertical.ticks(max(3, height // 2 - 1))
+    labels = {round(vertical.at(tick)): label for tick, label in zip(ticks, _labels(ticks), strict=True)}
+    margin = max([5, *map(len, labels.values())])
+    horizontal = _Axis(rows[0].step, rows[-1].step, 0, width - margin - 3)
+    cells: dict[tuple[int, int], str] = {}
+    for mark, points in ((_TRAIN, train), (_HELD_OUT, held_out)):
+        for step, nats in points:
+            place = round(vertical.at(nats)), round(horizontal.at(step))
+            cells[place] = mark if cells.get(place, mark) == mark else _BOTH
+    lines = []
+    for number in range(height):
+        drawn = "".join(cells.get((number, column), " ") for column in range(width - margin - 2))
+        edge = "┤" if number in labels else "│"
+        lines.append(f"{labels.get(number, ''):>{margin}} {edge}{drawn}".rstrip())
+    first, last = f"{rows[0].step:,}", f"{rows[-1].step:,} steps"
+    foot = " " * (margin + 2) + first + last.rjust(width - margin - 2 - len(first))
+    lines += [" " * (margin + 1) + "└" + "─" * (width - margin - 2), foot]
+    lines.append(f"nats/char  {_TRAIN} train  {_HELD_OUT} held out  {_BOTH} both")
+    above = sum(nats > vertical.high for _, nats in train + held_out)
+    if above:
+        lines.append(f"{above} losses above {vertical.high:.3g} stand on the top line")
+    return "\n".join(lines)
 
 
 def svg(rows: Sequence[HistoryRow], *, title: str) -> str:
-    """Return both losses as a picture; nothing for less than two validations.
+    """Return both losses as a picture; nothing for less than two rows.
+
+    It has its own white ground, so that it reads in light and in dark notebooks. Where first losses lie
+    above the axis, the lines enter at its top.
 
     Args:
         rows: The run's history.
         title: What is shown.
     """
-    if len(rows) < 2:
+    train, held_out = _lines(rows)
+    if len(rows) < 2 or not train + held_out:
         return ""
-    width, height, left, top = 560.0, 240.0, 60.0, 30.0
-    vertical = _vertical(rows, height)
-    horizontal = _Axis(rows[0].step, rows[-1].step, width)
-
-    def place(step: int, nats: float) -> tuple[float, float]:
-        return left + horizontal.at(step), top + height - vertical.at(nats)
-
-    def line(points: Sequence[tuple[float, float]], colour: str) -> str:
-        listed = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        return f'<polyline points="{listed}" fill="none" stroke="{colour}" stroke-width="2"/>'
-
-    train = [place(row.step, row.train_nats) for row in rows]
-    held_out = [place(row.step, row.validation_nats) for row in rows if row.validation_nats is not None]
-    parts = [line(train, "#6b7280"), _text(train[-1], "training", "#6b7280")]
-    if held_out:
-        parts += [line(held_out, "#c2410c"), _text(held_out[-1], "held out", "#c2410c")]
-        best = min((row for row in rows if row.validation_nats is not None), key=_held_out_nats)
-        x, y = place(best.step, _held_out_nats(best))
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#c2410c"/>')
-        parts.append(_text((x - 8, y + 16), f"{_held_out_nats(best):.3f}", "#c2410c", anchor="end"))
-    for tick in _ticks(vertical):
-        y = top + height - vertical.at(tick)
-        parts.append(
-            f'<line x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}" stroke="#9ca3af" '
-            'stroke-opacity=".3"/>'
-        )
-        parts.append(_text((left - 10, y), f"{tick:g}", "#6b7280", anchor="end"))
-    for step in (rows[0].step, rows[-1].step):
-        parts.append(
-            _text(
-                (left + horizontal.at(step), top + height + 20), f"{step:,}", "#6b7280", anchor="middle"
-            )
-        )
-    parts.append(_text((left, 14), "nats per character, by steps", "#6b7280"))
-    name = html.escape(display.plain(title))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 700 300" width="700" '
-        'style="max-width:100%" font-family="system-ui,sans-serif" font-size="13">'
-        f"<title>{name}</title>{''.join(parts)}</svg>"
-    )
-
-
-def _vertical(rows: Sequence[HistoryRow], places: float) -> _Axis:
-    losses = [
-        [value for value in (row.train_nats, row.validation_nats) if value is not None] for row in rows
+    horizontal = _Axis(rows[0].step, rows[-1].step, _LEFT, _RIGHT)
+    vertical = _vertical(train, held_out, _BOTTOM, _TOP)
+    parts = [
+        f'<rect width="640" height="320" fill="{_PAPER}"/>',
+        _text((_LEFT, 24), display.one_line(title, 72), size=14),
+        *_grid(horizontal, vertical),
+        _text((_RIGHT, _BOTTOM + 54), "steps", anchor="end"),
+        f'<g transform="rotate(-90)">{_text((-_BOTTOM, 16), "nats per character")}</g>',
+        _line(
+            train, horizontal, vertical, f'stroke="{_GREY}" stroke-width="1.5" stroke-dasharray="4 3"'
+        ),
+        _line(held_out, horizontal, vertical, f'stroke="{_RED}" stroke-width="2"'),
+        *_names(train, held_out, vertical),
+        *_best_mark(held_out, horizontal, vertical),
     ]
-    flat = [value for values in losses for value in values if math.isfinite(value)]
-    late = [value for values in losses[len(losses) // 2 :] for value in values if math.isfinite(value)]
-    low = min(flat)
-    return _Axis(low, max(low + 1e-3, min(max(flat), low + 2 * (max(late) - low))), places)
-
-
-def _held_out_nats(row: HistoryRow) -> float:
-    return math.inf if row.validation_nats is None else row.validation_nats
-
-
-def _ticks(axis: _Axis) -> list[float]:
-    """Return round numbers within the axis, about five."""
-    raw = (axis.high - axis.low) / 5
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
-    first = math.ceil(axis.low / step)
-    return [round(number * step, 6) for number in range(first, math.floor(axis.high / step) + 1)]
-
-
-def _text(place: tuple[float, float], words: str, colour: str, *, anchor: str = "start") -> str:
-    x, y = place
-    dx = 6 if anchor == "start" else 0
     return (
-        f'<text x="{x + dx:.1f}" y="{y + 4:.1f}" fill="{colour}" text-anchor="{anchor}">'
-        f"{html.escape(words)}</text>"
+        '<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 640 320" width="640" '
+        'style="max-width:100%;height:auto" font-family="system-ui,sans-serif" font-size="12">'
+        f"<title>{_escaped(title)}</title>"
+        f"<desc>{_escaped(_description(rows, train, held_out))}</desc>{''.join(parts)}</svg>"
     )
+
+
+def verdict(rows: Sequence[HistoryRow]) -> str:
+    """Say in a sentence what the held-out loss asks for; nothing where it asks for nothing.
+
+    Overfitting: the last loss is more than 0.01 nats above the best, and the training loss fell. Too
+    short: the last is the best, and fell by more than 0.01 nats within the last tenth of the steps; only
+    validations in that tenth count, so that a coarse history claims nothing.
+    """
+    measured = _held_out(rows)
+    if len(measured) < 2:
+        return ""
+    best, least = min(measured, key=lambda item: item[1])
+    last, nats = measured[-1]
+    if nats - least > _NOISE:
+        said = (
+            f"Best at epoch {best.epoch}; since then the held-out loss rose by {nats - least:.3f} nats"
+        )
+        fall = best.train_nats - last.train_nats  # nan where one is not finite
+        trained = f" while the training loss fell by {fall:.3f}: overfitting."
+        return said + (trained if math.isfinite(fall) and fall > 0 else ".")
+    late = next(loss for row, loss in measured if row.step * 10 >= last.step * 9)
+    if best is last and late - nats > _NOISE:
+        said = f"The held-out loss was still falling at the end, by {late - nats:.3f} nats"
+        return f"{said} in the last tenth of the steps: train longer."
+    return ""
+
+
+def _held_out(rows: Sequence[HistoryRow]) -> list[tuple[HistoryRow, float]]:
+    return [
+        (row, row.validation_nats)
+        for row in rows
+        if row.validation_nats is not None and math.isfinite(row.validation_nats)
+    ]
+
+
+def _lines(rows: Sequence[HistoryRow]) -> tuple[list[Point], list[Point]]:
+    """Return the training and the held-out losses that are finite."""
+    train = [(float(row.step), row.train_nats) for row in rows if math.isfinite(row.train_nats)]
+    return train, [(float(row.step), nats) for row, nats in _held_out(rows)]
+
+
+def _vertical(train: Sequence[Point], held_out: Sequence[Point], start: float, end: float) -> _Axis:
+    nats = [loss for _, loss in [*train, *held_out]]
+    late = [loss for line in (train, held_out) for _, loss in line[(len(line) + 1) // 4 :]]
+    low = min(nats)
+    high = min(max(nats), low + 1.5 * (max(late) - low))
+    spare = max(0.0, 0.01 - (high - low)) / 2  # equal losses lie in the middle
+    return _Axis(low - spare, high + spare, start, end)
+
+
+def _labels(ticks: Sequence[float]) -> list[str]:
+    apart = ticks[1] - ticks[0] if len(ticks) > 1 else (abs(ticks[0]) or 1.0) / 100 if ticks else 1.0
+    digits = max(0, -math.floor(math.log10(apart) + 1e-9))
+    return [f"{tick:z,.{digits}f}" if abs(tick) < 1e9 else f"{tick:.3g}" for tick in ticks]
+
+
+def _grid(horizontal: _Axis, vertical: _Axis) -> Iterable[str]:
+    ticks = vertical.ticks(5)
+    for tick, label in zip(ticks, _labels(ticks), strict=True):
+        y = vertical.at(tick)
+        yield f'<path d="M{_LEFT},{y:.1f}H{_RIGHT}" stroke="{_GRID}"/>'
+        yield _text((_LEFT - 8, y + 4), label, anchor="end")
+    yield f'<path d="M{_LEFT},{_TOP}V{_BOTTOM}H{_RIGHT}" fill="none" stroke="{_GREY}"/>'
+    for tick in horizontal.ticks(5):
+        if not tick.is_integer():
+            continue  # a history of a few steps
+        yield _text((horizontal.at(tick), _BOTTOM + 34), f"{tick:,.0f}", anchor="middle")
+
+
+def _line(points: Sequence[Point], horizontal: _Axis, vertical: _Axis, style: str) -> str:
+    top, kept = vertical.high, []
+    for number, (step, nats) in enumerate(points):
+        if number and (points[number - 1][1] > top) != (nats > top):
+            before, loss = points[number - 1]
+            kept.append((before + (step - before) * (top - loss) / (nats - loss), top))
+        if nats <= top:
+            kept.append((step, nats))
+    kept *= 2 if len(kept) == 1 else 1  # a line of one point is a dot
+    placed = " ".join(f"{horizontal.at(step):.1f},{vertical.at(nats):.1f}" for step, nats in kept)
+    return f'<polyline points="{placed}" fill="none" stroke-linecap="round" {style}/>'
+
+
+def _names(train: Sequence[Point], held_out: Sequence[Point], vertical: _Axis) -> Iterable[str]:
+    named = [("train", train, _GREY), ("held out", held_out, _RED)]
+    places = sorted((vertical.at(line[-1][1]), name, ink) for name, line, ink in named if line)
+    if len(places) == 2 and places[1][0] - places[0][0] < 14:  # kept apart
+        middle = (places[0][0] + places[1][0]) / 2
+        places = [(middle + shift, *item[1:]) for shift, item in zip((-7, 7), places, strict=True)]
+    return [_text((_RIGHT + 8, y + 4), name, ink=ink) for y, name, ink in places]
+
+
+def _best_mark(held_out: Sequence[Point], horizontal: _Axis, vertical: _Axis) -> Iterable[str]:
+    if not held_out:
+        return
+    best = min(held_out, key=lambda point: point[1])
+    x, y = horizontal.at(best[0]), vertical.at(best[1])
+    yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{_RED}"/>'
+    beside = min(max(x, _LEFT + 32), _RIGHT - 32), y + 18  # below, where its line never is
+    yield _text(beside, f"best {best[1]:.3f}", anchor="middle", ink=_RED)
+
+
+def _description(rows: Sequence[HistoryRow], train: Sequence[Point], held_out: Sequence[Point]) -> str:
+    named = [(name, line) for name, line in (("training", train), ("held-out", held_out)) if line]
+    parts = [f"{name} loss from {line[0][1]:.3f} to {line[-1][1]:.3f}" for name, line in named]
+    said = f"Steps {rows[0].step:,} to {rows[-1].step:,}: {', '.join(parts)} nats per character."
+    return f"{said} {verdict(rows)}".strip()
+
+
+def _text(place: Point, words: str, *, anchor: str = "start", ink: str = _INK, size: int = 12) -> str:
+    halo = f'stroke="{_PAPER}" stroke-width="3" paint-order="stroke" stroke-linejoin="round"'
+    return (
+        f'<text x="{place[0]:.1f}" y="{place[1]:.1f}" fill="{ink}" text-anchor="{anchor}" '
+        f'font-size="{size}" {halo}>{_escaped(words)}</text>'
+    )
+
+
+def _escaped(words: str) -> str:
+    """Return words for XML, which has no U+FFFE and U+FFFF."""
+    return html.escape(display.plain(words).translate({0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}))

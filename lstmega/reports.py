@@ -153,9 +153,9 @@ def card(run: Run) -> str:
 
 def _card_standing(run: Run) -> list[str]:
     table, words = _standing(run)
-    overfitting = curves.verdict(run.history())
+    learning = curves.verdict(run.history())
     sections = ["## Beside simpler models", display.markdown_table(table), words] if table else []
-    return sections if not overfitting else [overfitting, *sections]
+    return [learning, *sections] if learning else sections
 
 
 def _option_rows(record: Record) -> list[tuple[str, str]]:
