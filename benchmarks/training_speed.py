@@ -58,7 +58,7 @@ class Size:
 
 SIZES = {
     "notebook": Size("lstm", 1024, 1, 256, 64, 100),
-    "small": Size("lstm", 256, 1, 64, 32, 64),
+    "small": Size("lstm", 512, 1, 64, 16, 64),
     "lstm-256": Size("lstm", 256, 1, 256, 64, 100),
     "lstm-2x512": Size("lstm", 512, 2, 256, 64, 100),
     "gru-512": Size("gru", 512, 1, 256, 64, 100),

@@ -37,6 +37,7 @@ from lstmega.schedule import Schedule
 from lstmega.states import TrainingState
 from lstmega.validation import Validator
 
+_YARDSTICKS = 4e-6  # seconds for each character: what simple models take at the end
 _MOST_SAMPLES = 500_000  # characters of samples.txt
 
 
@@ -373,7 +374,9 @@ class _Loop:
             budget=60 * options.minutes,
             poll=self._mailbox.raise_if_any,
         )
-        left = max(0.0, 60 * options.minutes - self._seconds - (time.monotonic() - self._job.started))
+        spent = self._seconds + time.monotonic() - self._job.started
+        after = _YARDSTICKS * min(2_000_000, len(self._job.texts[0]))
+        left = max(0.0, 60 * options.minutes - spent - after)
         lanes = self._job.lanes
         reading = self._measured / (lanes.rows * lanes.time_steps)
         total = max(1, self.step + self._schedule(1).steps_in(left, seconds, reading))
