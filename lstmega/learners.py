@@ -16,7 +16,7 @@ from lstmega.schedule import Schedule
 from lstmega.steps import Carried, Step
 
 _GROUP = 100  # steps: of shorter epochs several are one pipeline
-_WORTH_COMPILING = 20_000  # steps of time: each saves 50 us or more, compiling takes a second
+_WORTH_COMPILING = 8_000  # steps of time: each saves 0.1 ms or more, compiling takes a second or two
 
 
 class Learner:
@@ -50,7 +50,7 @@ class Learner:
     def _worth_compiling(self) -> bool:
         options = self._job.training
         if options.minutes is not None:
-            return options.minutes >= 0.5
+            return options.minutes >= 0.2
         steps = options.steps or options.epochs * self._job.lanes.batches
         return steps * self._job.lanes.time_steps >= _WORTH_COMPILING
 

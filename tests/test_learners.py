@@ -23,12 +23,12 @@ def job(tmp_path, text):
 @pytest.mark.parametrize(
     ("options", "compiled"),
     [
-        ({"steps": 999}, False),
-        ({"steps": 1000}, True),
+        ({"steps": 399}, False),
+        ({"steps": 400}, True),
         ({"epochs": 1}, False),
         ({"epochs": 5000}, True),
-        ({"minutes": 0.4}, False),
-        ({"minutes": 0.5}, True),
+        ({"minutes": 0.1}, False),
+        ({"minutes": 0.2}, True),
     ],
 )
 def test_long_trainings_are_compiled(job, options, compiled):
