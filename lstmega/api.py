@@ -275,7 +275,7 @@ def _foreign(run: Run, text: Corpus | Where, encoding: str | None, listener: Pro
     """Read a text as the run's own was read."""
     info = run.record.text
     how = {"encoding": encoding, "tokens": info.tokens, "keep_line_ends": info.line_ends == "kept"}
-    given = {} if isinstance(text, Corpus) else how
+    given = {"encoding": encoding} if isinstance(text, Corpus) else how
     return _corpus(text, {name: value for name, value in given.items() if value}, CORPORA, listener)
 
 

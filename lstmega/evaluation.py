@@ -216,6 +216,11 @@ def read_by(
 def _what(run: Run, text: Corpus | None) -> tuple[str, str, tuple[Yardstick, ...]]:
     """Return what is read, what it is called, and the yardsticks beside it."""
     if text is not None:
+        if text.tokens != run.record.text.tokens:
+            raise UsageError(
+                f"{run.name} was trained on {run.record.text.tokens} tokens. Received: a text of "
+                f"{text.tokens} tokens. Read it with tokens={run.record.text.tokens!r}."
+            )
         return text.text, text.name, tuple(yardsticks.measure("", text.text, tokens=text.tokens))
     if len(run.held_out) < 2:
         raise UsageError(

@@ -64,7 +64,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 
 DEFAULT, FITTED = "small", "fitted"
 
-# What did best on validation text in so many minutes on two cores (`benchmarks/sweeps.py`).
+# Up to six minutes what did best on validation text (benchmarks/README.md), above that not measured yet.
 _FITTED = tuple(
     (
         most,
@@ -85,7 +85,7 @@ _FITTED = tuple(
 
 
 def fitted(minutes: float) -> Preset:
-    """Return the model and training that do best in so many minutes on two cores."""
+    """Return the model and training that suit so many minutes on two cores."""
     return next(preset for most, preset in _FITTED if minutes <= most)
 
 

@@ -93,6 +93,15 @@ class TestForeignTexts:
         of_unk = scores.stream(run.decoder(), ids)[-1]
         assert found.nats[-1] == pytest.approx(of_unk + math.log(0x110000 - 8))
 
+    def test_bytes_are_no_characters(self, tiny_run, tmp_path):
+        (tmp_path / "x.txt").write_text("the owl")
+        with pytest.raises(UsageError, match="trained on char tokens"):
+            lstmega.evaluate(tiny_run, text=lstmega.read([tmp_path / "x.txt"], tokens="byte"))
+
+    def test_a_corpus_has_its_encoding(self, tiny_run):
+        with pytest.raises(UsageError, match="has been read already"):
+            lstmega.evaluate(tiny_run, text=Corpus.from_text("the owl"), encoding="latin-1")
+
     def test_a_file_is_read_as_the_runs_own_text(self, tiny_run, tmp_path):
         (tmp_path / "x.txt").write_bytes("the owl\r\nand the cat".encode("utf-16"))
         assert tiny_run.record.text.line_ends == "kept"

@@ -35,6 +35,13 @@ def test_long_trainings_are_compiled(job, options, compiled):
     assert Learner(job(**options), devices.choose("cpu")).compiled is compiled
 
 
+def test_xla_and_cudnn_exclude_each_other(job):
+    """Also where a run that XLA compiled goes on on a GPU."""
+    gpu = devices.Device("gpu", 2, devices.tf.distribute.OneDeviceStrategy("/cpu:0"))
+    assert not Learner(job(steps=5000), gpu).compiled
+    assert not Learner(job(steps=5000), gpu, compiled=True).compiled
+
+
 def test_what_was_decided_before_stays(job):
     assert Learner(job(steps=1), devices.choose("cpu"), compiled=True).compiled
 
