@@ -7,6 +7,7 @@ does not know; they are charged or skipped by a declared rule.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -196,7 +197,7 @@ def read_by(
     known = run.vocabulary.known(content)
     foreign = int((~known).sum())
     if unknown == "skip" and foreign:
-        content = "".join(np.array(list(content))[known])
+        content = "".join(compress(content, known))
         known = known[known]
     if len(content) < 2:
         raise UsageError(f"Evaluation needs at least 2 characters. Received: {len(content)}.")
@@ -243,5 +244,5 @@ def _costs(
     places = np.flatnonzero(known)
     costs[places[:1]] = math.log(len(vocabulary))  # the first that is known, with nothing before it
     if len(places) > 1:
-        costs[places[1:]] = reader(vocabulary.encode("".join(np.array(list(text))[known])))
+        costs[places[1:]] = reader(vocabulary.encode("".join(compress(text, known))))
     return costs[1:]

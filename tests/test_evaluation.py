@@ -93,6 +93,19 @@ class TestForeignTexts:
         of_unk = scores.stream(run.decoder(), ids)[-1]
         assert found.nats[-1] == pytest.approx(of_unk + math.log(0x110000 - 8))
 
+    def test_bytes_of_zero_count(self, tmp_path):
+        (tmp_path / "x.bin").write_bytes(bytes([0, 1, 2, 0, 0, 3]) * 60)
+        run = lstmega.train(
+            tmp_path / "x.bin", tokens="byte", checkpoints=tmp_path, preset="tiny", units=4, embedding=3,
+            batch_size=2, sequence_length=8, steps=2, progress=False,
+        )  # fmt: skip
+        assert lstmega.evaluate(run).characters == 35
+        (tmp_path / "y.bin").write_bytes(bytes([0, 9, 0, 0, 1]))
+        found = lstmega.evaluate(run, text=tmp_path / "y.bin")
+        assert (found.characters, found.unknown) == (4, 1)
+        assert found.nats[0] == pytest.approx(math.log(256 - 4))
+        assert lstmega.evaluate(run, text=tmp_path / "y.bin", unknown="skip").characters == 3
+
     def test_bytes_are_no_characters(self, tiny_run, tmp_path):
         (tmp_path / "x.txt").write_text("the owl")
         with pytest.raises(UsageError, match="trained on char tokens"):
