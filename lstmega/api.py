@@ -1,26 +1,25 @@
-"""The verbs, for Python: the same names and defaults as on the command line."""
+"""The verbs that train and write, for Python: the same names and defaults as on the command line."""
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from lstmega import evaluation, jobs, reports, runs, sampling
-from lstmega.corpus import CORPORA, Corpus, Tokens, read
-from lstmega.errors import UsageError
-from lstmega.evaluation import Evaluation, UnknownRule
+from lstmega import givens, jobs, reports, runs, sampling, sweeps
+from lstmega.copies import Index
+from lstmega.corpus import CORPORA, Corpus, Tokens
+from lstmega.givens import Where
+from lstmega.options import WritingOptions
 from lstmega.presets import resolve
-from lstmega.progress import Progress, on
+from lstmega.progress import Progress
 from lstmega.runs import Run
-from lstmega.sampling import Samples, Stream
+from lstmega.sweeps import Sweep
+from lstmega.temperatures import check_temperatures
+from lstmega.texts import Samples, Stream
 from lstmega.vocabulary import UnknownPolicy
 
 if TYPE_CHECKING:
     import keras
 
     from lstmega.devices import DeviceChoice
-
-Where = str | Path
 
 
 def train(
@@ -78,7 +77,7 @@ def train(
         TrainingError: The loss became NaN or infinite.
         Stopped: A signal came; everything is saved, and the same call with `run=` goes on.
     """
-    listener = _listener(progress)
+    listener = givens.listener(progress)
     choices = {
         "encoding": encoding,
         "glob": glob,
@@ -89,12 +88,12 @@ def train(
     resolve(preset, options)  # a wrong option is told before a text is read or downloaded
     try:
         job = jobs.prepare(
-            _corpus(corpus, given, corpora, listener),
+            givens.corpus(corpus, given, corpora, listener),
             preset=preset,
             run=run,
             checkpoints=checkpoints,
             resume=resume,
-            init_from=None if init_from is None else _opened(init_from, checkpoints),
+            init_from=None if init_from is None else givens.run(init_from, checkpoints),
             max_vocabulary=max_vocabulary,
             **options,
         )
@@ -117,23 +116,6 @@ def train(
         listener.end()
 
 
-def _corpus(
-    corpus: Corpus | Where | Sequence[Where], given: dict[str, Any], corpora: Where, listener: Progress
-) -> Corpus:
-    if not isinstance(corpus, Corpus):
-        sources = [corpus] if isinstance(corpus, str | Path) else corpus
-        return read(sources, corpora=Path(corpora), progress=listener.download, **given)
-    if given:
-        raise UsageError(f"A Corpus has been read already. Received also: {', '.join(given)}.")
-    return corpus
-
-
-def _listener(progress: Progress | bool) -> Progress:
-    if isinstance(progress, Progress):
-        return progress
-    return on(sys.stderr) if progress else Progress()
-
-
 def load(run: Where | None = None, *, checkpoints: Where = jobs.CHECKPOINTS) -> Run:
     """Open a run by name or path; without either, the newest that has weights.
 
@@ -141,7 +123,7 @@ def load(run: Where | None = None, *, checkpoints: Where = jobs.CHECKPOINTS) -> 
         UsageError: There is no such run.
         RunError: It is damaged.
     """
-    return runs.find(Path(checkpoints), run)
+    return givens.run(run, checkpoints)
 
 
 def sample(
@@ -153,11 +135,9 @@ def sample(
     prompt: str | None = None,
     count: int = 1,
     seed: int | None = None,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    stop: str | None = None,
     unknown: UnknownPolicy = "error",
+    corpus: Corpus | Where | Sequence[Where] | None = None,
+    **options: Any,
 ) -> Samples:
     """Write texts with a run, one for each temperature and repeat.
 
@@ -165,33 +145,31 @@ def sample(
         run: A `Run`, its name or its path; None is the newest.
         checkpoints: The directory of runs.
         temperatures: 0 is the likeliest character always; about 0.5-0.9 reads best.
-        length: Characters of each text.
+        length: Characters of each text, at most.
         prompt: What the text goes on from; None takes a random excerpt of the held-out text.
         count: Texts for each temperature.
         seed: The same seed gives the same texts; None draws one.
-        top_k: Only the k likeliest characters.
-        top_p: Only the likeliest characters that together have this probability.
-        min_p: Only characters with at least this share of the likeliest one's probability.
-        stop: A text ends where this appears.
         unknown: What to do with characters of the prompt that the run does not know: `error`, `skip`
             or `fold`.
+        corpus: The text that the run was trained on, or where it is now, for `no_copy`; None looks
+            where it was.
+        options: Fields of `WritingOptions`: `top_p=`, `stop=`, `regex=`, `no_copy=`, ...
 
     Raises:
         UsageError: An argument is out of bounds.
         PromptError: The prompt has unknown characters.
     """
+    opened, chosen = givens.run(run, checkpoints), WritingOptions.of(options)
     return sampling.sample(
-        _opened(run, checkpoints),
+        opened,
         temperatures=temperatures,
         length=length,
         prompt=prompt,
         count=count,
         seed=seed,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        stop=stop,
         unknown=unknown,
+        options=chosen,
+        training=Index(givens.training_text(opened, corpus)) if chosen.no_copy else None,
     )
 
 
@@ -199,105 +177,78 @@ def stream(
     run: Run | Where | None = None,
     *,
     checkpoints: Where = jobs.CHECKPOINTS,
-    temperature: float = 0.8,
+    temperature: float | Sequence[float] = 0.8,
     length: int | None = 1000,
+    prompt: str | None = None,
+    seed: int | None = None,
+    unknown: UnknownPolicy = "error",
+    corpus: Corpus | Where | Sequence[Where] | None = None,
     **options: Any,
 ) -> Stream:
-    """Write one text piece by piece; arguments as for `sample`, `length=None` never ends.
+    """Write one text piece by piece; arguments as for `sample`.
+
+    Args:
+        temperature: One, or with `vary` those to go through.
+        length: None never ends.
 
     Returns:
         An iterator of pieces of text, mostly one character each; `.start` has seed and prompt.
     """
-    opened = _opened(run, checkpoints)
-    return sampling.stream(opened, temperature=temperature, length=length, **options)
+    opened, chosen = givens.run(run, checkpoints), WritingOptions.of(options)
+    return sampling.stream(
+        opened,
+        temperatures=temperature if isinstance(temperature, Sequence) else [temperature],
+        length=length,
+        prompt=prompt,
+        seed=seed,
+        unknown=unknown,
+        options=chosen,
+        training=Index(givens.training_text(opened, corpus)) if chosen.no_copy else None,
+    )
 
 
-def evaluate(
+def sweep(
     run: Run | Where | None = None,
     *,
     checkpoints: Where = jobs.CHECKPOINTS,
-    text: Corpus | Where | None = None,
-    encoding: str | None = None,
-    protocol: Literal["stream", "window"] = "stream",
-    window: int = 64,
-    unknown: UnknownRule = "charge",
-    dynamic: float | None = None,
-    progress: Progress | bool = False,
-) -> Evaluation:
-    """Measure how well a run predicts a text.
+    temperatures: Sequence[float] = sweeps.TEMPERATURES,
+    length: int = 2000,
+    count: int = 4,
+    prompt: str | None = None,
+    seed: int | None = None,
+    unknown: UnknownPolicy = "error",
+    corpus: Corpus | Where | Sequence[Where] | None = None,
+    **options: Any,
+) -> Sweep:
+    """Write at many temperatures, and measure each beside the training text and the held-out text.
 
     Args:
         run: A `Run`, its name or its path; None is the newest.
         checkpoints: The directory of runs.
-        text: A file, a named corpus or a `Corpus`; None is the run's held-out tail.
-        encoding: The file's encoding; None means UTF-8 or what a byte-order mark says.
-        protocol: `stream` carries the state through the whole text; `window` starts from the zero
-            state at each window, as is the habit with models that have no state.
-        window: Characters that a window predicts.
-        unknown: What an unknown character costs: `charge` as much as any unseen code point, `skip`
-            nothing, and it is left out.
-        dynamic: Let a copy of the model go on learning from the text, at this learning rate, after
-            each 32 characters that it has predicted; by the stream protocol, with TensorFlow.
-        progress: True shows it on stderr or in the notebook, False is silent, a `Progress` hears.
+        temperatures: Each at least 0.
+        length: Characters of each text.
+        count: Texts at each temperature; more make steadier numbers.
+        prompt: What all texts go on from; None takes a random excerpt of the held-out text.
+        seed: The same seed gives the same texts; None draws one.
+        unknown: What to do with characters of the prompt that the run does not know.
+        corpus: The text that the run was trained on, or where it is now; None looks where it was.
+        options: Fields of `WritingOptions`.
 
     Returns:
-        Losses, and beside them what simple models of the same text reach; shows itself in notebooks.
+        Words known and new, repetition, copies; shows itself in notebooks.
 
     Raises:
-        UsageError: Nothing was held out, there are fewer than two characters, or options exclude each
-            other.
+        UsageError: An argument is out of bounds, or the training text is not there any more.
     """
-    if dynamic is not None and protocol != "stream":
-        raise UsageError(f"--dynamic needs --protocol stream. Received: --protocol {protocol}.")
-    if protocol not in ("stream", "window"):
-        raise UsageError(f"--protocol must be stream or window. Received: {protocol!r}.")
-    opened, listener = _opened(run, checkpoints), _listener(progress)
-    with listener:
-        corpus = None if text is None else _foreign(opened, text, encoding, listener)
-        if dynamic is not None:
-            from lstmega.adaptation import Adapted
-
-            reader = Adapted(opened, dynamic, listener.reading)
-            return evaluation.read_by(
-                opened, corpus, reader, unknown=unknown, protocol="dynamic", rate=dynamic
-            )
-        return evaluation.measure(
-            opened,
-            corpus,
-            protocol=protocol,
-            window=window,
-            unknown=unknown,
-            done=listener.reading,
-        )
-
-
-def _foreign(run: Run, text: Corpus | Where, encoding: str | None, listener: Progress) -> Corpus:
-    """Read a text as the run's own was read."""
-    info = run.record.text
-    how = {"encoding": encoding, "tokens": info.tokens, "keep_line_ends": info.line_ends == "kept"}
-    given = {"encoding": encoding} if isinstance(text, Corpus) else how
-    return _corpus(text, {name: value for name, value in given.items() if value}, CORPORA, listener)
-
-
-def compare(
-    runs: Sequence[Run | Where],
-    *,
-    checkpoints: Where = jobs.CHECKPOINTS,
-    progress: Progress | bool = False,
-) -> list[dict[str, Any]]:
-    """Measure several runs by both protocols, each on its held-out text.
-
-    Args:
-        runs: Each a `Run`, its name or its path.
-        checkpoints: The directory of runs.
-        progress: True shows it on stderr or in the notebook, False is silent, a `Progress` hears.
-
-    Returns:
-        For each run its size, losses, speed and the hash of the text it was measured on.
-    """
-    with _listener(progress) as listener:
-        return [reports.comparison(_opened(run, checkpoints), listener.reading) for run in runs]
-
-
-def _opened(run: Run | Where | None, checkpoints: Where) -> Run:
-    return run if isinstance(run, Run) else load(run, checkpoints=checkpoints)
+    opened, chosen = givens.run(run, checkpoints), WritingOptions.of(options)
+    return sweeps.sweep(
+        opened,
+        givens.training_text(opened, corpus),
+        temperatures=check_temperatures(temperatures),
+        length=length,
+        count=count,
+        prompt=prompt,
+        seed=seed,
+        unknown=unknown,
+        options=chosen,
+    )

@@ -4,8 +4,6 @@ Results go to stdout, talk and progress to stderr. This is the only module that 
 0 done, 1 failed, 2 wrong use, 130 interrupted. No import here brings TensorFlow.
 """
 
-import dataclasses
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -14,16 +12,20 @@ from typing import Any, NoReturn
 
 import click
 
+from lstmega import terminal
+from lstmega.cli_runs import corpus, list_runs, show
+from lstmega.cli_studies import compare, evaluate, inspect
 from lstmega.errors import LstmegaError, PromptError
 from lstmega.flags import (
     checkpoints_option,
-    encoding_option,
     fields_as_options,
     json_option,
+    prompt_options,
     reading_options,
     run_options,
+    training_text_option,
 )
-from lstmega.options import ModelOptions, TrainingOptions
+from lstmega.options import ModelOptions, TrainingOptions, WritingOptions
 from lstmega.presets import PRESETS
 
 
@@ -38,39 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         error.show()
         code = error.exit_code
     except LstmegaError as error:
-        _say(f"lstmega: {error}")
+        terminal.say(f"lstmega: {error}")
         code = error.exit_code
     except click.Abort:
         code = 130
     except OSError as error:
-        _say(f"lstmega: {error}")
+        terminal.say(f"lstmega: {error}")
         code = 1
     except MemoryError:
-        _say("lstmega: This needs more memory than there is.")
+        terminal.say("lstmega: This needs more memory than there is.")
         code = 1
     sys.exit(code)
-
-
-def _say(line: str) -> None:
-    from lstmega.display import plain
-
-    click.echo(plain(line), err=True)
-
-
-def _print_json(content: Any) -> None:
-    click.echo(json.dumps(content, indent=2, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
-
-
-def _echo(text: str) -> None:
-    from lstmega.display import plain
-
-    click.echo(plain(text))
-
-
-def _progress() -> Any:
-    from lstmega import progress
-
-    return progress.on(sys.stderr)
 
 
 class _Quiet(click.Group):
@@ -159,43 +139,32 @@ def train(corpus: tuple[str, ...], **options: Any) -> None:
     help="Temperatures, such as 0.5,0.8 or 0.2:1.4:0.2; 0 takes the likeliest character.",
 )
 @click.option("--length", type=int, default=1000, show_default=True, help="Characters of each text.")
-@click.option(
-    "--prompt",
-    metavar="TEXT|-",
-    help="What to go on from, - for stdin; without it, an excerpt of the held-out text.",
-)
+@prompt_options
 @click.option("--count", type=int, default=1, show_default=True, help="Texts at each temperature.")
-@click.option("--seed", type=int, help="The same seed writes the same texts.")
-@click.option("--top-k", type=int, help="Only the k likeliest characters.")
-@click.option("--top-p", type=float, help="Only the likeliest characters of this joint probability.")
-@click.option("--min-p", type=float, help="Only characters of this share of the likeliest one's.")
-@click.option("--stop", metavar="TEXT", help="A text ends where this appears.")
-@click.option(
-    "--unknown",
-    type=click.Choice(["error", "skip", "fold"]),
-    default="error",
-    show_default=True,
-    help="What to do with characters of the prompt that the run does not know.",
-)
+@fields_as_options(WritingOptions)
+@training_text_option
 @json_option
-def sample(temps: str, prompt: str | None, as_json: bool, **options: Any) -> None:
+def sample(temps: str, as_json: bool, **options: Any) -> None:
     """Write with a trained run, at one or several temperatures.
 
     A single text is streamed as it is written; several come as one block for each. Each begins with
     its prompt.
     """
-    from lstmega.samplers import parse_temperatures
+    from lstmega.temperatures import parse_temperatures
 
     temperatures = parse_temperatures(temps)
-    options["prompt"] = _read_stdin() if prompt == "-" else prompt
-    if as_json or len(temperatures) > 1 or options["count"] != 1:
+    options["prompt"] = _prompt(options["prompt"])
+    several = len(temperatures) > 1 and options["vary"] is None
+    if as_json or several or options["count"] != 1:
         _blocks(temperatures, options, as_json)
     else:
         options.pop("count")
-        _stream(temperatures[0], options)
+        _stream(temperatures, options)
 
 
-def _read_stdin() -> str:
+def _prompt(given: str | None) -> str | None:
+    if given != "-":
+        return given
     try:
         return sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:
@@ -207,17 +176,17 @@ def _blocks(temperatures: Sequence[float], options: dict[str, Any], as_json: boo
 
     samples = api.sample(temperatures=temperatures, **options)
     if as_json:
-        _print_json(samples.to_dicts())
+        terminal.print_json(samples.to_dicts())
     else:
         click.echo(str(samples))
 
 
-def _stream(temperature: float, options: dict[str, Any]) -> None:
+def _stream(temperatures: Sequence[float], options: dict[str, Any]) -> None:
     from lstmega import api
     from lstmega.display import plain
 
-    text = api.stream(temperature=temperature, **options)
-    _say(text.start.heading)
+    text = api.stream(temperature=temperatures, **options)
+    terminal.say(text.start.heading)
     click.echo(plain(text.start.prompt), nl=False)
     for piece in text:
         click.echo(plain(piece), nl=False)
@@ -227,143 +196,41 @@ def _stream(temperature: float, options: dict[str, Any]) -> None:
 
 @cli.command()
 @run_options
-@click.option("--text", metavar="PATH|DIR|-|NAME", help="What to read; without it the held-out text.")
-@encoding_option
 @click.option(
-    "--protocol",
-    type=click.Choice(["stream", "window"]),
-    default="stream",
+    "--temps",
+    default="0.2:1.4:0.1",
     show_default=True,
-    help="Carry the state through the whole text, or start anew at each window.",
+    metavar="LIST",
+    help="Temperatures, such as 0.2:1.4:0.1 or 0.5,0.8.",
 )
-@click.option(
-    "--window", type=int, default=64, show_default=True, help="Characters that a window predicts."
-)
-@click.option(
-    "--unknown",
-    type=click.Choice(["charge", "skip"]),
-    default="charge",
-    show_default=True,
-    help="Characters that the run does not know cost as much as any unseen one, or are left out.",
-)
-@click.option(
-    "--dynamic",
-    type=float,
-    metavar="RATE",
-    help="Let a copy of the model learn from what it has read, at this rate (0.1 is a start).",
-)
-@click.option("--html", type=Path, help="Write the text, coloured by bits per character, to this file.")
+@click.option("--length", type=int, default=2000, show_default=True, help="Characters of each text.")
+@click.option("--count", type=int, default=4, show_default=True, help="Texts at each temperature.")
+@prompt_options
+@fields_as_options(WritingOptions)
+@training_text_option
+@click.option("--html", type=Path, help="Write charts and texts to this file, one page of its own.")
 @json_option
-def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
-    """Measure how well a run predicts a text, beside simple models of it.
+def sweep(temps: str, html: Path | None, as_json: bool, **options: Any) -> None:
+    """Write at many temperatures, and measure what temperature does.
 
-    The text is the run's held-out tail, which training never saw, or any other.
+    Known words, repetition, novelty and passages copied from the training text, beside the same of the
+    held-out text.
     """
     from lstmega import api
+    from lstmega.temperatures import parse_temperatures
 
-    with _progress() as listener:
-        result = api.evaluate(**options, progress=listener)
+    options["prompt"] = _prompt(options["prompt"])
+    result = api.sweep(temperatures=parse_temperatures(temps), **options)
     if html is not None:
-        _say(f"Wrote {result.save_html(html)}")
+        terminal.say(f"Wrote {result.save_html(html)}")
     if as_json:
-        _print_json(result.to_dict())
+        terminal.print_json(result.to_dicts())
     else:
-        _echo(str(result))
+        terminal.echo(str(result))
 
 
-@cli.command()
-@click.argument("runs", nargs=-1, required=True)
-@checkpoints_option
-@json_option
-def compare(runs: tuple[str, ...], checkpoints: Path, as_json: bool) -> None:
-    """Measure several runs, each on its held-out text, in one table."""
-    from lstmega import api, reports
-
-    with _progress() as listener:
-        rows = api.compare(runs, checkpoints=checkpoints, progress=listener)
-    if as_json:
-        _print_json(rows)
-    else:
-        _echo(reports.comparison_table(rows))
-
-
-@cli.command("runs")
-@checkpoints_option
-@json_option
-def list_runs(checkpoints: Path, as_json: bool) -> None:
-    """List the runs, newest first."""
-    from lstmega import reports
-
-    rows = reports.overview(checkpoints)
-    if as_json:
-        _print_json(rows)
-    elif rows:
-        click.echo(reports.overview_table(rows))
-    else:
-        _say(
-            f"There are no runs in {checkpoints}. Train one: lstmega train --corpus pydoc --preset tiny"
-        )
-
-
-@cli.command()
-@click.argument("run", required=False)
-@checkpoints_option
-@json_option
-def show(run: str | None, checkpoints: Path, as_json: bool) -> None:
-    """Explain one run: options, losses, samples. Without a name, the newest."""
-    from lstmega import api, reports
-
-    opened = api.load(run, checkpoints=checkpoints)
-    if as_json:
-        _print_json(reports.as_json(opened))
-    else:
-        _echo(reports.report(opened))
-
-
-@cli.group()
-def corpus() -> None:
-    """Named corpora, and what a text is like."""
-
-
-@corpus.command("list")
-@json_option
-def list_corpora(as_json: bool) -> None:
-    """List the named corpora."""
-    from lstmega import display, reports
-    from lstmega.corpus import NAMED
-
-    if as_json:
-        _print_json([dataclasses.asdict(item) for item in NAMED.values()])
-    else:
-        click.echo(display.columns(reports.named_corpora()))
-
-
-@corpus.command()
-@click.argument("name")
-@click.option("--corpora", type=Path, default="corpora", show_default=True, help="Where to keep it.")
-def fetch(name: str, corpora: Path) -> None:
-    """Download a named corpus once, checked against its sha256."""
-    from lstmega.corpus import fetch
-
-    with _progress() as listener:
-        click.echo(fetch(name, corpora=corpora, progress=listener.download))
-
-
-@corpus.command()
-@click.argument("paths", nargs=-1, required=True)
-@reading_options
-@json_option
-def info(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Describe a text: encoding, characters, words, hash."""
-    from lstmega import display, reports
-    from lstmega.corpus import describe, read
-
-    with _progress() as listener:
-        facts = describe(read(paths, progress=listener.download, **options))
-    if as_json:
-        _print_json(facts)
-    else:
-        _echo(display.columns(reports.text_facts(facts)))
+for command in (evaluate, compare, inspect, list_runs, show, corpus):
+    cli.add_command(command)
 
 
 if __name__ == "__main__":

@@ -5,47 +5,19 @@ them: the first quarter of each line (one loss of three) counts only up to 1.5 t
 rest.
 """
 
-import html
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from lstmega import display
+from lstmega import axes, display
+from lstmega.axes import GREY, GRID, PAPER, RED, Axis, labels, text
 from lstmega.records import HistoryRow
 
 _NOISE = 0.01  # nats: a smaller change is none
 _TRAIN, _HELD_OUT, _BOTH = "·", "●", "◉"
 _NARROWEST = 48  # columns, the length of the legend
 _LEFT, _TOP, _RIGHT, _BOTTOM = 72.0, 48.0, 552.0, 254.0  # the curve within the picture of 640 x 320
-_INK, _PAPER, _GRID = "#24292f", "#ffffff", "#d8dee4"
-_GREY, _RED = "#57606a", "#b3380f"  # training, held out
 
 Point = tuple[float, float]  # step, nats
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Numbers onto places: `low` at `start`, `high` at `end`."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def at(self, value: float) -> float:
-        """Return the place of a value, kept within the axis."""
-        share = (value - self.low) / ((self.high - self.low) or 1)
-        return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
-
-    def ticks(self, most: int) -> list[float]:
-        """Return round numbers within the axis: one at least from 3 on, two from 5 on."""
-        raw = (self.high - self.low) / most
-        if raw <= 0:
-            return [self.low]
-        power = 10.0 ** math.floor(math.log10(raw))
-        step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * (1 - 1e-9))
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [number * step for number in range(first, last + 1)]
 
 
 def terminal(rows: Sequence[HistoryRow], *, width: int = 72, height: int = 12) -> str:
@@ -65,9 +37,9 @@ def terminal(rows: Sequence[HistoryRow], *, width: int = 72, height: int = 12) -
     width, height = max(width, _NARROWEST), max(height, 4)
     vertical = _vertical(train, held_out, height - 1, 0)
     ticks = vertical.ticks(max(3, height // 2 - 1))
-    labels = {round(vertical.at(tick)): label for tick, label in zip(ticks, _labels(ticks), strict=True)}
-    margin = max([5, *map(len, labels.values())])
-    horizontal = _Axis(rows[0].step, rows[-1].step, 0, width - margin - 3)
+    marks = {round(vertical.at(tick)): label for tick, label in zip(ticks, labels(ticks), strict=True)}
+    margin = max([5, *map(len, marks.values())])
+    horizontal = Axis(rows[0].step, rows[-1].step, 0, width - margin - 3)
     cells: dict[tuple[int, int], str] = {}
     for mark, points in ((_TRAIN, train), (_HELD_OUT, held_out)):
         for step, nats in points:
@@ -76,8 +48,8 @@ def terminal(rows: Sequence[HistoryRow], *, width: int = 72, height: int = 12) -
     lines = []
     for number in range(height):
         drawn = "".join(cells.get((number, column), " ") for column in range(width - margin - 2))
-        edge = "┤" if number in labels else "│"
-        lines.append(f"{labels.get(number, ''):>{margin}} {edge}{drawn}".rstrip())
+        edge = "┤" if number in marks else "│"
+        lines.append(f"{marks.get(number, ''):>{margin}} {edge}{drawn}".rstrip())
     first, last = f"{rows[0].step:,}", f"{rows[-1].step:,} steps"
     foot = " " * (margin + 2) + first + last.rjust(width - margin - 2 - len(first))
     lines += [" " * (margin + 1) + "└" + "─" * (width - margin - 2), foot]
@@ -101,27 +73,20 @@ def svg(rows: Sequence[HistoryRow], *, title: str) -> str:
     train, held_out = _lines(rows)
     if len(rows) < 2 or not train + held_out:
         return ""
-    horizontal = _Axis(rows[0].step, rows[-1].step, _LEFT, _RIGHT)
+    horizontal = Axis(rows[0].step, rows[-1].step, _LEFT, _RIGHT)
     vertical = _vertical(train, held_out, _BOTTOM, _TOP)
     parts = [
-        f'<rect width="640" height="320" fill="{_PAPER}"/>',
-        _text((_LEFT, 24), display.one_line(title, 72), size=14),
+        f'<rect width="640" height="320" fill="{PAPER}"/>',
+        text((_LEFT, 24), display.one_line(title, 72), size=14),
         *_grid(horizontal, vertical),
-        _text((_RIGHT, _BOTTOM + 54), "steps", anchor="end"),
-        f'<g transform="rotate(-90)">{_text((-_BOTTOM, 16), "nats per character")}</g>',
-        _line(
-            train, horizontal, vertical, f'stroke="{_GREY}" stroke-width="1.5" stroke-dasharray="4 3"'
-        ),
-        _line(held_out, horizontal, vertical, f'stroke="{_RED}" stroke-width="2"'),
+        text((_RIGHT, _BOTTOM + 54), "steps", anchor="end"),
+        f'<g transform="rotate(-90)">{text((-_BOTTOM, 16), "nats per character")}</g>',
+        _line(train, horizontal, vertical, f'stroke="{GREY}" stroke-width="1.5" stroke-dasharray="4 3"'),
+        _line(held_out, horizontal, vertical, f'stroke="{RED}" stroke-width="2"'),
         *_names(train, held_out, vertical),
         *_best_mark(held_out, horizontal, vertical),
     ]
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 640 320" width="640" '
-        'style="max-width:100%;height:auto" font-family="system-ui,sans-serif" font-size="12">'
-        f"<title>{_escaped(title)}</title>"
-        f"<desc>{_escaped(_description(rows, train, held_out))}</desc>{''.join(parts)}</svg>"
-    )
+    return axes.svg((640, 320), parts, title=title, description=_description(rows, train, held_out))
 
 
 def verdict(rows: Sequence[HistoryRow]) -> str:
@@ -164,35 +129,29 @@ def _lines(rows: Sequence[HistoryRow]) -> tuple[list[Point], list[Point]]:
     return train, [(float(row.step), nats) for row, nats in _held_out(rows)]
 
 
-def _vertical(train: Sequence[Point], held_out: Sequence[Point], start: float, end: float) -> _Axis:
+def _vertical(train: Sequence[Point], held_out: Sequence[Point], start: float, end: float) -> Axis:
     nats = [loss for _, loss in [*train, *held_out]]
     late = [loss for line in (train, held_out) for _, loss in line[(len(line) + 1) // 4 :]]
     low = min(nats)
     high = min(max(nats), low + 1.5 * (max(late) - low))
     spare = max(0.0, 0.01 - (high - low)) / 2  # equal losses lie in the middle
-    return _Axis(low - spare, high + spare, start, end)
+    return Axis(low - spare, high + spare, start, end)
 
 
-def _labels(ticks: Sequence[float]) -> list[str]:
-    apart = ticks[1] - ticks[0] if len(ticks) > 1 else (abs(ticks[0]) or 1.0) / 100 if ticks else 1.0
-    digits = max(0, -math.floor(math.log10(apart) + 1e-9))
-    return [f"{tick:z,.{digits}f}" if abs(tick) < 1e9 else f"{tick:.3g}" for tick in ticks]
-
-
-def _grid(horizontal: _Axis, vertical: _Axis) -> Iterable[str]:
+def _grid(horizontal: Axis, vertical: Axis) -> Iterable[str]:
     ticks = vertical.ticks(5)
-    for tick, label in zip(ticks, _labels(ticks), strict=True):
+    for tick, label in zip(ticks, labels(ticks), strict=True):
         y = vertical.at(tick)
-        yield f'<path d="M{_LEFT},{y:.1f}H{_RIGHT}" stroke="{_GRID}"/>'
-        yield _text((_LEFT - 8, y + 4), label, anchor="end")
-    yield f'<path d="M{_LEFT},{_TOP}V{_BOTTOM}H{_RIGHT}" fill="none" stroke="{_GREY}"/>'
+        yield f'<path d="M{_LEFT},{y:.1f}H{_RIGHT}" stroke="{GRID}"/>'
+        yield text((_LEFT - 8, y + 4), label, anchor="end")
+    yield f'<path d="M{_LEFT},{_TOP}V{_BOTTOM}H{_RIGHT}" fill="none" stroke="{GREY}"/>'
     for tick in horizontal.ticks(5):
         if not tick.is_integer():
             continue  # a history of a few steps
-        yield _text((horizontal.at(tick), _BOTTOM + 34), f"{tick:,.0f}", anchor="middle")
+        yield text((horizontal.at(tick), _BOTTOM + 34), f"{tick:,.0f}", anchor="middle")
 
 
-def _line(points: Sequence[Point], horizontal: _Axis, vertical: _Axis, style: str) -> str:
+def _line(points: Sequence[Point], horizontal: Axis, vertical: Axis, style: str) -> str:
     top, kept = vertical.high, []
     for number, (step, nats) in enumerate(points):
         if number and (points[number - 1][1] > top) != (nats > top):
@@ -205,23 +164,23 @@ def _line(points: Sequence[Point], horizontal: _Axis, vertical: _Axis, style: st
     return f'<polyline points="{placed}" fill="none" stroke-linecap="round" {style}/>'
 
 
-def _names(train: Sequence[Point], held_out: Sequence[Point], vertical: _Axis) -> Iterable[str]:
-    named = [("train", train, _GREY), ("held out", held_out, _RED)]
+def _names(train: Sequence[Point], held_out: Sequence[Point], vertical: Axis) -> Iterable[str]:
+    named = [("train", train, GREY), ("held out", held_out, RED)]
     places = sorted((vertical.at(line[-1][1]), name, ink) for name, line, ink in named if line)
     if len(places) == 2 and places[1][0] - places[0][0] < 14:  # kept apart
         middle = (places[0][0] + places[1][0]) / 2
         places = [(middle + shift, *item[1:]) for shift, item in zip((-7, 7), places, strict=True)]
-    return [_text((_RIGHT + 8, y + 4), name, ink=ink) for y, name, ink in places]
+    return [text((_RIGHT + 8, y + 4), name, ink=ink) for y, name, ink in places]
 
 
-def _best_mark(held_out: Sequence[Point], horizontal: _Axis, vertical: _Axis) -> Iterable[str]:
+def _best_mark(held_out: Sequence[Point], horizontal: Axis, vertical: Axis) -> Iterable[str]:
     if not held_out:
         return
     best = min(held_out, key=lambda point: point[1])
     x, y = horizontal.at(best[0]), vertical.at(best[1])
-    yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{_RED}"/>'
+    yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{RED}"/>'
     beside = min(max(x, _LEFT + 32), _RIGHT - 32), y + 18  # below, where its line never is
-    yield _text(beside, f"best {best[1]:.3f}", anchor="middle", ink=_RED)
+    yield text(beside, f"best {best[1]:.3f}", anchor="middle", ink=RED)
 
 
 def _description(rows: Sequence[HistoryRow], train: Sequence[Point], held_out: Sequence[Point]) -> str:
@@ -229,16 +188,3 @@ def _description(rows: Sequence[HistoryRow], train: Sequence[Point], held_out: S
     parts = [f"{name} loss from {line[0][1]:.3f} to {line[-1][1]:.3f}" for name, line in named]
     said = f"Steps {rows[0].step:,} to {rows[-1].step:,}: {', '.join(parts)} nats per character."
     return f"{said} {verdict(rows)}".strip()
-
-
-def _text(place: Point, words: str, *, anchor: str = "start", ink: str = _INK, size: int = 12) -> str:
-    halo = f'stroke="{_PAPER}" stroke-width="3" paint-order="stroke" stroke-linejoin="round"'
-    return (
-        f'<text x="{place[0]:.1f}" y="{place[1]:.1f}" fill="{ink}" text-anchor="{anchor}" '
-        f'font-size="{size}" {halo}>{_escaped(words)}</text>'
-    )
-
-
-def _escaped(words: str) -> str:
-    """Return words for XML, which has no U+FFFE and U+FFFF."""
-    return html.escape(display.plain(words).translate({0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lstmega import display, files, scores, surprisal, yardsticks
+from lstmega import display, exports, scores, surprisal, yardsticks
 from lstmega.corpus import Corpus
 from lstmega.errors import UsageError
 from lstmega.runs import Run
@@ -111,9 +111,7 @@ class Evaluation:
 
     def save_html(self, path: str | Path) -> Path:
         """Write `to_html` to a file and return its path."""
-        path = Path(path)
-        files.write(path, self.to_html().encode("utf-8", "surrogatepass"))
-        return path
+        return exports.save(path, self.to_html())
 
     @property
     def heading(self) -> str:

@@ -30,6 +30,27 @@ run_options = _stack(
     click.option("--run", metavar="NAME|PATH", help="A run; without it, the newest with weights."),
     checkpoints_option,
 )
+training_text_option = click.option(
+    "--corpus",
+    multiple=True,
+    metavar="PATH|DIR|NAME",
+    help="Where the text that the run was trained on is now; without it, where it was.",
+)
+prompt_options = _stack(
+    click.option(
+        "--prompt",
+        metavar="TEXT|-",
+        help="What to go on from, - for stdin; without it, an excerpt of the held-out text.",
+    ),
+    click.option("--seed", type=int, help="The same seed writes the same texts."),
+    click.option(
+        "--unknown",
+        type=click.Choice(["error", "skip", "fold"]),
+        default="error",
+        show_default=True,
+        help="What to do with characters of the prompt that the run does not know.",
+    ),
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 encoding_option = click.option(
     "--encoding", help="The text's encoding, where it is not UTF-8 and has no mark."
@@ -67,7 +88,7 @@ def _field_option(item: "dataclasses.Field[Any]", hint: Any) -> Callable[[Comman
     kind = get_args(hint)[0] if get_origin(hint) not in (None, Literal) else hint
     choices = get_args(kind) if get_origin(kind) is Literal else None
     small = vars(PRESETS["small"].model) | vars(PRESETS["small"].training)
-    default = small[item.name]
+    default = small.get(item.name)
     shown = "" if default is None else f"  [small: {default}]"
     if kind is bool:
         name = flag(item.name)
@@ -75,5 +96,6 @@ def _field_option(item: "dataclasses.Field[Any]", hint: Any) -> Callable[[Comman
     return click.option(
         flag(item.name),
         type=click.Choice(choices) if choices else kind,
+        multiple=get_origin(hint) is tuple,
         help=item.metadata["doc"] + shown,
     )

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega import display, presets, runs, yardsticks
+from lstmega import display, origins, presets, runs, yardsticks
 from lstmega.checks import whole
 from lstmega.corpus import Corpus
 from lstmega.errors import CorpusError, RunError, UsageError
 from lstmega.lanes import Lanes
 from lstmega.options import ModelOptions, TrainingOptions, flag
-from lstmega.records import Record, TextInfo
+from lstmega.records import Record
 from lstmega.runs import Run
 from lstmega.vocabulary import MAX_SIZE, Vocabulary
 from lstmega.yardsticks import Yardstick
@@ -121,7 +121,7 @@ class Job:
             preset=self.preset,
             model=self.model,
             training=self.training,
-            text=_text_info(self.corpus),
+            text=origins.describe(self.corpus, self.path),
             held_out_characters=len(held_out),
             held_out_sha256=runs.text_sha256(held_out),
             vocabulary_size=len(self.vocabulary),
@@ -275,21 +275,6 @@ def _unfinished(checkpoints: Path, corpus: Corpus) -> Path:
             return path
     raise UsageError(
         f"--resume: {checkpoints} has no unfinished run on {corpus.name}. Name one with --run."
-    )
-
-
-def _text_info(corpus: Corpus) -> TextInfo:
-    return TextInfo(
-        name=corpus.name,
-        sha256=corpus.sha256,
-        characters=len(corpus.text),
-        tokens=corpus.tokens,
-        line_ends=corpus.line_ends,
-        sources=tuple(
-            f"{Path(source.path).name} ({source.encoding}, {source.size:,} bytes), {source.sha256}"
-            for source in corpus.sources
-        ),
-        notes=tuple(corpus.notes),
     )
 
 

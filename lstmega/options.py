@@ -6,6 +6,8 @@ The command line is made from these fields: a field `batch_size` is the option `
 
 import dataclasses
 import math
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -15,6 +17,7 @@ from lstmega.errors import UsageError
 Cell = Literal["lstm", "gru", "rnn"]
 Order = Literal["lanes", "shuffled"]
 Schedule = Literal["cosine", "constant"]
+Vary = Literal["char", "word", "line"]
 
 MAX_UNITS = 8192
 MAX_LAYERS = 8
@@ -34,6 +37,18 @@ class _Options:
             value = _checked(item, hints[item.name], getattr(self, item.name))
             object.__setattr__(self, item.name, value)
 
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """Make them of names and values.
+
+        Raises:
+            UsageError: A name is no field.
+        """
+        names = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        if unknown := sorted(set(fields) - set(names)):
+            raise UsageError(f"Unknown options {unknown}. Accepted: {names}.")
+        return cls(**fields)
+
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
@@ -46,7 +61,7 @@ def flag(name: str) -> str:
 
 def _checked(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> Any:
     """Return a field's value, as a plain Python number where it is one."""
-    kinds = get_args(hint) if get_origin(hint) not in (None, Literal) else (hint,)
+    kinds = get_args(hint) if get_origin(hint) not in (None, Literal, tuple) else (hint,)
     if value is None and type(None) in kinds:
         return None
     kind, name = kinds[0], flag(item.name)
@@ -58,8 +73,26 @@ def _checked(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> Any:
         if not isinstance(value, bool):
             raise refusal(name, "True or False", value)
         return value
+    if kind is str:
+        return _text(name, value)
+    if get_origin(kind) is tuple:
+        return _texts(name, value)
     low, high = item.metadata["low"], item.metadata["high"]
     return whole(name, value, low, high) if kind is int else real(name, value, low, high)
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, str | Sequence):
+        raise refusal(name, "a text or several", value)
+    return tuple(_text(name, part) for part in ([value] if isinstance(value, str) else value))
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise refusal(name, "text of at least one character", value)
+    return value
 
 
 @dataclass(frozen=True)
@@ -189,3 +222,62 @@ class TrainingOptions(_Options):
             )
         if self.patience is not None and self.validation == 0:
             raise UsageError("--patience needs held-out text. Received: --validation 0.")
+
+
+@dataclass(frozen=True)
+class WritingOptions(_Options):
+    """What may follow, beside temperature. In this order:
+
+    1. What holds always: `ban`, `require`, `regex`, `acrostic`, `no_copy`. A text ends where they leave
+       nothing.
+    2. On the model's own logits: `no_repeat`, then `penalty`.
+    3. On the logits after temperature: `top_k`, `top_p`, `min_p`, `typical`.
+
+    `stop` and `lines` end a text. The classes of `filters.py` name their sources.
+    """
+
+    top_k: int | None = _option(None, "Only the k likeliest characters.", 1, sys.maxsize)
+    top_p: float | None = _option(None, "Only the likeliest characters of this joint probability.", 0, 1)
+    min_p: float | None = _option(
+        None, "Only characters with at least this share of the likeliest one's probability.", 0, 1
+    )
+    typical: float | None = _option(
+        None, "Only the most typical characters of this joint probability.", 0, 1
+    )
+    penalty: float | None = _option(
+        None, "Divide the logits of characters that were there before by this.", 0, 100
+    )
+    penalty_window: int | None = _option(
+        None, "Characters that --penalty looks back; without it, all.", 1, sys.maxsize
+    )
+    no_repeat: int | None = _option(
+        None, "Write no so many characters in a row that were there before.", 1, sys.maxsize
+    )
+    no_copy: int | None = _option(
+        None, "Write no more than so many characters in a row as the training text has them.", 1, 10**6
+    )
+    ban: tuple[str, ...] = _option((), "A text never has this. Repeatable.")
+    require: tuple[str, ...] = _option((), "A text must have this somewhere. Repeatable.")
+    regex: str | None = _option(None, "The whole text matches this regular expression.")
+    acrostic: str | None = _option(None, "The lines begin with the letters of this word.")
+    stop: tuple[str, ...] = _option((), "A text ends where this would appear. Repeatable.")
+    lines: int | None = _option(None, "A text ends after so many lines.", 1, sys.maxsize)
+    vary: Vary | None = _option(
+        None,
+        "Go through --temps within each text: by char, by word, or evenly within each line.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("top_p", "typical", "penalty"):
+            if getattr(self, name) == 0:
+                raise refusal(flag(name), "above 0", 0)
+        if self.penalty_window is not None and self.penalty is None:
+            raise UsageError("--penalty-window needs --penalty. Received: no --penalty.")
+        complete = [name for name in ("require", "regex", "acrostic") if getattr(self, name)]
+        ending = [name for name in ("stop", "lines") if getattr(self, name)]
+        if complete and ending:
+            raise UsageError(
+                f"{flag(ending[0])} may end a text before {flag(complete[0])} is fulfilled. "
+                "Received: both. Accepted: one of the two."
+            )

@@ -41,7 +41,10 @@ class SavedWeights:
 
 @dataclass(frozen=True)
 class TextInfo:
-    """The text of a run: enough to recognise it and to tell a person about it."""
+    """The text of a run: enough to recognise it, to tell a person about it and to find it again.
+
+    `places` are the paths or names of its sources, paths as seen from the run directory.
+    """
 
     name: str
     sha256: str
@@ -50,6 +53,8 @@ class TextInfo:
     line_ends: str
     sources: tuple[str, ...]
     notes: tuple[str, ...]
+    places: tuple[str, ...] = ()
+    encoding: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,21 @@
-"""Choose what follows: temperature, filters, Gumbel-max; ids only, no text.
+"""Choose what follows, a column of ids for all rows at a time; ids only, no text.
 
-    logits / temperature -> top-k -> top-p -> min-p -> Gumbel-max -> ids [rows]
-
-`columns` is the engine: one column of ids for all rows at a time, for ever.
+logits -> rules of history -> / temperature -> rules of shape -> Gumbel-max -> ids [rows]
 """
 
-import math
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.checks import real, refusal, whole
 from lstmega.decoder import Array, Ids, States, repeat
-from lstmega.errors import UsageError
+from lstmega.filters import Filter, Logits
+from lstmega.history import ENDED, History
+from lstmega.temperatures import Fixed, Varied
 
-Logits = npt.NDArray[np.float64]
-
-_MOST_TEMPERATURES = 1000
 _SMALLEST = np.finfo(np.float64).tiny  # keeps log(0) out of the noise
 
 
@@ -42,131 +35,67 @@ class Stepper(Protocol):
         ...
 
 
-def parse_temperatures(text: str) -> tuple[float, ...]:
-    """Read a list of temperatures as the command line takes it.
+@dataclass(frozen=True)
+class Position:
+    """A decoder after a text: a value, from which any number of texts may go on.
 
     Args:
-        text: Numbers and ranges `start:stop:step` (the end included) between commas:
-            `0.5,0.8`, `0.2:1.4:0.2`, `0,0.5:1:0.25`.
-
-    Returns:
-        The temperatures in the order given, ranges in decimal steps without drift.
-
-    Raises:
-        UsageError: A part is no number of at least 0, a range runs backwards, or there are more
-            than 1,000.
+        ids: What was read, `[time]`.
+        logits: Of the next id, `[1, vocabulary]`.
+        states: Of one row.
     """
-    temperatures: list[float] = []
-    for part in text.split(","):
-        temperatures += _temperature_range(part.strip(), text)
-    if len(temperatures) > _MOST_TEMPERATURES:
-        raise _bad_temperatures(f"lists more than {_MOST_TEMPERATURES} numbers", text)
-    return tuple(temperatures)
 
-
-def _temperature_range(part: str, text: str) -> list[float]:
-    try:
-        values = [Decimal(piece.strip()) for piece in part.split(":")]
-    except InvalidOperation:
-        raise _bad_temperatures(f"has {part!r:.60}, which is no number", text) from None
-    for value in values:
-        if not value.is_finite() or not math.isfinite(float(value)) or value < 0:
-            raise _bad_temperatures(f"has {value}, which is not finite and at least 0", text)
-    if len(values) == 1:
-        return [float(values[0])]
-    if len(values) != 3:
-        raise _bad_temperatures(f"has {part!r:.60}, which is no start:stop:step", text)
-    start, stop, step = values
-    if step == 0 or stop < start:
-        raise _bad_temperatures(f"has {part!r:.60}, which never reaches its end", text)
-    if (stop - start) / step > _MOST_TEMPERATURES:
-        raise _bad_temperatures(f"lists more than {_MOST_TEMPERATURES} numbers", text)
-    return [float(start + number * step) for number in range(int((stop - start) / step) + 1)]
-
-
-def _bad_temperatures(what: str, received: object) -> UsageError:
-    return UsageError(
-        f"--temps {what}. Received: {received!r:.200}. "
-        "Accepted: finite numbers of at least 0 and ranges, such as 0.5,0.8 or 0.2:1.4:0.2."
-    )
-
-
-def check_temperatures(values: Iterable[float]) -> list[float]:
-    """Return temperatures as floats.
-
-    Raises:
-        UsageError: One is not finite or below 0, there is none, or there are more than 1,000.
-    """
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise refusal("temperatures", "a list of numbers of at least 0", values)
-    found = list(values)
-    if not 0 < len(found) <= _MOST_TEMPERATURES:
-        raise refusal("--temps", f"from 1 to {_MOST_TEMPERATURES} numbers", f"{len(found)} numbers")
-    for value in found:
-        if real("--temps", value) < 0:
-            raise refusal("--temps", "at least 0", value)
-    return [float(value) for value in found]
+    ids: Ids
+    logits: Array
+    states: States
 
 
 @dataclass(frozen=True)
-class Filters:
-    """Which ids may follow, from the logits after temperature, in the order of the fields.
+class Column:
+    """What was chosen for all rows at one place.
 
     Args:
-        top_k: Keep the k most probable ids, all where there are fewer (Fan et al. 2018).
-        top_p: Of these keep the fewest most probable ones that together have at least this share
-            of the probability (nucleus sampling, Holtzman et al. 2020).
-        min_p: Of these keep those at least this many times as probable as the most probable one
-            (Nguyen et al. 2024).
-
-    The lower id ranks first among equals. The most probable id always stays.
-
-    Raises:
-        UsageError: A value is out of bounds.
+        ids: `[rows]`; `ENDED` from where nothing may follow.
+        logits: The model's own, before temperature and rules, `[rows, vocabulary]`.
     """
 
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
+    ids: npt.NDArray[np.intp]
+    logits: Array
 
-    def __post_init__(self) -> None:
-        if self.top_k is not None:
-            whole("--top-k", self.top_k, 1, sys.maxsize)
-        if self.top_p is not None and not 0 < real("--top-p", self.top_p) <= 1:
-            raise refusal("--top-p", "above 0 and at most 1", self.top_p)
-        if self.min_p is not None and not 0 <= real("--min-p", self.min_p) <= 1:
-            raise refusal("--min-p", "from 0 to 1", self.min_p)
 
-    def apply(self, logits: Logits) -> Logits:
-        """Return the logits with -inf for every id that may not follow.
+@dataclass(frozen=True)
+class Rules:
+    """What may follow.
 
-        Args:
-            logits: `[rows, vocabulary]`, after temperature.
-        """
-        if self.top_k is not None or (self.top_p is not None and self.top_p < 1):
-            logits = self._ranked(logits)
-        if self.min_p:
-            least = logits.max(axis=1, keepdims=True) + math.log(self.min_p)  # [rows, 1]
-            logits = np.where(logits >= least, logits, -np.inf)
-        return logits
+    Args:
+        hard: Hold always; a row to which they leave nothing ends. On the model's own logits.
+        soft: Follow, in their order, on what these left.
+        shape: Follow, in their order, on the logits after temperature.
+    """
 
-    def _ranked(self, logits: Logits) -> Logits:
-        order = np.argsort(-logits, axis=1, kind="stable")  # [rows, rank] -> id
-        ranked = np.take_along_axis(logits, order, axis=1)  # [rows, rank]
-        if self.top_k is not None:
-            ranked[:, self.top_k :] = -np.inf
-        if self.top_p is not None and self.top_p < 1:
-            mass = np.cumsum(np.exp(ranked - ranked[:, :1]), axis=1)  # [rows, rank]
-            ranked[:, 1:][mass[:, :-1] >= self.top_p * mass[:, -1:]] = -np.inf
-        kept = np.empty_like(logits)
-        np.put_along_axis(kept, order, ranked, axis=1)
-        return kept  # [rows, vocabulary]
+    hard: tuple[Filter, ...] = ()
+    soft: tuple[Filter, ...] = ()
+    shape: tuple[Filter, ...] = ()
+
+
+def read(decoder: Stepper, ids: Ids, after: Position | None = None) -> Position:
+    """Read a text once.
+
+    Args:
+        decoder: What makes logits from ids.
+        ids: `[time]`, at least one.
+        after: Where to go on; None is the zero state.
+    """
+    states = decoder.zero_states(1) if after is None else after.states
+    logits, states = decoder.read(ids, states)
+    return Position(ids if after is None else np.concatenate([after.ids, ids]), logits, states)
 
 
 def choose(
     logits: npt.NDArray[np.floating],
     temperatures: npt.NDArray[np.float64],
-    filters: Filters,
+    rules: Rules,
+    history: History,
     generators: Sequence[np.random.Generator],
 ) -> npt.NDArray[np.intp]:
     """Draw one id per row.
@@ -175,41 +104,50 @@ def choose(
     the softmax distribution where g = -log(e), e ~ Exp(1). In float64.
 
     Args:
-        logits: `[rows, vocabulary]`, at least one finite per row; -inf is never drawn.
+        logits: `[rows, vocabulary]`; -inf is never drawn.
         temperatures: `[rows]`, finite, at least 0; 0 takes the most probable id, the lowest where
             several are.
-        filters: Applied after temperature (after temperature 1 where it is 0).
+        rules: What may follow.
+        history: What each row has read and written.
         generators: One per row; only its own row draws from it.
 
     Returns:
-        Ids `[rows]`.
+        Ids `[rows]`, `ENDED` where nothing may follow.
     """
-    scaled = logits.astype(np.float64, order="C")  # [rows, vocabulary]
+    scaled: Logits = logits.astype(np.float64, order="C")  # [rows, vocabulary]
+    for rule in rules.hard:
+        scaled = rule(scaled, history)
+    ended = np.isneginf(scaled).all(axis=1) | history.ended
+    if ended.any():
+        scaled = np.where(ended[:, np.newaxis], 0, scaled)
+    for rule in rules.soft:
+        scaled = rule(scaled, history)
     # With the largest at 0 no temperature can make a nan: the others go to -inf at worst.
-    scaled -= scaled.max(axis=1, keepdims=True)
+    scaled = scaled - scaled.max(axis=1, keepdims=True)
     with np.errstate(over="ignore"):
         scaled /= np.where(temperatures > 0, temperatures, 1.0)[:, np.newaxis]
-    scaled = filters.apply(scaled)
+    for rule in rules.shape:
+        scaled = rule(scaled, history)
     noise = np.ones_like(scaled)
     for row, generator in enumerate(generators):
         if temperatures[row] > 0:
             generator.standard_exponential(out=noise[row])
     np.maximum(noise, _SMALLEST, out=noise)
-    scaled -= np.log(noise, out=noise)
-    ids: npt.NDArray[np.intp] = scaled.argmax(axis=1)
+    ids: npt.NDArray[np.intp] = (scaled - np.log(noise, out=noise)).argmax(axis=1)
+    ids[ended] = ENDED
     return ids  # [rows]
 
 
 def columns(
     decoder: Stepper,
-    prompt_ids: Ids,
+    start: Position,
     *,
     temperatures: Sequence[float],
     seed: int,
-    filters: Filters | None = None,
-    forbidden: Sequence[int] = (),
-) -> Iterator[npt.NDArray[np.intp]]:
-    """Yield the ids that follow a prompt, one column of all rows at a time, for ever.
+    rules: Rules | None = None,
+    vary: Varied | None = None,
+) -> Iterator[Column]:
+    """Yield what follows a text, one column of all rows at a time, until all rows have ended.
 
     A row's randomness comes from (seed, its temperature, its number among the rows of the same
     temperature) alone. So the row of temperature 0.8 writes the same text whatever other
@@ -220,29 +158,27 @@ def columns(
 
     Args:
         decoder: What makes logits from ids; see `Stepper`.
-        prompt_ids: `[time]`, at least one; read once, then repeated to all rows.
+        start: Where all rows go on from.
         temperatures: One per row.
         seed: From 0 to 2**63 - 1.
-        filters: None keeps every id.
-        forbidden: Ids that never follow.
-
-    Yields:
-        Ids `[rows]`.
+        rules: What may follow; None is everything. Rules remember the rows of one call.
+        vary: Temperatures that replace those of the rows.
     """
-    filters = filters or Filters()
+    rules = rules or Rules()
     generators = _generators(temperatures, seed)
-    by_row = np.array(temperatures, np.float64)  # [rows]
-    logits, states = decoder.read(prompt_ids, decoder.zero_states(1))  # [1, vocabulary]
-    logits, rows = np.repeat(logits, len(by_row), axis=0), len(by_row)
+    rows = len(temperatures)
+    temperature = vary or Fixed(temperatures)
+    history = History(start.ids, rows)
     # BLAS kernels take columns by fours: five rows cost more than eight (measured, OpenBLAS).
     padded = np.zeros(rows if rows < 4 else rows + -rows % 4, np.intp)
-    states = repeat(states, len(padded))
-    barred = np.zeros(logits.shape[1], np.float32)  # [vocabulary]
-    barred[list(forbidden)] = -np.inf
+    logits, states = np.repeat(start.logits, rows, axis=0), repeat(start.states, len(padded))
     while True:
-        ids = choose(logits + barred if forbidden else logits, by_row, filters, generators)
-        yield ids
-        padded[:rows] = ids
+        ids = choose(logits, temperature(history), rules, history, generators)
+        if (ids == ENDED).all():
+            return
+        yield Column(ids, logits)
+        history.append(ids)
+        padded[:rows] = ids.clip(min=0)
         logits, states = decoder.step(padded, states)
         logits = logits[:rows]  # [rows, vocabulary]
 

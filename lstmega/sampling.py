@@ -1,25 +1,31 @@
 """Write text with a trained run: the prompt once, one row for each text, a column at a time.
 
 `samplers.columns` chooses ids; here they become text, for a whole call (`sample`) or as they come
-(`stream`).
+(`stream`). A `Desk` is where texts go on from a position that was read before.
 """
 
-import html
 import re
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby, islice
-from typing import Any, Protocol, get_args, overload
+from dataclasses import replace
+from itertools import islice
+from typing import Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from lstmega import samplers
 from lstmega.checks import refusal, whole
+from lstmega.copies import Index
 from lstmega.decoder import Decoder, Ids
-from lstmega.display import plain
-from lstmega.samplers import Filters, check_temperatures, columns
+from lstmega.history import ENDED
+from lstmega.options import WritingOptions
+from lstmega.rules import Rulebook
+from lstmega.samplers import Column, Position
+from lstmega.scores import log_softmax
+from lstmega.temperatures import Varied, check_temperatures
+from lstmega.texts import Sample, Samples, Stream
 from lstmega.vocabulary import UnknownPolicy, Vocabulary
 
 EXCERPT_LENGTH = 100  # characters: the reference notebook's seed
@@ -51,94 +57,6 @@ class TrainedRun(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One text that a run wrote.
-
-    Args:
-        run: The run's name.
-        temperature: What the logits were divided by.
-        seed: Of the whole call.
-        prompt: What came before, as a reader sees it.
-        text: What the run wrote, without the prompt.
-        prompt_is_excerpt: Whether the prompt was taken from the held-out text.
-    """
-
-    run: str
-    temperature: float
-    seed: int
-    prompt: str
-    text: str
-    prompt_is_excerpt: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object of `sample --json`."""
-        return {
-            "run": self.run,
-            "temperature": self.temperature,
-            "seed": self.seed,
-            "prompt": self.prompt,
-            "text": self.text,
-        }
-
-    @property
-    def heading(self) -> str:
-        """One line that says where the text is from."""
-        source = ", prompt from the held-out text" if self.prompt_is_excerpt else ""
-        return f"{self.run}: temperature {self.temperature:g}, seed {self.seed}{source}"
-
-    def __str__(self) -> str:
-        return f"{self.heading}\n{plain(self.prompt + self.text)}"
-
-
-class Samples(Sequence[Sample]):
-    """The result of `sample`: a sequence that shows itself in a terminal and a notebook."""
-
-    def __init__(self, samples: Iterable[Sample]) -> None:
-        self._samples = tuple(samples)
-
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Samples": ...
-    def __getitem__(self, index: int | slice) -> "Sample | Samples":
-        found = self._samples[index]
-        return Samples(found) if isinstance(found, tuple) else found
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Return the JSON list of `sample --json`."""
-        return [sample.to_dict() for sample in self]
-
-    def __str__(self) -> str:
-        return "\n\n".join(map(str, self))
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        groups = groupby(self, key=lambda sample: sample.temperature)
-        return "".join(f"<div>{''.join(map(_to_html, group))}</div>" for _, group in groups)
-
-
-class Stream(Iterator[str]):
-    """Pieces of text as they come, with what they started from.
-
-    Args:
-        pieces: The text, usually a character at a time.
-        start: Seed, temperature and prompt of the text; its own text is empty.
-    """
-
-    def __init__(self, pieces: Iterator[str], start: Sample) -> None:
-        self._pieces = pieces
-        self.start = start
-
-    def __next__(self) -> str:
-        return next(self._pieces)
-
-
 def sample(
     run: TrainedRun,
     *,
@@ -147,25 +65,26 @@ def sample(
     prompt: str | None = None,
     count: int = 1,
     seed: int | None = None,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    stop: str | None = None,
     unknown: UnknownPolicy = "error",
+    options: WritingOptions | None = None,
+    training: Index | None = None,
+    scored: bool = False,
 ) -> Samples:
     """Write with a trained run, all temperatures and repeats in one batch.
 
     Args:
         run: What `lstmega.train` and `lstmega.load` return.
-        temperatures: Each at least 0; 0 takes the most probable character.
-        length: Tokens to write (characters, or bytes where the run's tokens are bytes).
+        temperatures: Each at least 0; 0 takes the most probable character. With `options.vary` all
+            are gone through within each text.
+        length: Tokens to write at most (characters, or bytes where the run's tokens are bytes).
         prompt: What the text goes on from. Empty: a newline where the run knows one, else its first
             character. None: a random excerpt of the held-out text (where there is none, as empty).
         count: Texts per temperature.
         seed: From 0 to 2**63 - 1. None: a fresh one, which each `Sample` reports.
-        top_k, top_p, min_p: See `Filters`.
-        stop: A text ends before the first place where it would say this.
         unknown: What becomes of prompt characters that the run has never seen.
+        options: What may follow, and what ends a text.
+        training: The text that the run was trained on, for `no_copy`.
+        scored: Keep what each token cost the model.
 
     Returns:
         One sample per text; temperatures in the order given, repeats of each together. A text
@@ -177,39 +96,22 @@ def sample(
         RunError: The run has no usable weights.
     """
     count = whole("--count", count, 1, _MOST_TEXTS)
-    rows = [temperature for temperature in check_temperatures(temperatures) for _ in range(count)]
-    if len(rows) > _MOST_TEXTS:
-        raise refusal(
-            "--temps x --count", f"at most {_MOST_TEXTS:,} texts at once", f"{len(rows):,} texts"
-        )
     length = whole("--length", length, 0, sys.maxsize)
-    filters, stop = Filters(top_k, top_p, min_p), _stop(stop)
-    ids, start = _start(run, prompt, seed, unknown)
-    writers = [_Writer(run.vocabulary, stop) for _ in rows]
-    texts: list[list[str]] = [[] for _ in rows]
-    for column in islice(_columns(run, ids, rows, start.seed, filters), length):
-        for text, writer, identity in zip(texts, writers, column.tolist(), strict=True):
-            text.append(writer.write(identity))
-        if all(writer.done for writer in writers):
-            break
-    return Samples(
-        replace(start, temperature=temperature, text="".join(text) + writer.finish())
-        for temperature, text, writer in zip(rows, texts, writers, strict=True)
-    )
+    desk = Desk(run, check_temperatures(temperatures), options, training)
+    ids, start = opening(run, prompt, seed, unknown)
+    return desk.write(desk.read(ids), start, length=length, count=count, scored=scored)
 
 
 def stream(
     run: TrainedRun,
     *,
-    temperature: float = 0.8,
+    temperatures: Iterable[float] = (0.8,),
     length: int | None = 1000,
     prompt: str | None = None,
     seed: int | None = None,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    stop: str | None = None,
     unknown: UnknownPolicy = "error",
+    options: WritingOptions | None = None,
+    training: Index | None = None,
 ) -> Stream:
     """Write one text piece by piece; together the pieces are what `sample` writes.
 
@@ -217,24 +119,137 @@ def stream(
 
     Args:
         run: What `lstmega.train` and `lstmega.load` return.
-        temperature: At least 0.
+        temperatures: One, or with `options.vary` those to go through.
         length: Tokens to write; None never ends.
-        prompt, seed, top_k, top_p, min_p, stop, unknown: As in `sample`.
+        prompt, seed, unknown, options, training: As in `sample`.
 
     Returns:
         An iterator of pieces of text, usually one character each; where a piece may be the
-        beginning of `stop`, it waits. `.start` has the seed and the prompt that were used.
+        beginning of a stop text, it waits. `.start` has the seed and the prompt that were used.
 
     Raises:
         UsageError, PromptError, RunError: As in `sample`.
     """
-    (temperature,) = check_temperatures([temperature])
     length = None if length is None else whole("--length", length, 0, sys.maxsize)
-    filters, stop = Filters(top_k, top_p, min_p), _stop(stop)
-    ids, start = _start(run, prompt, seed, unknown)
-    columns_ = _columns(run, ids, [temperature], start.seed, filters)
-    pieces = _pieces(islice(columns_, length), _Writer(run.vocabulary, stop))
-    return Stream(pieces, replace(start, temperature=temperature))
+    desk = Desk(run, check_temperatures(temperatures), options, training)
+    if len(desk.rows(1)) > 1:
+        raise refusal("temperatures", "one, or with vary those to go through", list(temperatures))
+    ids, start = opening(run, prompt, seed, unknown)
+    return Stream(desk.stream(ids, start, length), replace(start, temperature=desk.rows(1)[0]))
+
+
+class Desk:
+    """Where a run writes: its decoder, its rules, and texts that go on from any position.
+
+    Args:
+        run: What writes.
+        temperatures: As `check_temperatures` returns them.
+        options: What may follow, and what ends a text; None is everything, and nothing does.
+        training: The text that the run was trained on, for `no_copy`.
+
+    Raises:
+        UsageError: The options cannot be fulfilled with the run's characters.
+        RunError: The run has no usable weights.
+    """
+
+    def __init__(
+        self,
+        run: TrainedRun,
+        temperatures: Sequence[float],
+        options: WritingOptions | None = None,
+        training: Index | None = None,
+    ) -> None:
+        self._vocabulary = run.vocabulary
+        self._temperatures = temperatures
+        self._options = options or WritingOptions()
+        self._rules = Rulebook(self._options, run.vocabulary, training)
+        self._decoder = run.decoder()
+
+    def read(self, ids: Ids, after: Position | None = None) -> Position:
+        """Read `ids [time]`, at least one, on from a position; None is before any text."""
+        return samplers.read(self._decoder, ids, after)
+
+    def rows(self, count: int) -> list[float]:
+        """Return the temperature of each text, where there are `count` for each."""
+        each = self._temperatures[:1] if self._options.vary else self._temperatures
+        return [temperature for temperature in each for _ in range(count)]
+
+    def write(
+        self, position: Position, start: Sample, *, length: int, count: int = 1, scored: bool = False
+    ) -> Samples:
+        """Write on from a position; arguments and results as for `sample`.
+
+        Args:
+            position: Where all texts go on from.
+            start: What they have in common.
+        """
+        rows = self.rows(count)
+        if len(rows) > _MOST_TEXTS:
+            raise refusal(
+                "--temps x --count", f"at most {_MOST_TEXTS:,} texts at once", f"{len(rows):,} texts"
+            )
+        writers = [_Writer(self._vocabulary, self._options) for _ in rows]
+        nats = []
+        for column in self._columns(position, start.seed, rows, length):
+            for writer, identity in zip(writers, column.ids.tolist(), strict=True):
+                writer.write(identity)
+            if scored:
+                nats.append(_nats(column))  # [rows]
+            if all(writer.done for writer in writers):
+                break
+        for writer in writers:
+            writer.finish()
+        costs = np.array(nats).reshape(-1, len(rows)).T  # [rows, time]
+        return Samples(
+            replace(
+                start,
+                temperature=temperature,
+                text=writer.text,
+                nats=row[: writer.tokens] if scored else None,
+            )
+            for temperature, writer, row in zip(rows, writers, costs, strict=True)
+        )
+
+    def stream(self, ids: Ids, start: Sample, length: int | None) -> Iterator[str]:
+        """Yield pieces of one text after `ids`; see the function of this name."""
+        writer = _Writer(self._vocabulary, self._options)
+        for column in self._columns(self.read(ids), start.seed, self.rows(1), length):
+            if piece := writer.write(int(column.ids[0])):
+                yield piece
+            if writer.done:
+                return
+        if piece := writer.finish():
+            yield piece
+
+    def _columns(
+        self, position: Position, seed: int, rows: Sequence[float], length: int | None
+    ) -> Iterator[Column]:
+        columns = samplers.columns(
+            self._decoder,
+            position,
+            temperatures=rows,
+            seed=seed,
+            rules=self._rules.begun(len(rows), length),
+            vary=self._varied(len(rows)),
+        )
+        return islice(columns, length)
+
+    def _varied(self, rows: int) -> Varied | None:
+        if self._options.vary is None:
+            return None
+        ends = [
+            identity
+            for identity, character in enumerate(self._vocabulary.characters)
+            if character == "\n" or (self._options.vary == "word" and character.isspace())
+        ]
+        return Varied(self._temperatures, self._options.vary, ends, rows)
+
+
+def _nats(column: Column) -> npt.NDArray[np.float64]:
+    costs: npt.NDArray[np.float64] = -log_softmax(column.logits)[
+        np.arange(len(column.ids)), column.ids.clip(min=0)
+    ]
+    return costs  # [rows]
 
 
 def excerpt(text: str, seed: int, length: int = EXCERPT_LENGTH) -> str:
@@ -258,53 +273,67 @@ def excerpt(text: str, seed: int, length: int = EXCERPT_LENGTH) -> str:
 
 
 class _Writer:
-    """Ids of one row -> its text; done at the stop text, whose beginnings are held back."""
+    """Ids of one row -> its text; done at its end, whose beginnings are held back."""
 
-    def __init__(self, vocabulary: Vocabulary, stop: str | None) -> None:
+    def __init__(self, vocabulary: Vocabulary, options: WritingOptions) -> None:
+        self._vocabulary = vocabulary
         self._decode = vocabulary.incremental_decoder()
-        self._stop = stop
+        self._stops = options.stop
+        self._lines_left = options.lines or sys.maxsize
         self._held = ""
+        self.text = ""
         self.done = False
 
     def write(self, identity: int) -> str:
         """Return the text that is certain now, possibly none."""
-        return "" if self.done else self._release(self._decode(identity))
+        if self.done:
+            return ""
+        if identity == ENDED:
+            return self.finish()
+        return self._release(self._decode(identity))
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the text has, what a stop text cut off left out."""
+        return len(self._vocabulary.from_user(self.text))
 
     def finish(self) -> str:
         """Return the rest of a row that has come to its length."""
-        return "" if self.done else self._release(self._decode.finish()) + self._held
+        if self.done:
+            return ""
+        rest = self._release(self._decode.finish()) + self._held
+        self.text += self._held
+        self.done = True
+        return rest
 
     def _release(self, text: str) -> str:
-        if self._stop is None:
-            return text
-        text, self._held, self.done = _cut(self._held + text, self._stop)
+        text = self._held + text
+        ends = [at for stop in self._stops if (at := text.find(stop)) >= 0]
+        ends += [at for at, character in enumerate(text) if character == "\n"][self._lines_left - 1 :][
+            :1
+        ]
+        self.done = bool(ends)
+        text = text[: min(ends, default=len(text))]
+        held = 0 if self.done else max((_begun(text, stop) for stop in self._stops), default=0)
+        text, self._held = text[: len(text) - held], text[len(text) - held :]
+        self._lines_left -= text.count("\n")
+        self.text += text
         return text
 
 
-def _cut(text: str, stop: str) -> tuple[str, str, bool]:
-    """Return what may be shown, what may be the beginning of `stop`, and whether it was there."""
-    if (found := text.find(stop)) >= 0:
-        return text[:found], "", True
-    for size in range(min(len(stop) - 1, len(text)), 0, -1):
-        if text.endswith(stop[:size]):
-            return text[:-size], text[-size:], False
-    return text, "", False
+def _begun(text: str, stop: str) -> int:
+    """Return how many characters at the end of a text may be the beginning of `stop`."""
+    sizes = range(min(len(stop) - 1, len(text)), 0, -1)
+    return next((size for size in sizes if text.endswith(stop[:size])), 0)
 
 
-def _pieces(columns: Iterator[npt.NDArray[np.intp]], writer: _Writer) -> Iterator[str]:
-    for column in columns:
-        if piece := writer.write(int(column[0])):
-            yield piece
-        if writer.done:
-            return
-    if piece := writer.finish():
-        yield piece
-
-
-def _start(
+def opening(
     run: TrainedRun, prompt: str | None, seed: int | None, unknown: UnknownPolicy
 ) -> tuple[Ids, Sample]:
-    """Return the ids to read first, and what a reader is told of them."""
+    """Return the ids to read first, and what all texts that follow have in common.
+
+    Args and errors as for `sample`.
+    """
     seed = secrets.randbits(32) if seed is None else whole("--seed", seed, 0, _MOST_SEED)
     if unknown not in get_args(UnknownPolicy):
         raise refusal("--unknown", f"one of: {', '.join(get_args(UnknownPolicy))}", unknown)
@@ -321,33 +350,3 @@ def _start(
     if len(ids) == 0:  # or every character was dropped by --unknown
         ids = vocabulary.encode("\n" if "\n" in vocabulary else vocabulary.characters[0])
     return ids, Sample(run.name, 0.0, seed, shown, "", is_excerpt)
-
-
-def _columns(
-    run: TrainedRun, ids: Ids, temperatures: Sequence[float], seed: int, filters: Filters
-) -> Iterator[npt.NDArray[np.intp]]:
-    unknown = run.vocabulary.unknown_id
-    return columns(
-        run.decoder(),
-        ids,
-        temperatures=temperatures,
-        seed=seed,
-        filters=filters,
-        forbidden=() if unknown is None else (unknown,),
-    )
-
-
-def _stop(stop: str | None) -> str | None:
-    if stop is not None and (not isinstance(stop, str) or not stop):
-        raise refusal("--stop", "text of at least one character", stop)
-    return stop
-
-
-def _to_html(sample: Sample) -> str:
-    heading, prompt, text = (
-        html.escape(plain(part)) for part in (sample.heading, sample.prompt, sample.text)
-    )
-    return (
-        f"<p><b>{heading}</b></p>"
-        f'<pre style="white-space: pre-wrap"><span style="color: #888">{prompt}</span>{text}</pre>'
-    )

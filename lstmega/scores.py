@@ -7,12 +7,13 @@ Window protocol, nanoGPT's habit: equal pieces, each read from the zero state. I
 because a model begins each window in ignorance; they are there for comparison.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.decoder import Decoder, States
+from lstmega.decoder import Array, Decoder, States
 from lstmega.errors import UsageError
 
 WARMUP = 256  # characters
@@ -21,6 +22,23 @@ _LEAST_LANE = 512  # characters: shorter lanes would mostly warm up
 
 Costs = npt.NDArray[np.float64]
 Done = Callable[[int, int], None]  # (characters read, of how many)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a model makes of one more character in each lane.
+
+    Args:
+        places: Where in the text the characters stand that were read, `[counted]`.
+        counted: Which rows they are in, `[rows]`; a short last lane has ended before the others.
+        logits: Of the character after each, `[rows, vocabulary]`.
+        states: After each; every array is `[units, rows]`.
+    """
+
+    places: npt.NDArray[np.intp]
+    counted: npt.NDArray[np.bool_]
+    logits: Array
+    states: States
 
 
 def stream(
@@ -42,9 +60,8 @@ def stream(
         UsageError: There is nothing to predict.
     """
     count = _count(ids)
-    rows = rows or min(_MOST_ROWS, max(1, count // _LEAST_LANE))
-    length = -(-count // rows)  # of a lane, rounded up
-    return _read(decoder, ids, length, WARMUP if rows > 1 else 0, done)
+    length, warmup = lane(count, rows)
+    return _read(decoder, ids, length, warmup, done)
 
 
 def windows(
@@ -83,23 +100,57 @@ def _count(ids: npt.NDArray[np.integer]) -> int:
     return len(ids) - 1
 
 
-def _read(
-    decoder: Decoder, ids: npt.NDArray[np.integer], length: int, warmup: int, done: Done | None
-) -> Costs:
-    """Read lanes of `length` side by side, each from the zero state `warmup` characters before."""
-    count = len(ids) - 1
+def lane(count: int, rows: int | None = None) -> tuple[int, int]:
+    """Return the characters of a lane and those that it reads before it counts.
+
+    Args:
+        count: Characters to read.
+        rows: Lanes to read side by side; 1 reads exactly, None takes as many as are worth it.
+    """
+    rows = rows or min(_MOST_ROWS, max(1, count // _LEAST_LANE))
+    return -(-count // rows), WARMUP if rows > 1 else 0  # rounded up
+
+
+def steps(
+    decoder: Decoder,
+    ids: npt.NDArray[np.integer],
+    length: int,
+    warmup: int,
+    done: Done | None = None,
+) -> Iterator[Step]:
+    """Read a text in lanes side by side, each from the zero state `warmup` characters before.
+
+    Args:
+        decoder: The model.
+        ids: The text, `[characters]`, at least one.
+        length: Characters of a lane.
+        warmup: Characters of its predecessor that a lane reads first; nothing is yielded for them.
+        done: Hears how far it is.
+
+    Yields:
+        One step of all lanes; together every place of the text once.
+    """
+    count = len(ids)
     firsts = np.arange(0, count, length)  # [rows]
-    costs, states = np.zeros(count), decoder.zero_states(len(firsts))
+    states = decoder.zero_states(len(firsts))
     for step in range(-warmup, length):
         positions = firsts + step
         if (positions == 0).any():  # the text's own start: what was read before it was filler
             states = _kept(states, positions != 0)
         logits, states = decoder.step(ids[positions.clip(0, count - 1)], states)
-        counted = positions < count if step >= 0 else np.zeros(len(firsts), bool)
-        places = positions[counted]
-        costs[places] = _nats(logits[counted], ids[places + 1])
+        if step >= 0:
+            counted = positions < count
+            yield Step(positions[counted], counted, logits, states)
         if done is not None and step % 64 == 0:
             done((step + warmup) * count // (length + warmup), count)
+
+
+def _read(
+    decoder: Decoder, ids: npt.NDArray[np.integer], length: int, warmup: int, done: Done | None
+) -> Costs:
+    costs = np.zeros(len(ids) - 1)
+    for step in steps(decoder, ids[:-1], length, warmup, done):
+        costs[step.places] = _nats(step.logits[step.counted], ids[step.places + 1])
     return costs
 
 
@@ -113,3 +164,11 @@ def _nats(logits: npt.NDArray[np.float32], ids: npt.NDArray[np.integer]) -> Cost
     chosen = shifted[np.arange(len(ids)), ids]
     costs: Costs = np.log(np.exp(shifted).sum(axis=1)) - chosen
     return costs
+
+
+def log_softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return logarithms of probabilities, `[rows, vocabulary]`, in float64."""
+    shifted: npt.NDArray[np.float64] = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted

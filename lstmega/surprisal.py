@@ -3,18 +3,17 @@
 The text is untrusted: everything is escaped, control characters are shown, and a page forbids scripts.
 """
 
-import html
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from lstmega import display
+from lstmega import coloured
 from lstmega.errors import UsageError
 
-MOST = 200_000  # characters that are shown
+MOST = coloured.MOST  # characters that are shown
 _STEPS = (0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10)  # bits: where the next shade begins
-_CLASSES = "abcdefghijkl"
 # Even steps of OKLab lightness (Ottosson 2020), from the ground to orange and to rust.
 _LIGHT = (
     "#ffffff", "#fff5e4", "#feeacd", "#fedeb9", "#fed2a6", "#fec594", "#fdb884", "#fdab76", "#fc9d69",
@@ -24,11 +23,8 @@ _DARK = (
     "#161616", "#251b13", "#321f12", "#3f2411", "#4c2810", "#592d0f", "#67310f", "#753610", "#833a12",
     "#913e15", "#a04319", "#ae471f",
 )  # fmt: skip
-_LIGHT_INK, _DARK_INK = "#16161a", "#f4f4f5"
-_BEFORE = 20  # characters before a surprise
+_PALETTE = coloured.Palette("lstmega-bits", _STEPS, _LIGHT, _DARK)
 _LISTED = 10
-_BLOCK, _LONGEST = 300, 2000  # characters of one block: about, at most
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 Bits = npt.NDArray[np.float64]
 
@@ -39,6 +35,7 @@ def page(
     *,
     title: str,
     note: str = "",
+    remarks: Sequence[str] = (),
     start: int = 0,
     most: int = MOST,
 ) -> str:
@@ -49,6 +46,8 @@ def page(
         nats: The cost of each character but the first, `[len(text) - 1]`.
         title: What it is.
         note: A sentence below the title.
+        remarks: What else to say of each character but the first when the pointer rests on it, as
+            many as costs; none says its bits only.
         start: The first character to show.
         most: How many to show.
 
@@ -56,18 +55,8 @@ def page(
         UsageError: There is not one cost for each character but the first, or `start` is no place of
             the text.
     """
-    body = fragment(text, nats, title=title, note=note, start=start, most=most)
-    ground = "body{{margin:0;background:{}}}".format
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{_escaped(title)}</title>\n"
-        f"<style>{ground(_LIGHT[0])}.lstmega-bits{{margin:auto;max-width:60rem}}"
-        f"@media(prefers-color-scheme:dark){{{ground(_DARK[0])}}}</style>\n"
-        f"</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    body = fragment(text, nats, title=title, note=note, remarks=remarks, start=start, most=most)
+    return coloured.page(_PALETTE, body, title=title)
 
 
 def fragment(
@@ -76,6 +65,7 @@ def fragment(
     *,
     title: str,
     note: str = "",
+    remarks: Sequence[str] = (),
     start: int = 0,
     most: int = MOST,
 ) -> str:
@@ -83,13 +73,22 @@ def fragment(
     _check(text, nats, start)
     bits: Bits = np.full(len(text), np.nan)
     bits[1:] = np.asarray(nats, np.float64) / math.log(2)
-    end = min(len(text), start + max(0, most))
-    return (
-        f'<div class="lstmega-bits"><style>{_style()}</style>'
-        f"<h2>{_escaped(title)}</h2>{_paragraph(_escaped(note))}{_summary(text, bits)}{_legend()}"
-        f"{_left_out(start, end, len(text))}"
-        f'<pre dir="auto" translate="no">{_coloured(text, bits, start, end)}</pre></div>'
-    )
+    written = _written(text, bits, remarks, slice(start, start + max(0, most)))
+    remark = coloured.paragraph(coloured.escaped(note))
+    edges = ["0", *(f"{step:g}" for step in _STEPS)]
+    legend = coloured.legend(_PALETTE, "Bits, from", edges)
+    return coloured.box(_PALETTE, f"{remark}{_summary(text, bits)}{legend}{written}", title=title)
+
+
+def _written(text: str, bits: Bits, remarks: Sequence[str], shown: slice) -> str:
+    shades = _PALETTE.shades(bits[shown])
+    said = [f"{cost:z.2f} bits" for cost in bits[shown].tolist()]
+    if remarks:
+        told = ["", *remarks][shown]  # the first character's place is taken below
+        said = [f"{cost}; {more}" for cost, more in zip(said, told, strict=True)]
+    if shown.start == 0 and said:
+        shades[0], said[0] = "first", "first, no cost"  # nothing predicts it
+    return coloured.written(text, shades, said, start=shown.start)
 
 
 def _check(text: str, nats: npt.NDArray[np.floating], start: int) -> None:
@@ -105,90 +104,14 @@ def _check(text: str, nats: npt.NDArray[np.floating], start: int) -> None:
         )
 
 
-def _style() -> str:
-    """Return rules that touch nothing outside; the ground is our own, whatever the notebook's theme."""
-    box = ".lstmega-bits"
-    dark = f"{box}{{background:{_DARK[0]};color:{_DARK_INK}}}{_shades(_DARK)}"
-    return (
-        f"{box}{{background:{_LIGHT[0]};color:{_LIGHT_INK};padding:1rem}}"
-        f"{box}{{font:1rem/1.5 system-ui,sans-serif}}"
-        f"{box} pre,{box} ol{{font:.95rem/1.6 ui-monospace,monospace;white-space:pre-wrap;"
-        "overflow-wrap:anywhere;background:none;color:inherit}"
-        f"{box} div{{content-visibility:auto;contain-intrinsic-size:auto 8rem}}"
-        f"{box} b{{font-weight:inherit;color:inherit}}"
-        f'{box} .n::before{{content:"⏎";opacity:.4}}'
-        f"{_shades(_LIGHT)}@media(prefers-color-scheme:dark){{{dark}}}"
-    )
-
-
-def _shades(colours: tuple[str, ...]) -> str:
-    named = zip(_CLASSES, colours, strict=True)
-    return "".join(f".lstmega-bits .{name}{{background:{colour}}}" for name, colour in named)
-
-
 def _summary(text: str, bits: Bits) -> str:
     if len(text) < 2:
         return ""
     mean = f"{bits[1:].mean():.3f} bits per character on average, over {len(text) - 1:,}."
     worst = np.argsort(-bits[1:], kind="stable")[:_LISTED] + 1
-    items = "".join(f"<li>{_excerpt(text, bits, int(at))}</li>" for at in worst)
-    return f"<p>{mean} The most surprising:</p><ol>{items}</ol>"
-
-
-def _excerpt(text: str, bits: Bits, at: int) -> str:
-    before = display.plain(text[max(0, at - _BEFORE) : at]).replace("\n", "⏎")
-    mark = f"<b class={_shade(bits[at])}>{_escaped(text[at]).replace(chr(10), '⏎')}</b>"
-    return f"{html.escape(before)}{mark} {bits[at]:z.2f} bits"
-
-
-def _legend() -> str:
-    edges = ["0", *(f"{step:g}" for step in _STEPS)]
-    boxes = zip(_CLASSES, edges, strict=True)
-    return _paragraph(
-        "Bits, from: " + "".join(f"<b class={name}>&nbsp;{edge}&nbsp;</b>" for name, edge in boxes)
+    shades = _PALETTE.shades(bits[worst])
+    items = "".join(
+        f"<li>{coloured.excerpt(text, int(at), shade)} {bits[at]:z.2f} bits</li>"
+        for at, shade in zip(worst, shades, strict=True)
     )
-
-
-def _coloured(text: str, bits: Bits, start: int, end: int) -> str:
-    """Return the text in blocks that a browser lays out only when they are in sight.
-
-    One block of 60,000 characters took Chromium 17 s, blocks of a few lines 1 s. A line of more
-    than `_LONGEST` characters goes on in a next block, without the sign of a line end.
-    """
-    names = [_CLASSES[shade] for shade in np.searchsorted(_STEPS, bits[start:end], side="right")]
-    costs = [f"{cost:z.2f} bits" for cost in bits[start:end].tolist()]
-    if start == 0 and names:
-        names[0], costs[0] = "first", "first, no cost"  # nothing predicts it
-    drawn = list(map(_character, text[start:end], names, costs))
-    blocks, at = [], 0
-    while at < len(drawn):
-        line_end = text.find("\n", start + at + _BLOCK, end) + 1 - start
-        stop = min(line_end if line_end > 0 else len(drawn), at + _LONGEST)
-        blocks.append(f"<div>{''.join(drawn[at:stop])}</div>")
-        at = stop
-    return "".join(blocks)
-
-
-def _character(character: str, name: str, cost: str) -> str:
-    if character == "\n":  # the sign is the style's, so that a copied text is the text
-        return f"<b class='{name} n' title='\"⏎\" {cost}'>\n</b>"
-    shown = _escaped(character)
-    return f"<b class={name} title='\"{shown}\" {cost}'>{shown}</b>"
-
-
-def _shade(bits: float) -> str:
-    return _CLASSES[int(np.searchsorted(_STEPS, bits, side="right"))]
-
-
-def _left_out(start: int, end: int, total: int) -> str:
-    left_out = total - (end - start)
-    shown = f"Shown are characters {start + 1:,} to {end:,} of {total:,}; {left_out:,} are left out."
-    return _paragraph(shown if left_out else "")
-
-
-def _paragraph(inner: str) -> str:
-    return f"<p>{inner}</p>" if inner else ""
-
-
-def _escaped(text: str) -> str:
-    return html.escape(display.plain(text))
+    return f"<p>{mean} The most surprising:</p><ol>{items}</ol>"

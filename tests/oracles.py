@@ -103,6 +103,37 @@ def kept(row, *, k=None, p=None, least=None):
     return allowed if least is None else min_p(row, least, allowed)
 
 
+def typical(row, mass):
+    """Return the ids that typical sampling leaves (Meister et al. 2023)."""
+    possible = [number for number in range(len(row)) if row[number] > -math.inf]
+    probability = dict(zip(possible, softmax([row[n] for n in possible]), strict=True))
+    entropy = -sum(p * math.log(p) for p in probability.values())
+    ranked = sorted(possible, key=lambda n: (round(abs(-math.log(probability[n]) - entropy), 9), n))
+    kept, total = set(), 0.0
+    for number in ranked:
+        if total >= mass - 1e-12:
+            break
+        kept.add(number)
+        total += probability[number]
+    return kept
+
+
+def penalised(row, text, penalty, window):
+    """Return logits with the repetition penalty (Keskar et al. 2019) for ids in the last `window`."""
+    recent = text if window is None else text[-window:]
+    return [
+        value if number not in recent else value / penalty if value > 0 else value * penalty
+        for number, value in enumerate(row)
+    ]
+
+
+def repeating(text, size):
+    """Return the ids that would complete `size` ids in a row that the text has already."""
+    grams = {tuple(text[at : at + size]) for at in range(len(text) - size + 1)}
+    before = tuple(text[len(text) - size + 1 :]) if len(text) >= size - 1 else None
+    return {gram[-1] for gram in grams if gram[:-1] == before}
+
+
 def sample(row, temperature, generator, **filters):
     """Return one id drawn from a row of logits through its cumulated probabilities."""
     if temperature == 0:

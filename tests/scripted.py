@@ -66,11 +66,11 @@ def spelling(text, vocabulary=LETTERS, **more):
     return FakeRun(Scripted(ids, len(vocabulary)), vocabulary, **more)
 
 
-def real_run(units=64, seed=0, scale=1.5):
+def real_run(units=64, seed=0, scale=1.5, vocabulary=LETTERS):
     options = ModelOptions(units=units, embedding=16)
     rng = np.random.default_rng(seed)
     weights = {
         name: rng.normal(0, scale / np.sqrt(shape[0]), shape).astype(np.float32)
-        for name, shape in options.weight_shapes(len(LETTERS)).items()
+        for name, shape in options.weight_shapes(len(vocabulary)).items()
     }
-    return FakeRun(Decoder(options, weights))
+    return FakeRun(Decoder(options, weights), vocabulary)

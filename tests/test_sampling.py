@@ -6,10 +6,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lstmega import sampling
+from lstmega.copies import Index
 from lstmega.errors import PromptError, UsageError
-from lstmega.sampling import Sample, Samples, excerpt, sample, stream
+from lstmega.options import WritingOptions
+from lstmega.sampling import Desk, excerpt, opening
+from lstmega.texts import Sample, Samples
 from lstmega.vocabulary import Vocabulary
 from tests.scripted import LETTERS, Fair, FakeRun, real_run, spelling
+
+FIELDS = WritingOptions.__dataclass_fields__
+
+
+def sorted_out(arguments):
+    """Return arguments of `sample`, those of `WritingOptions` among them in their place."""
+    options = WritingOptions.of({name: value for name, value in arguments.items() if name in FIELDS})
+    return {name: value for name, value in arguments.items() if name not in FIELDS} | {
+        "options": options
+    }
+
+
+def sample(run, **arguments):
+    return sampling.sample(run, **sorted_out(arguments))
+
+
+def stream(run, temperature=0.8, **arguments):
+    temperatures = temperature if isinstance(temperature, list) else [temperature]
+    return sampling.stream(run, temperatures=temperatures, **sorted_out(arguments))
 
 
 def texts(run, **arguments):
@@ -87,6 +110,103 @@ def test_rows_end_at_their_own_stop_text():
     free = sample(run, prompt="", count=4, seed=3)
     ended = sample(run, prompt="", count=4, seed=3, stop="q")
     assert [found.text for found in ended] == [found.text.split("q")[0] for found in free]
+
+
+@pytest.mark.parametrize(
+    ("said", "stops", "text"),
+    [
+        ("one two three", ("three", "two"), "one "),
+        ("abcd", ("bc", "abcx"), "a"),
+        ("abcd", ("cdx", "d"), "abc"),
+    ],
+)
+def test_the_first_of_several_stop_texts_ends_a_text(said, stops, text):
+    assert sample(spelling(said), prompt="", stop=stops)[0].text == text
+    assert "".join(stream(spelling(said), prompt="", stop=stops)) == text
+
+
+def test_a_text_ends_after_its_lines():
+    run = spelling("one\n\ntwo\nthree\n")
+    assert sample(run, prompt="", lines=3)[0].text == "one\n\ntwo"
+    assert "".join(stream(run, prompt="", lines=1)) == "one"
+    assert sample(run, prompt="", lines=2, length=3)[0].text == "one"
+
+
+def test_costs_are_those_of_the_model_at_temperature_1():
+    run = real_run()
+    found = sample(run, prompt="ab", length=40, temperatures=[0.5, 2.0], top_k=5, seed=3, scored=True)
+    for item in found:
+        logits = run.decoder().logits(LETTERS.encode("ab" + item.text))[1:-1].astype(np.float64)
+        costs = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(40), LETTERS.encode(item.text)]
+        np.testing.assert_allclose(item.nats, costs, atol=1e-4)
+    ended = sample(
+        run, prompt="ab", length=40, temperatures=[2.0], top_k=5, seed=3, scored=True, stop="e"
+    )
+    assert len(ended[0].nats) == len(ended[0].text) < 40
+    assert sample(run, prompt="ab", length=4)[0].nats is None
+
+
+def test_texts_go_on_from_a_position_that_was_read_once():
+    run = real_run()
+    desk = Desk(run, [0.5, 0.9])
+    ids, start = opening(run, "once upon", 3, "error")
+    position = desk.read(ids)
+    first = desk.write(position, start, length=20)
+    assert [s.text for s in first] == [
+        s.text for s in sample(run, prompt="once upon", length=20, seed=3, temperatures=[0.5, 0.9])
+    ]
+    further = desk.read(LETTERS.encode(first[1].text), after=position)
+    after = sample(run, prompt="once upon" + first[1].text, length=20, seed=3, temperatures=[0.5, 0.9])
+    assert [s.text for s in desk.write(further, start, length=20)] == [s.text for s in after]
+
+
+def test_temperatures_may_vary_within_a_text():
+    run = FakeRun(Fair(len(LETTERS), [4], 3.0))
+    found = sample(run, prompt="", temperatures=[0, 50.0], vary="char", length=200, seed=1, count=3)
+    assert len(found) == 3
+    assert set(found[0].text[::2]) == {LETTERS.characters[4]}
+    assert len(set(found[0].text[1::2])) > 5
+    assert "".join(stream(run, [0, 50.0], prompt="", vary="char", length=200, seed=1)) == found[0].text
+    with pytest.raises(UsageError, match="temperatures must be one"):
+        stream(run, [0.5, 0.8], prompt="")
+
+
+def test_no_passage_of_the_training_text_is_copied_beyond_the_limit():
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefgh"), rng.integers(2, 6))) for _ in range(60)]
+    training = " ".join(rng.choice(words, 4000))
+    run = FakeRun(Parrot(training))
+    index = Index(training)
+    free = sample(run, prompt="a", temperatures=[0.5], length=300, seed=0)[0].text
+    assert index.matches(free).lengths.max() > 100
+    for most in (1, 5, 20):
+        bound = sample(
+            run, prompt="a", temperatures=[0.5, 1.0], length=300, seed=0, no_copy=most, training=index
+        )
+        for item in bound:
+            assert index.matches("a" + item.text).lengths.max(initial=0) <= most
+    with pytest.raises(UsageError, match="--no-copy needs the training text"):
+        sample(run, prompt="a", no_copy=5)
+
+
+class Parrot:
+    """Favours what stands behind the place that it has come to in a text."""
+
+    def __init__(self, text):
+        self.ids = LETTERS.encode(text)
+
+    def zero_states(self, rows):
+        return ((np.zeros((1, rows), np.float32),),)
+
+    def read(self, ids, states):
+        return self.step(ids[-1:], states)
+
+    def step(self, ids, states):
+        ((place,),) = states
+        place = (place + 1) % len(self.ids)
+        logits = np.zeros((place.shape[1], len(LETTERS)), np.float32)
+        logits[np.arange(len(logits)), self.ids[place[0].astype(int)]] = 9.0
+        return logits, ((place.astype(np.float32),),)
 
 
 def test_bytes_come_out_as_characters():
@@ -181,7 +301,7 @@ def test_an_excerpt_starts_where_a_reader_would():
             for value in ([], [-1], [float("nan")], [float("inf")], ["warm"], [0.5] * 1001)
         ),
         *(({"temperatures": value}, "temperatures") for value in ("0.5", 0.5)),
-        *(({"stop": value}, "--stop") for value in ("", 3)),
+        *(({"stop": value}, "--stop") for value in ("", 3, ("a", ""))),
         ({"top_k": 0}, "--top-k"),
         ({"unknown": "guess"}, "--unknown"),
         ({"prompt": 3}, "--prompt"),

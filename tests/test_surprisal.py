@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lstmega import display, surprisal
+from lstmega import coloured, display, surprisal
 from lstmega.errors import UsageError
 
 LN2 = math.log(2)
@@ -75,7 +75,7 @@ def test_more_bits_a_stronger_shade():
     values = np.linspace(0, 30, 3001)
     shades = Reader(surprisal.fragment("x" * 3002, bits(*values), title="")).shades[1:]
     assert shades == sorted(shades)
-    assert "".join(sorted(set(shades))) == surprisal._CLASSES
+    assert "".join(sorted(set(shades))) == surprisal._PALETTE.classes
     assert len(surprisal._LIGHT) == len(surprisal._DARK) == len(surprisal._STEPS) + 1
 
 
@@ -96,7 +96,7 @@ def luminance(colour):
 @pytest.mark.parametrize("name", ["LIGHT", "DARK"])
 def test_text_can_be_read_on_every_shade(name):
     """WCAG's contrast of at least 4.5, and each shade stands apart from the one before."""
-    ink = luminance(getattr(surprisal, f"_{name}_INK"))
+    ink = luminance(getattr(coloured, f"{name}_INK"))
     contrasts = []
     for shade in getattr(surprisal, f"_{name}"):
         dark, bright = sorted((ink, luminance(shade)))
@@ -188,8 +188,8 @@ class TestLongTexts:
         assert len(page.encode()) < 3_000_000
         read = Reader(page)
         assert read.text == text
-        assert min(read.blocks[:-1]) >= surprisal._BLOCK
-        assert max(read.blocks) <= surprisal._BLOCK + len(text.partition("\n")[0]) + 1
+        assert min(read.blocks[:-1]) >= coloured.BLOCK
+        assert max(read.blocks) <= coloured.BLOCK + len(text.partition("\n")[0]) + 1
 
     def test_a_line_without_end_is_in_blocks_too(self):
         text = "x" * 5_000 + "\n" + "y" * 100

@@ -1,0 +1,289 @@
+"""Automata over a vocabulary's characters, made as they are visited.
+
+    expression -> re's own parser -> NFA (Thompson 1968) -> subset construction
+
+What one character matches is asked of `re` itself, so that classes, cases and flags mean what they
+mean there. Characters that an automaton never tells apart are one class: thousands of them cost
+little.
+"""
+
+import math
+import re
+import warnings
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstmega.errors import UsageError
+
+Node = tuple[int, ...]
+Mask = npt.NDArray[np.bool_]
+
+MOST_STATES = 100_000
+_ATOMS = {"LITERAL", "NOT_LITERAL", "ANY", "IN"}
+_REPEATS = {"MAX_REPEAT", "MIN_REPEAT"}  # greedy or not: the same texts
+_TYPE_FLAGS = int(re.ASCII | re.UNICODE | re.LOCALE)
+_REFUSED = {
+    "GROUPREF": "a reference to a group",
+    "GROUPREF_EXISTS": "a condition on a group",
+    "POSSESSIVE_REPEAT": "a possessive repeat",
+    "ATOMIC_GROUP": "an atomic group",
+    "AT": "an anchor that is not at an end, or a word boundary",
+}
+_ACCEPTED = (
+    "Accepted: Python's syntax of characters, classes, ., groups, |, *, +, ?, {m,n} "
+    "and the flags (?aimsux)."
+)
+
+
+class Expression:
+    """A deterministic automaton that accepts what `re.fullmatch` matches.
+
+    A node is the sorted states of its NFA that wait for a character, or accept.
+
+    Args:
+        pattern: Python's syntax.
+        characters: Distinct ones, the vocabulary's.
+        name: What an error calls the pattern.
+
+    Raises:
+        UsageError: The syntax is wrong or not that of a regular language, or there are more than
+            100,000 states.
+    """
+
+    exact = True
+
+    def __init__(self, pattern: str, characters: str, name: str) -> None:
+        self._pattern, self._characters, self._name = pattern, characters, name
+        self._targets: list[list[int]] = [[]]  # [states]; state 0 accepts
+        self._atoms: list[int | None] = [None]  # [states], what it reads; None: nothing
+        self._atom_numbers: dict[str, int] = {}
+        self._atom_masks = [np.ones(len(characters), np.bool_)]  # [atoms], each [characters]
+        parsed = _parse(pattern)
+        try:
+            entry = self._sequence(parsed, parsed.state.flags, 0, True, True)
+        except RecursionError:
+            raise too_large(name) from None
+        masks, classes = np.unique(np.stack(self._atom_masks), axis=1, return_inverse=True)
+        self.classes: npt.NDArray[np.intp] = classes.reshape(-1)  # [characters]
+        self._class_count = masks.shape[1]
+        self._members: list[list[int]] = [np.flatnonzero(mask).tolist() for mask in masks]
+        self._needs = self._find_needs()  # [states], characters to acceptance
+        self.start: Node = self._closure([entry]) or ()
+
+    def follow(self, node: Node) -> list[Node | None]:
+        """Return what each class leads to, `[classes]`; None where no text goes on with it."""
+        targets: list[list[int]] = [[] for _ in range(self._class_count)]
+        for state in node:
+            if (atom := self._atoms[state]) is not None:
+                for number in self._members[atom]:
+                    targets[number] += self._targets[state]
+        made = {key: self._closure(key) for key in set(map(tuple, targets))}
+        return [made[tuple(states)] for states in targets]
+
+    def bound(self, node: Node) -> float:
+        """Return how many characters are still needed; inf where no text is accepted."""
+        return min((self._needs[state] for state in node), default=math.inf)
+
+    def _closure(self, states: Sequence[int]) -> Node | None:
+        """Return the live states that wait for a character, or accept, reached without one."""
+        seen, todo = set(states), list(states)
+        while todo:
+            if self._atoms[here := todo.pop()] is None:
+                todo += (new := set(self._targets[here]) - seen)
+                seen |= new
+        waits = (s for s in seen if self._needs[s] < math.inf and (self._atoms[s] is not None or s == 0))
+        return tuple(sorted(waits)) or None
+
+    def _find_needs(self) -> list[float]:
+        sources: list[list[int]] = [[] for _ in self._targets]
+        for state, targets in enumerate(self._targets):
+            for target in targets:
+                sources[target].append(state)
+        needs, queue = [0.0] + [math.inf] * (len(sources) - 1), deque([0])
+        while queue:
+            here = queue.popleft()
+            for state in sources[here]:
+                atom = self._atoms[state]
+                need = needs[here] + (atom is not None)
+                if need < needs[state] and (atom is None or self._members[atom]):
+                    needs[state] = need
+                    (queue.append if atom is not None else queue.appendleft)(state)
+        return needs
+
+    def _add(self, targets: list[int], atom: int | None = None) -> int:
+        if len(self._targets) >= MOST_STATES:
+            raise too_large(self._name)
+        self._targets.append(targets)
+        self._atoms.append(atom)
+        return len(self._targets) - 1
+
+    def _sequence(self, items: Any, flags: int, target: int, first: bool, last: bool) -> int:
+        """Add a sequence that goes on to `target`, from its end; return where it starts."""
+        others = [place for place, (kind, _) in enumerate(items) if str(kind) != "AT"]
+        first_other, last_other = (others[0], others[-1]) if others else (len(items), -1)
+        for place in reversed(range(len(items))):
+            leads, ends = first and place <= first_other, last and place >= last_other
+            target = self._item(items[place], flags, target, leads, ends)
+        return target
+
+    def _item(self, item: Any, flags: int, target: int, first: bool, last: bool) -> int:
+        kind, value = str(item[0]), item[1]
+        if kind in _ATOMS:
+            return self._add([target], self._atom(item, flags))
+        if kind in _REPEATS:
+            least, most, inside = value
+            return self._repeat(least, most, inside, flags, target)
+        if kind == "BRANCH":
+            return self._add([self._sequence(each, flags, target, first, last) for each in value[1]])
+        if kind == "SUBPATTERN":
+            _, added, removed, inside = value
+            kept = flags & ~_TYPE_FLAGS if added & _TYPE_FLAGS else flags
+            return self._sequence(inside, (kept | added) & ~removed, target, first, last)
+        if (first and str(value).startswith("AT_BEGIN")) or (last and str(value).startswith("AT_END")):
+            return target
+        what = _REFUSED.get(kind, "a look around")
+        raise UsageError(f"The pattern has {what}. Received: {self._pattern!r:.200}. {_ACCEPTED}")
+
+    def _repeat(self, least: int, most: Any, inside: Any, flags: int, target: int) -> int:
+        if str(most) == "MAXREPEAT":
+            loop = self._add([target])
+            target = self._sequence(inside, flags, loop, False, False)
+            self._targets[loop].append(target)
+            if least == 0:
+                return loop
+            least -= 1
+        else:  # x{0,2} is (x(x)?)?: few states at once
+            end = target
+            for _ in range(most - least):
+                target = self._add([self._sequence(inside, flags, target, False, False), end])
+        for _ in range(least):
+            if (entry := self._sequence(inside, flags, target, False, False)) == target:
+                break  # nothing, however often
+            target = entry
+        return target
+
+    def _atom(self, item: Any, flags: int) -> int:
+        """Return the number of what matches one character, by asking `re` itself."""
+        number = self._atom_numbers.setdefault(f"{item} {flags}", len(self._atom_masks))
+        if number == len(self._atom_masks):
+            state = re._parser.State()  # type: ignore[attr-defined]
+            state.flags = flags
+            matcher = re._compiler.compile(re._parser.SubPattern(state, [item]))  # type: ignore[attr-defined]
+            mask = np.zeros(len(self._characters), np.bool_)
+            mask[[match.start() for match in matcher.finditer(self._characters)]] = True
+            self._atom_masks.append(mask)
+        return number
+
+
+class Occurrences:
+    """Whether one of some texts has occurred: then all is well, or all is over.
+
+    A node is the longest end of what was read that starts one of the texts (Aho and Corasick 1975).
+
+    Args:
+        texts: At least one, none empty. One with a character that is not in the vocabulary never occurs.
+        characters: Distinct ones, the vocabulary's.
+        name: What an error calls them.
+        wanted: Accept from then on; else accept until then (and never go there).
+
+    Raises:
+        UsageError: They have more than 100,000 characters together.
+    """
+
+    exact = True
+
+    def __init__(self, texts: Sequence[str], characters: str, name: str, *, wanted: bool) -> None:
+        if sum(map(len, texts)) > MOST_STATES:
+            raise too_large(name)
+        known = set(characters)
+        possible = [text for text in texts if known.issuperset(text)]
+        letters = set("".join(possible))
+        # Class 0 is all others, where there are others: a class without characters would be a dead end.
+        classes = {c: number for number, c in enumerate(sorted(letters), known != letters)}
+        self.classes = np.array([classes.get(c, 0) for c in characters], np.intp)  # [characters]
+        self.start: Node = (0,)
+        self._class_count, self._wanted = len(classes) + (known != letters), wanted
+        self._children: list[dict[int, int]] = [{}]  # [nodes], class -> longer start
+        self._shorter = [0]  # [nodes], the next longest end that starts one
+        self._found = [False]
+        for text in possible:
+            self._plant([classes[c] for c in text])
+        self._needs = self._connect()  # [nodes], characters until one has occurred
+
+    def follow(self, node: Node) -> list[Node | None]:
+        """Return what each class leads to, `[classes]`; None where no text goes on with it."""
+        if self._found[node[0]]:
+            return [node] * self._class_count
+        row = [(following,) for following in self._row(node[0])]
+        return [None if self._found[after[0]] and not self._wanted else after for after in row]
+
+    def bound(self, node: Node) -> float:
+        """Return how many characters are still needed; inf where no text is accepted."""
+        return self._needs[node[0]] if self._wanted else 0
+
+    def _plant(self, text: list[int]) -> None:
+        here = 0
+        for letter in text:
+            if letter not in self._children[here]:
+                self._children[here][letter] = len(self._children)
+                self._children.append({})
+                self._shorter.append(0)
+                self._found.append(False)
+            here = self._children[here][letter]
+        self._found[here] = True
+
+    def _connect(self) -> list[float]:
+        order = [0]  # short ones first
+        for here in order:
+            for letter, child in self._children[here].items():
+                order.append(child)
+                self._shorter[child] = self._after(self._shorter[here], letter) if here else 0
+                self._found[child] |= self._found[self._shorter[child]]
+        needs = [0.0 if found else math.inf for found in self._found]
+        for here in reversed(order):
+            below = (needs[child] + 1 for child in self._children[here].values())
+            needs[here] = min(needs[here], *below, math.inf)
+        for here in order:
+            needs[here] = min(needs[here], needs[self._shorter[here]])
+        return needs
+
+    def _after(self, here: int, letter: int) -> int:
+        while here and letter not in self._children[here]:
+            here = self._shorter[here]
+        return self._children[here].get(letter, 0)
+
+    def _row(self, here: int) -> list[int]:
+        ends = [here]
+        while here:
+            ends.append(here := self._shorter[here])
+        row = [0] * self._class_count
+        for end in reversed(ends):  # longer ones win
+            for letter, child in self._children[end].items():
+                row[letter] = child
+        return row
+
+
+def too_large(name: str) -> UsageError:
+    """Return the error for what would need too many states."""
+    return UsageError(
+        f"What a text must be is too much to keep track of. Received: {name:.200}. Accepted: what "
+        f"needs at most about {MOST_STATES:,} states; smaller numbers in {{m,n}} need fewer."
+    )
+
+
+def _parse(pattern: str) -> Any:
+    if not isinstance(pattern, str):
+        raise UsageError(f"A pattern must be text. Received: {pattern!r:.200}. {_ACCEPTED}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a later Python may read otherwise
+            return re._parser.parse(pattern)  # type: ignore[attr-defined]
+    except (re.error, ValueError, OverflowError) as error:
+        what = f"The pattern cannot be read: {error}"
+    except RecursionError:
+        what = "The pattern cannot be read: it is too deep"
+    raise UsageError(f"{what}. Received: {pattern!r:.200}. {_ACCEPTED}")

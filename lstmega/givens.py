@@ -1,0 +1,74 @@
+"""What the verbs are given: a run or its name, a text or its file, progress or none."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lstmega import jobs, origins, runs
+from lstmega.corpus import CORPORA, Corpus, read
+from lstmega.errors import UsageError
+from lstmega.progress import Progress, on
+from lstmega.runs import Run
+
+Where = str | Path
+
+
+def run(given: Run | Where | None, checkpoints: Where = jobs.CHECKPOINTS) -> Run:
+    """Return a run, the one of that name or path, or the newest that has weights.
+
+    Raises:
+        UsageError: There is no such run.
+        RunError: It is damaged.
+    """
+    return given if isinstance(given, Run) else runs.find(Path(checkpoints), given)
+
+
+def listener(progress: Progress | bool) -> Progress:
+    """Return what hears how far a long work is: True shows it on stderr or in the notebook."""
+    if isinstance(progress, Progress):
+        return progress
+    return on(sys.stderr) if progress else Progress()
+
+
+def corpus(
+    given: Corpus | Where | Sequence[Where], how: dict[str, Any], corpora: Where, hears: Progress
+) -> Corpus:
+    """Return a corpus: itself, or read as `how` says.
+
+    Raises:
+        UsageError: It has been read, and `how` says something.
+        CorpusError: It cannot be read.
+    """
+    if not isinstance(given, Corpus):
+        sources = [given] if isinstance(given, str | Path) else given
+        return read(sources, corpora=Path(corpora), progress=hears.download, **how)
+    if how:
+        raise UsageError(f"A Corpus has been read already. Received also: {', '.join(how)}.")
+    return given
+
+
+def foreign(
+    reader: Run, text: Corpus | Where | None, encoding: str | None, hears: Progress
+) -> Corpus | None:
+    """Return a text, read as the run's own was; None stays.
+
+    Raises:
+        UsageError, CorpusError: As for `corpus`.
+    """
+    if text is None:
+        return None
+    info = reader.record.text
+    how = {"encoding": encoding, "tokens": info.tokens, "keep_line_ends": info.line_ends == "kept"}
+    said = {"encoding": encoding} if isinstance(text, Corpus) else how
+    return corpus(text, {name: value for name, value in said.items() if value}, CORPORA, hears)
+
+
+def training_text(author: Run, given: Corpus | Where | Sequence[Where] | None) -> str:
+    """Return the text that a run was trained on; None looks where it was.
+
+    Raises:
+        UsageError: It is not there, or another one is.
+    """
+    sources = [given] if isinstance(given, str | Path) else given or ()
+    return origins.training_text(author, sources)

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lstmega import copies
+from lstmega.copies import Copy, Index
+from lstmega.errors import UsageError
+
+WIDE = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))  # more letters than a byte has
+ALPHABETS = ["ab", "ab\n\0", "a\U0001f600\ud800é", "xyz" + WIDE[:3]]
+TEXTS = st.sampled_from(ALPHABETS).flatmap(
+    lambda letters: st.tuples(
+        st.text(letters, max_size=40), st.text(letters + "?", max_size=30), st.booleans()
+    )
+)
+
+
+def pair(case):
+    """Return an indexed text and a query; a wide one has an alphabet of two bytes."""
+    text, query, wide = case
+    return (WIDE + text if wide else text), query
+
+
+def longest(text, query):
+    return max((n for n in range(len(query) + 1) if query[:n] in text), default=0)
+
+
+@settings(deadline=None, max_examples=200)
+@given(TEXTS)
+def test_matches_are_those_of_brute_force(case):
+    text, query = pair(case)
+    matches = Index(text).matches(query)
+    assert matches.lengths.tolist() == [longest(text, query[at:]) for at in range(len(query))]
+    for at, (length, place) in enumerate(zip(matches.lengths, matches.places, strict=True)):
+        assert text[place : place + length] == query[at : at + length]
+
+
+@settings(deadline=None, max_examples=200)
+@given(TEXTS, st.integers(0, 4))
+def test_following_is_that_of_brute_force(case, size):
+    text, query = pair(case)
+    history = query[:size]
+    expected = {
+        text[at + len(history)] for at in range(len(text) - len(history)) if text.startswith(history, at)
+    }
+    assert Index(text).following(history) == expected
+
+
+@settings(deadline=None)
+@given(TEXTS, st.integers(1, 6))
+def test_passages_are_the_longest_and_cover_what_is_copied(case, least):
+    text, query = pair(case)
+    matches = Index(text).matches(query)
+    passages = matches.passages(least)
+    inside = np.zeros(len(query), bool)
+    for at in range(len(query) - least + 1):
+        for size in range(least, len(query) - at + 1):
+            if query[at : at + size] in text:
+                inside[at : at + size] = True
+    assert matches.covered(least) == inside.sum()
+    for copy in passages:
+        said = query[copy.start : copy.end]
+        assert text[copy.place : copy.place + copy.length] == said
+        assert copy.length >= least
+        assert copy.end == len(query) or query[copy.start : copy.end + 1] not in text
+        assert copy.start == 0 or query[copy.start - 1 : copy.end] not in text
+
+
+@settings(deadline=None)
+@given(TEXTS, st.integers(1, 6))
+def test_novel_places_are_those_of_brute_force(case, size):
+    text, query = pair(case)
+    grams = [query[at : at + size] for at in range(len(query) - size + 1)]
+    assert Index(text).matches(query).novel(size) == sum(gram not in text for gram in grams)
+
+
+def random_text(size, seed, letters="abcdefgh "):
+    return "".join(np.random.default_rng(seed).choice(list(letters), size))
+
+
+def test_a_planted_quotation_is_found_where_it_stands():
+    text, noise = random_text(50_000, 0), random_text(3000, 1)
+    query = noise[:1234] + text[33_333:33_533] + noise[1234:]
+    (copy,) = Index(text).matches(query).passages(100)
+    assert copy.start <= 1234
+    assert copy.end >= 1434
+    assert copy.length < 210  # a few more letters agree by chance
+    assert copy.place == 33_333 - (1234 - copy.start)
+
+
+def test_a_text_that_is_wholly_copied():
+    text = random_text(20_000, 3)
+    matches = Index(text).matches(text)
+    assert matches.passages(1) == (Copy(0, 20_000, 0),)
+    assert matches.covered(30) == 20_000
+    repeated = "ab" * 5000
+    assert Index(repeated).matches(repeated).lengths.tolist() == list(range(10_000, 0, -1))
+
+
+def test_nothing_to_index_and_nothing_to_look_up():
+    assert Index("").matches("abc").lengths.tolist() == [0, 0, 0]
+    assert Index("").following("") == Index("").following("a") == frozenset()
+    assert Index("abc").matches("").passages() == ()
+    assert Index("abc").matches("xyz").passages() == ()
+    assert Index("abc").following("c") == frozenset()
+
+
+def test_many_texts_are_looked_up_in_chunks(monkeypatch):
+    text, query = random_text(4000, 5), random_text(1000, 6)
+    whole = Index(text).matches(query)
+    monkeypatch.setattr(copies, "_CHUNK", 77)
+    parts = Index(text).matches(query)
+    np.testing.assert_array_equal(whole.lengths, parts.lengths)
+
+
+def test_too_many_distinct_characters_are_refused(monkeypatch):
+    monkeypatch.setattr(copies, "_MOST_DISTINCT", 3)
+    with pytest.raises(UsageError, match=r"at most 3 distinct characters.*Received: 4 and 5"):
+        Index("abcda")
