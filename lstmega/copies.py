@@ -1,7 +1,7 @@
 """Where a text repeats another one, word for word: an exact index over a training text.
 
 A suffix array (Manber and Myers 1993), sorted by libdivsufsort (Mori 2006), searched for all places of
-a text at once. It takes five bytes for each indexed character, nine where more than 254 are distinct.
+a text at once. It takes five bytes for each indexed character, six where more than 254 are distinct.
 """
 
 from bisect import bisect_left, bisect_right
@@ -84,15 +84,15 @@ class Index:
         text: Any text; it is not kept.
 
     Raises:
-        UsageError: It has more than 65,534 distinct characters, or 2**31 or more in all.
+        UsageError: It has more than 65,534 distinct characters, or 2**30 or more in all.
     """
 
     def __init__(self, text: str) -> None:
         self._alphabet = _points("".join(sorted(set(text))))
-        if len(self._alphabet) > _MOST_DISTINCT or len(text) >= 1 << 31:
+        if len(self._alphabet) > _MOST_DISTINCT or len(text) >= 1 << 30:
             raise UsageError(
                 f"A text to be indexed has at most {_MOST_DISTINCT:,} distinct characters and "
-                f"fewer than 2**31 in all. Received: {len(self._alphabet):,} and {len(text):,}."
+                f"fewer than 2**30 in all. Received: {len(self._alphabet):,} and {len(text):,}."
             )
         kind = np.dtype(np.uint8 if len(self._alphabet) < 255 else ">u2")  # big-endian: bytes sort alike
         self._unknown = np.iinfo(kind).max
@@ -189,12 +189,22 @@ class Index:
 
 
 def _sorted(codes: Codes) -> npt.NDArray[np.int32]:
-    """Return where each suffix begins, in their order, `[characters]`."""
+    """Return where each suffix begins, in their order, `[characters]`.
+
+    Big-endian numbers sort as their bytes do; of two bytes each only the first begins a suffix.
+    """
     if len(codes) == 0:
         return np.empty(0, np.int32)
-    suffixes: npt.NDArray[np.int32] = pydivsufsort.divsufsort(
-        codes.astype(codes.dtype.newbyteorder("="), copy=False)
-    )
+    width = codes.itemsize
+    of_bytes: npt.NDArray[np.int32] = pydivsufsort.divsufsort(codes.view(np.uint8))
+    if width == 1:
+        return of_bytes
+    suffixes, filled = np.empty(len(codes), np.int32), 0
+    for start in range(0, len(of_bytes), _CHUNK):
+        chunk = of_bytes[start : start + _CHUNK]
+        begins = chunk[chunk % width == 0] // width
+        suffixes[filled : filled + len(begins)] = begins
+        filled += len(begins)
     return suffixes
 
 

@@ -1,5 +1,7 @@
 import json
 import re
+import shutil
+import subprocess
 import sys
 from html.parser import HTMLParser
 
@@ -201,3 +203,75 @@ def test_options_hold_in_a_sweep(tiny_run, text):
     assert max(index.matches(item.text).lengths.max() for item in found[0].samples) <= 6
     with pytest.raises(UsageError, match="--vary"):
         lstmega.sweep(tiny_run, corpus=Corpus.from_text(text, name="owl"), vary="char")
+
+
+# On a real run: half a minute of training on the text that ships with Python.
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """A sweep as the command makes it, of a run that has learned to spell."""
+    run = lstmega.train(
+        "pydoc", preset="tiny", steps=700, checkpoints=tmp_path_factory.mktemp("real"), progress=False
+    )
+    temperatures = [number / 10 for number in range(2, 15)]
+    return run, lstmega.sweep(run, temperatures=temperatures, length=1500, count=3, seed=0)
+
+
+def rank_correlation(first, second):
+    """Spearman's; no two values are equal."""
+    ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+@pytest.mark.slow
+def test_with_temperature_known_words_fall_and_novelty_rises(real):
+    _, found = real
+    written = [level for level in found if level.analysis.known_words.whole]  # lines of signs have none
+    known = [level.analysis.known_words.share for level in written]
+    assert len(written) > 10
+    assert rank_correlation([level.temperature for level in written], known) < -0.9
+    temperatures = [level.temperature for level in found]
+    for number in (1, 2):  # 8 and 12 characters
+        novel = [level.analysis.novel[number].share for level in found]
+        assert rank_correlation(temperatures, novel) > 0.9
+    bits = [level.bits_per_character for level in found]
+    assert rank_correlation(temperatures, bits) > 0.9
+    assert "of the words known" in found.recommendation
+
+
+@pytest.mark.slow
+def test_no_copy_holds_over_a_hundred_thousand_characters(real):
+    run, found = real
+    texts = lstmega.sample(run, temperatures=[0.3, 0.6], length=2000, count=25, seed=1, no_copy=20)
+    index = found.reference.index
+    assert sum(len(item.text) for item in texts) == 100_000
+    lengths = [int(index.matches(item.prompt + item.text).lengths[80:].max()) for item in texts]
+    assert max(lengths) == 20  # as far as it may go, and not further
+    free = lstmega.sample(run, temperatures=[0.3], length=2000, count=5, seed=1)
+    assert max(int(index.matches(item.text).lengths.max()) for item in free) > 20
+
+
+def chromium():
+    return next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine")
+def test_the_page_opens_from_disk_in_chromium(real, tmp_path):
+    _, found = real
+    path = found.save_html(tmp_path / "sweep.html")
+    done = subprocess.run(
+        [chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", path.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    page = Page(done.stdout)
+    assert page.tags.count("svg") == 6
+    assert page.tags.count("circle") == sum(len(chart.points) for chart in found.charts())
+    assert page.tags.count("section") == 13
+    assert found.recommendation in "".join(page.said)
+    assert all(link[1:] in page.ids for link in page.links)
+    assert "Content-Security-Policy" not in done.stderr  # nothing was refused

@@ -1,0 +1,81 @@
+"""What the index of a training text takes: time, memory, and what a look-up costs.
+
+    python -m benchmarks.copying nietzsche.txt english_novels.txt
+
+Each text is indexed in a process of its own, so that its peak is its own; the text itself counts.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from lstmega.copies import Index
+from lstmega.corpus import read
+
+QUERY = 100_000  # characters: words of the text in another order
+
+
+def main() -> None:
+    """Print a row for each text."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("texts", nargs="+")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.here:
+        print(measured(given.texts[0]))
+        return
+    print(
+        "| text | characters | to index | peak, bytes per character | 100,000 compared | one look-up |"
+    )
+    print(f"|{' --- |' * 6}", flush=True)
+    for text in given.texts:
+        command = [sys.executable, "-m", "benchmarks.copying", "--here", text]
+        print(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout,
+            end="",
+            flush=True,
+        )
+
+
+def measured(source: str) -> str:
+    """Return the row of one text."""
+    before = peak()
+    text = read([source]).text
+    start = time.perf_counter()
+    index = Index(text)
+    indexed = time.perf_counter() - start
+    memory = (peak() - before) / len(text)
+    query = shuffled(text)
+    start = time.perf_counter()
+    index.matches(query)
+    compared = time.perf_counter() - start
+    start = time.perf_counter()
+    for at in range(1000):
+        index.following(text[at * 7 : at * 7 + 20])
+    look_up = (time.perf_counter() - start) / 1000
+    name = source.rpartition("/")[2]
+    return (
+        f"| {name} | {len(text):,} | {indexed:.2f} s | {memory:.1f} | {compared:.2f} s | "
+        f"{look_up * 1e6:.0f} µs |"
+    )
+
+
+def shuffled(text: str) -> str:
+    """Return words of a text in another order."""
+    words = text[: 2 * QUERY].split()
+    np.random.default_rng(0).shuffle(words)
+    return " ".join(words)[:QUERY]
+
+
+def peak() -> int:
+    """Return the most memory that this process has had, in bytes (Linux counts in KiB)."""
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return found if sys.platform == "darwin" else found * 1024
+
+
+if __name__ == "__main__":
+    main()
