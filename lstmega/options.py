@@ -259,7 +259,9 @@ class WritingOptions(_Options):
     ban: tuple[str, ...] = _option((), "A text never has this. Repeatable.")
     require: tuple[str, ...] = _option((), "A text must have this somewhere. Repeatable.")
     regex: str | None = _option(None, "The whole text matches this regular expression.")
-    acrostic: str | None = _option(None, "The lines begin with the letters of this word.")
+    acrostic: str | None = _option(
+        None, "The lines, of 80 characters at most, begin with the letters of this word."
+    )
     stop: tuple[str, ...] = _option((), "A text ends where this would appear. Repeatable.")
     lines: int | None = _option(None, "A text ends after so many lines.", 1, sys.maxsize)
     vary: Vary | None = _option(

@@ -7,7 +7,7 @@ from pathlib import Path
 from lstmega import corpus as texts
 from lstmega.corpus import CORPORA, Corpus
 from lstmega.downloads import Progress
-from lstmega.errors import CorpusError, UsageError
+from lstmega.errors import LstmegaError, UsageError
 from lstmega.records import TextInfo
 from lstmega.runs import Run
 
@@ -74,7 +74,7 @@ def _read(run: Run, sources: Sequence[str | Path], corpora: Path, progress: Prog
             corpora=corpora,
             progress=progress,
         )
-    except CorpusError as error:
+    except LstmegaError as error:
         raise UsageError(
             f"The text that {run.name} was trained on is needed. {error} "
             "Accepted: --corpus, with the same files in the same order."

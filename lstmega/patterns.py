@@ -80,7 +80,7 @@ class Pattern:
         return cls(Expression(pattern, known, name), name, known)
 
     @classmethod
-    def acrostic(cls, word: str, characters: Sequence[str]) -> "Pattern":
+    def acrostic(cls, word: str, characters: Sequence[str], *, longest: int | None = None) -> "Pattern":
         r"""Accept texts of `len(word)` lines, of which line k starts with the k-th letter of `word`.
 
         Lines are separated by one "\n" and are the letter, in either case, with anything after it.
@@ -89,6 +89,7 @@ class Pattern:
         Args:
             word: At least one character, no white space.
             characters: The vocabulary's, one code point each; the position is the id.
+            longest: Characters that a line may have; None is any number.
 
         Raises:
             UsageError: The word is empty or has white space, a letter is in the vocabulary in neither
@@ -97,7 +98,8 @@ class Pattern:
         if not isinstance(word, str) or not word or any(letter.isspace() for letter in word):
             raise _refusal("An acrostic needs a word", word, "one character or more, no white space")
         known = _joined(characters)
-        pattern = r"\n".join(f"(?i:{re.escape(letter)})[^\\n]*" for letter in word)
+        rest = "*" if longest is None else f"{{0,{longest - 1}}}"
+        pattern = r"\n".join(f"(?i:{re.escape(letter)})[^\\n]{rest}" for letter in word)
         name = f"an acrostic of {word!r}"
         return cls(Expression(pattern, known, name), name, known)
 

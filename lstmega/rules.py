@@ -30,6 +30,8 @@ from lstmega.patterns import Pattern
 from lstmega.samplers import Rules
 from lstmega.vocabulary import Vocabulary
 
+_LINE = 80  # characters of a line of an acrostic: a model may not think of its end by itself
+
 
 class Matching:
     """Only what can still become a text of a pattern.
@@ -158,7 +160,7 @@ def _pattern(options: WritingOptions, vocabulary: Vocabulary) -> Pattern | None:
         parts.append(Pattern.without([vocabulary.from_user(text) for text in options.ban], characters))
     parts += [Pattern.containing(vocabulary.from_user(text), characters) for text in options.require]
     if options.acrostic is not None:
-        parts.append(Pattern.acrostic(options.acrostic, characters))
+        parts.append(Pattern.acrostic(options.acrostic, characters, longest=_LINE))
     if options.regex is not None:  # last: contradictions are found early
         parts.append(Pattern.regex(options.regex, characters))
     return reduce(and_, parts) if parts else None

@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 
 import pytest
@@ -6,7 +7,7 @@ import lstmega
 from lstmega import origins
 from lstmega.corpus import Corpus, read
 from lstmega.errors import UsageError
-from tests.conftest import TINY
+from tests.conftest import TINY, reseal
 
 
 @pytest.fixture
@@ -74,3 +75,10 @@ def test_named_corpora_are_found_by_their_names(tmp_path, monkeypatch):
     run = lstmega.train("pydoc", checkpoints=tmp_path / "runs", progress=False, **TINY | {"steps": 2})
     assert run.record.text.places == ("pydoc",)
     assert len(origins.training_text(run)) == run.record.text.characters - run.record.held_out_characters
+
+
+def test_a_named_corpus_that_cannot_be_had_is_asked_for(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("lstmega.downloads.NAMED", {})
+    reseal(tiny_run, text=dataclasses.asdict(tiny_run.record.text) | {"places": ["nietzsche"]})
+    with pytest.raises(UsageError, match="--corpus, with the same files"):
+        origins.training_text(lstmega.load(tiny_run.path), corpora=tmp_path)

@@ -221,6 +221,11 @@ def test_acrostic(word):
     agrees(Pattern.acrostic(word, LETTERS), is_accepted)
 
 
+def test_acrostic_lines_of_a_length():
+    pattern = Pattern.acrostic("ab", LETTERS, longest=2)
+    agrees(pattern, lambda text: re.fullmatch(r"a[^\n]?\nb[^\n]?", text, re.IGNORECASE))
+
+
 def test_acrostic_of_signs():
     pattern = Pattern.acrostic("(R.", "\n(.Rrx")
     assert pattern.may_end(walk(pattern, "(x\nr\n.", "\n(.Rrx"))

@@ -94,8 +94,10 @@ def test_every_text_is_what_was_asked_for():
     run = real_run()
     for text in texts(run, regex="([a-z]{2,5} ){2}[a-z]+", length=20):
         assert re.fullmatch("([a-z]{2,5} ){2}[a-z]+", text)
-    for text in texts(run, acrostic="cat", length=60):
-        assert [line[:1] for line in text.split("\n")] == list("cat")
+    for text in texts(run, acrostic="cat", length=300, count=20):
+        lines = text.split("\n")
+        assert [line[:1] for line in lines] == list("cat")
+        assert max(map(len, lines)) <= 80
     for text in texts(run, require=("xyz", "qq"), ban=("e", "th"), length=30):
         assert "xyz" in text
         assert "qq" in text
