@@ -61,14 +61,14 @@ def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
 @json_option
 def compare(runs: tuple[str, ...], checkpoints: Path, as_json: bool) -> None:
     """Measure several runs, each on its held-out text, in one table."""
-    from lstmega import reports, studies
+    from lstmega import studies
 
     with terminal.progress() as listener:
-        rows = studies.compare(runs, checkpoints=checkpoints, progress=listener)
+        result = studies.compare(runs, checkpoints=checkpoints, progress=listener)
     if as_json:
-        terminal.print_json(rows)
+        terminal.print_json(result.to_dicts())
     else:
-        terminal.echo(reports.comparison_table(rows))
+        terminal.echo(str(result))
 
 
 @click.command()

@@ -7,8 +7,9 @@ rest.
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from lstmega import axes, display
+from lstmega import axes, display, exports
 from lstmega.axes import GREY, GRID, PAPER, RED, Axis, labels, text
 from lstmega.records import HistoryRow
 
@@ -87,6 +88,30 @@ def svg(rows: Sequence[HistoryRow], *, title: str) -> str:
         *_best_mark(held_out, horizontal, vertical),
     ]
     return axes.svg((640, 320), parts, title=title, description=_description(rows, train, held_out))
+
+
+def figure(rows: Sequence[HistoryRow], *, title: str) -> Any:
+    """Return both losses as a matplotlib figure.
+
+    Args:
+        rows: The run's history.
+        title: What is shown.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    train, held_out = _lines(rows)
+    drawn = exports.figure(7, 4)
+    place = drawn.subplots()
+    for points, name, colour, style in ((train, "train", GREY, "--"), (held_out, "held out", RED, "-")):
+        if points:
+            place.plot(*zip(*points, strict=True), color=colour, linestyle=style, label=name)
+    place.set(title=title, xlabel="steps", ylabel="nats per character")
+    if train or held_out:
+        vertical = _vertical(train, held_out, 0, 1)
+        place.set_ylim(vertical.low, vertical.high)
+        place.legend()
+    return drawn
 
 
 def verdict(rows: Sequence[HistoryRow]) -> str:

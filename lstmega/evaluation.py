@@ -105,6 +105,15 @@ class Evaluation:
             ],
         }
 
+    def to_dataframe(self) -> Any:
+        """Return characters and their costs in nats as a pandas DataFrame, the first left out.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        pairs = zip(self.text[1:], self.nats.tolist(), strict=True)
+        return exports.dataframe([{"character": one, "nats": nats} for one, nats in pairs])
+
     def to_html(self) -> str:
         """Return a page of the text, each character coloured by its bits."""
         return surprisal.page(self.text, self.nats, title=self.heading, note=self.verdict)

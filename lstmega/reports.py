@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lstmega import curves, display, evaluation, runs, yardsticks
+from lstmega import curves, display, runs, yardsticks
 from lstmega.corpus import NAMED
 from lstmega.errors import RunError
 from lstmega.records import HistoryRow, Record
 from lstmega.runs import Run
-from lstmega.scores import Done
 
 
 def overview(checkpoints: Path) -> list[dict[str, Any]]:
@@ -39,37 +38,6 @@ def _overview_row(path: Path) -> dict[str, Any]:
         "bits": best and round(display.bits(best.nats), 4),
         "minutes": round(record.seconds / 60, 2),
     }
-
-
-def comparison(run: Run, done: Done) -> dict[str, Any]:
-    """Measure a run by both protocols, beside its size and its cost."""
-    stream = evaluation.measure(run, done=done)
-    window = evaluation.measure(run, protocol="window", done=done)
-    record, history = run.record, run.history()
-    return {
-        "run": run.name,
-        "text": record.text.name,
-        "held_out_sha256": record.held_out_sha256,
-        "parameters": record.parameters,
-        "stream_bits": stream.bits_per_character,
-        "window_bits": window.bits_per_character,
-        "characters_per_second": history[-1].characters_per_second if history else None,
-        "minutes": round(record.seconds / 60, 2),
-    }
-
-
-def comparison_table(rows: list[dict[str, Any]]) -> str:
-    """Return `comparison`'s rows for a terminal, best first."""
-    head = ["run", "text", "parameters", "stream bits", "window bits", "characters/s", "minutes"]
-    ranked = sorted(rows, key=lambda row: row["stream_bits"])
-    cells = [
-        [display.number(value) for name, value in row.items() if name != "held_out_sha256"]
-        for row in ranked
-    ]
-    table = display.columns([head, *cells])
-    if len({row["held_out_sha256"] for row in rows}) > 1:
-        table += "\n\nThe held-out texts differ, so the losses do not compare."
-    return table
 
 
 def as_json(run: Run) -> dict[str, Any]:

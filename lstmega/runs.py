@@ -17,6 +17,7 @@ run: no pickle, no `load_model`.
 
 import dataclasses
 import hashlib
+import html
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from lstmega import curves, display, files, locks, records, schema, weights
+from lstmega import curves, display, exports, files, locks, records, schema, weights
 from lstmega.decoder import Decoder
 from lstmega.errors import RunError, UsageError
 from lstmega.records import HistoryRow, Record, SavedWeights
@@ -231,9 +232,28 @@ class Run:
 
     # How it shows itself.
 
+    def to_dataframe(self) -> Any:
+        """Return the history as a pandas DataFrame, one row for each validation.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return exports.dataframe([dataclasses.asdict(row) for row in self.history()])
+
+    def plot(self) -> Any:
+        """Return the learning curve as a matplotlib figure.
+
+        Raises:
+            UsageError: matplotlib is not installed.
+        """
+        return curves.figure(self.history(), title=f"Losses of {self.name}")
+
     def _repr_html_(self) -> str:
         table = display.html_table([("", self.name), *self.record.facts()], f"lstmega run {self.name}")
-        return table + curves.svg(self.history(), title=f"Losses of {self.name}")
+        try:
+            return table + curves.svg(self.history(), title=f"Losses of {self.name}")
+        except RunError as error:  # a cell that shows a run is no place to fail
+            return f"{table}<p>{html.escape(display.plain(str(error)))}</p>"
 
     def __repr__(self) -> str:
         best = self.record.best

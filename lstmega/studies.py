@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from lstmega import evaluation, findings, givens, inspection, jobs, readings, reports, units
+from lstmega import evaluation, findings, givens, inspection, jobs, readings, units
+from lstmega.comparisons import Comparison, measured
 from lstmega.corpus import Corpus
 from lstmega.errors import UsageError
 from lstmega.evaluation import Evaluation, UnknownRule
@@ -80,7 +81,7 @@ def compare(
     *,
     checkpoints: Where = jobs.CHECKPOINTS,
     progress: Progress | bool = False,
-) -> list[dict[str, Any]]:
+) -> Comparison:
     """Measure several runs by both protocols, each on its held-out text.
 
     Args:
@@ -92,7 +93,7 @@ def compare(
         For each run its size, losses, speed and the hash of the text it was measured on.
     """
     with givens.listener(progress) as listener:
-        return [reports.comparison(givens.run(run, checkpoints), listener.reading) for run in runs]
+        return Comparison(measured(givens.run(run, checkpoints), listener.reading) for run in runs)
 
 
 def inspect(

@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from lstmega import exports
 from lstmega.display import plain
 
 
@@ -75,6 +76,14 @@ class Samples(Sequence[Sample]):
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the JSON list of `sample --json`."""
         return [sample.to_dict() for sample in self]
+
+    def to_dataframe(self) -> Any:
+        """Return one row for each text as a pandas DataFrame.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return exports.dataframe(self.to_dicts())
 
     def __str__(self) -> str:
         return "\n\n".join(map(str, self))

@@ -199,3 +199,12 @@ def test_the_name_of_the_best_stands_clear_of_ticks_and_line():
     lowest = float(picture.find("{*}circle").get("cy"))
     assert lowest == curves._BOTTOM
     assert named["best 1.500"] - 12 >= lowest and named["100"] - named["best 1.500"] >= 14
+
+
+def test_a_figure_has_both_losses():
+    pytest.importorskip("matplotlib")
+    rows = history((2.0, 2.1), (1.5, 1.7), (1.2, 1.8))
+    (place,) = curves.figure(rows, title="Losses").axes
+    assert [line.get_label() for line in place.lines] == ["train", "held out"]
+    assert list(place.lines[1].get_ydata()) == [2.1, 1.7, 1.8]
+    assert curves.figure([], title="none").axes[0].get_title() == "none"
