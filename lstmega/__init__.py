@@ -16,6 +16,7 @@ _HOMES = {
     "sample": "api",
     "stream": "api",
     "sweep": "api",
+    "write": "api",
     "evaluate": "studies",
     "compare": "studies",
     "inspect": "studies",

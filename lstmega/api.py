@@ -15,6 +15,7 @@ from lstmega.sweeps import Sweep
 from lstmega.temperatures import check_temperatures
 from lstmega.texts import Samples, Stream
 from lstmega.vocabulary import UnknownPolicy
+from lstmega.writing import Session
 
 if TYPE_CHECKING:
     import keras
@@ -251,4 +252,50 @@ def sweep(
         seed=seed,
         unknown=unknown,
         options=chosen,
+    )
+
+
+def write(
+    run: Run | Where | None = None,
+    *,
+    checkpoints: Where = jobs.CHECKPOINTS,
+    temperatures: Sequence[float] = (0.4, 0.7, 1.0),
+    length: int = 80,
+    count: int = 1,
+    prompt: str | None = None,
+    seed: int | None = None,
+    unknown: UnknownPolicy = "error",
+    corpus: Corpus | Where | Sequence[Where] | None = None,
+    **options: Any,
+) -> Session:
+    """Begin a text that you and a run go on with in turns: `propose`, `pick`, `add`, `cut`, `undo`.
+
+    Args:
+        run: A `Run`, its name or its path; None is the newest.
+        checkpoints: The directory of runs.
+        temperatures: One proposal at each.
+        length: Characters of a proposal.
+        count: Proposals at each temperature.
+        prompt: What the text begins with; None takes a random excerpt of the held-out text.
+        seed: The same seed and the same steps give the same text; None draws one.
+        unknown: What to do with characters that the run does not know.
+        corpus: The text that the run was trained on, or where it is now, for `no_copy`; None looks
+            where it was.
+        options: Fields of `WritingOptions`; they hold for each proposal.
+
+    Raises:
+        UsageError: An argument is out of bounds.
+        PromptError: The prompt has unknown characters.
+    """
+    opened, chosen = givens.run(run, checkpoints), WritingOptions.of(options)
+    return Session(
+        opened,
+        temperatures=temperatures,
+        length=length,
+        count=count,
+        prompt=prompt,
+        seed=seed,
+        unknown=unknown,
+        options=chosen,
+        training=Index(givens.training_text(opened, corpus)) if chosen.no_copy else None,
     )

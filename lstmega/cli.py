@@ -15,6 +15,7 @@ import click
 from lstmega import terminal
 from lstmega.cli_runs import corpus, list_runs, show
 from lstmega.cli_studies import compare, evaluate, inspect
+from lstmega.cli_write import write
 from lstmega.errors import LstmegaError, PromptError
 from lstmega.flags import (
     checkpoints_option,
@@ -229,7 +230,7 @@ def sweep(temps: str, html: Path | None, as_json: bool, **options: Any) -> None:
         terminal.echo(str(result))
 
 
-for command in (evaluate, compare, inspect, list_runs, show, corpus):
+for command in (write, evaluate, compare, inspect, list_runs, show, corpus):
     cli.add_command(command)
 
 

@@ -276,10 +276,14 @@ class WritingOptions(_Options):
                 raise refusal(flag(name), "above 0", 0)
         if self.penalty_window is not None and self.penalty is None:
             raise UsageError("--penalty-window needs --penalty. Received: no --penalty.")
-        complete = [name for name in ("require", "regex", "acrostic") if getattr(self, name)]
         ending = [name for name in ("stop", "lines") if getattr(self, name)]
-        if complete and ending:
+        if self.complete and ending:
             raise UsageError(
-                f"{flag(ending[0])} may end a text before {flag(complete[0])} is fulfilled. "
+                f"{flag(ending[0])} may end a text before {flag(self.complete[0])} is fulfilled. "
                 "Received: both. Accepted: one of the two."
             )
+
+    @property
+    def complete(self) -> list[str]:
+        """The fields that ask for something of a whole text, which a part of it need not have."""
+        return [name for name in ("require", "regex", "acrostic") if getattr(self, name)]

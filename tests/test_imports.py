@@ -20,15 +20,15 @@ LAYERS = [
         "automata", "patterns", "texts",
     },
     {
-        "runs", "states", "origins", "samplers", "rules", "sampling", "sweeps", "readings", "inspection",
-        "units", "findings", "evaluation", "comparisons", "reports", "jobs", "progress",
+        "runs", "states", "origins", "samplers", "rules", "sampling", "writing", "sweeps", "readings",
+        "inspection", "units", "findings", "evaluation", "comparisons", "reports", "jobs", "progress",
     },
     {"devices", "batches", "loops", "recurrent", "noise", "model", "steps"},
     {"validation", "adaptation", "callbacks", "checkpoints", "previews", "learners"},
     {"training"},
     {
-        "givens", "api", "studies", "flags", "terminal", "cli_runs", "cli_studies", "cli", "__init__",
-        "__main__",
+        "givens", "api", "studies", "flags", "terminal", "cli_runs", "cli_studies", "cli_write", "cli",
+        "__init__", "__main__",
     },
 ]  # fmt: skip
 INSIDE = {  # imports within one layer
@@ -61,6 +61,7 @@ INSIDE = {  # imports within one layer
     "decoder": {"options"},
     "rules": {"samplers"},
     "sampling": {"rules", "samplers"},
+    "writing": {"samplers", "sampling"},
     "sweeps": {"runs", "sampling"},
     "origins": {"runs"},
     "reports": {"runs"},
@@ -74,7 +75,8 @@ INSIDE = {  # imports within one layer
     "steps": {"devices", "model", "noise"},
     "api": {"givens"},
     "studies": {"givens"},
-    "cli": {"api", "cli_runs", "cli_studies", "flags", "terminal"},
+    "cli": {"api", "cli_runs", "cli_studies", "cli_write", "flags", "terminal"},
+    "cli_write": {"api", "flags", "terminal"},
     "cli_runs": {"api", "flags", "terminal"},
     "cli_studies": {"flags", "studies", "terminal"},
     "__main__": {"cli"},
