@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format notebooks clean
 
 demo: .venv/installed  ## train on the text that ships with Python, and write with it
 	$(BIN)/lstmega train --corpus pydoc --preset tiny
@@ -19,6 +19,9 @@ check: .venv/installed-dev  ## format, lint, types
 format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+notebooks: .venv/installed-dev  ## run them again and keep what they show
+	$(BIN)/python notebooks/refresh.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,8 +5,9 @@ a text at once. It takes five bytes for each indexed character, six where more t
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,17 @@ class Matches:
     def novel(self, size: int) -> int:
         """Return how many places begin `size` characters that the indexed text does not have."""
         return int((self.lengths[: max(0, len(self.lengths) - size + 1)] < size).sum())
+
+
+def cover(passages: Sequence[Copy]) -> tuple[Copy, ...]:
+    """Return the fewest of `Matches.passages` that cover the same characters, in their order."""
+    kept: list[Copy] = []
+    for copy, following in zip_longest(passages, passages[1:]):
+        # Starts and ends ascend: the next one reaches further, and may leave no gap.
+        if kept and following is not None and following.start <= kept[-1].end:
+            continue
+        kept.append(copy)
+    return tuple(kept)
 
 
 class Index:

@@ -4,6 +4,7 @@ pandas and matplotlib are not required: they are looked for when they are asked 
 """
 
 import importlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,22 @@ def dataframe(rows: Sequence[dict[str, Any]]) -> Any:
 
 
 def figure(width: float, height: float) -> Any:
-    """Return an empty matplotlib figure of so many inches; notebooks show it, nothing else does.
+    """Return an empty matplotlib figure of so many inches.
+
+    It belongs to no window and no backend: notebooks show it, and it has `savefig`.
 
     Raises:
         UsageError: matplotlib is not installed.
     """
     figures = _needed("matplotlib.figure", '"lstmega[plot]"', "plot")
-    return figures.Figure(figsize=(width, height), layout="constrained")
+    shown = type("Figure", (figures.Figure,), {"_repr_png_": _png})
+    return shown(figsize=(width, height), layout="constrained")
+
+
+def _png(drawn: Any) -> bytes:
+    picture = io.BytesIO()
+    drawn.savefig(picture, format="png", dpi=80)
+    return picture.getvalue()
 
 
 def _needed(module: str, package: str, method: str) -> Any:

@@ -4,6 +4,7 @@ Units are chosen on the first half of the text and scored on the second, so that
 is not the luckiest. Sums are kept, not activations: memory does not grow with the text.
 """
 
+import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,7 +118,7 @@ class Findings:
         return "\n\n".join([self.heading, display.columns(self.table()), self._note()])
 
     def _repr_html_(self) -> str:
-        return display.html_table(self.table(), f"{self.heading}. {self._note()}")
+        return f"{display.html_table(self.table(), self.heading)}<p>{html.escape(self._note())}</p>"
 
 
 def find(

@@ -15,7 +15,7 @@ import numpy as np
 
 from lstmega import display, exports, galleries
 from lstmega.analysis import NOVEL, Analysis, Reference, together
-from lstmega.copies import Copy, Index
+from lstmega.copies import Copy, Index, cover
 from lstmega.errors import UsageError
 from lstmega.galleries import Chart, Gallery, Piece, Shelf, Source
 from lstmega.options import WritingOptions
@@ -314,7 +314,7 @@ def _pieces(level: Level, places: dict[tuple[int, int], int]) -> Iterator[Piece]
     for item, passages in zip(level.samples, level.analysis.passages, strict=True):
         copies = tuple(
             (copy.start, copy.end, places.setdefault((copy.place, copy.length), len(places) + 1))
-            for copy in passages
+            for copy in cover(passages)
         )
         whole = item.nats is not None and len(item.nats) == len(item.text)
         yield Piece(item.text, item.nats if whole else None, copies)

@@ -1,10 +1,12 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmega import copies
-from lstmega.copies import Copy, Index
+from lstmega.copies import Copy, Index, cover
 from lstmega.errors import UsageError
 
 WIDE = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))  # more letters than a byte has
@@ -65,6 +67,32 @@ def test_passages_are_the_longest_and_cover_what_is_copied(case, least):
         assert copy.length >= least
         assert copy.end == len(query) or query[copy.start : copy.end + 1] not in text
         assert copy.start == 0 or query[copy.start - 1 : copy.end] not in text
+
+
+def inside(passages, size):
+    return {place for copy in passages for place in range(copy.start, min(copy.end, size))}
+
+
+@settings(deadline=None, max_examples=200)
+@given(TEXTS, st.integers(1, 4))
+def test_a_cover_is_the_smallest(case, least):
+    text, query = pair(case)
+    passages = Index(text).matches(query).passages(least)
+    found = cover(passages)
+    assert inside(found, len(query)) == inside(passages, len(query))
+    smallest = (
+        next(
+            size
+            for size in range(len(passages) + 1)
+            if any(
+                inside(some, len(query)) == inside(passages, len(query))
+                for some in combinations(passages, size)
+            )
+        )
+        if len(passages) < 9
+        else len(found)
+    )
+    assert len(found) == smallest
 
 
 @settings(deadline=None)

@@ -36,7 +36,9 @@ def test_results_become_data_frames(tiny_run):
 
 def test_a_run_draws_its_curve(tiny_run):
     pytest.importorskip("matplotlib")
-    assert tiny_run.plot().axes[0].get_title() == "Losses of owl"
+    figure = tiny_run.plot()
+    assert figure.axes[0].get_title() == "Losses of owl"
+    assert figure._repr_png_().startswith(b"\x89PNG")  # what a notebook shows
 
 
 def test_a_run_with_a_damaged_history_still_shows_itself(tiny_run):

@@ -1,0 +1,79 @@
+"""The notebooks: executed from clean, and as they are kept in the repository."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat")
+pytest.importorskip("nbclient")
+pytest.importorskip("ipykernel")
+
+from notebooks import refresh  # noqa: E402
+
+PLACE = Path(__file__).parents[1] / "notebooks"
+NAMES = ["reference", "tour"]
+
+
+def outputs(notebook):
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def shown(notebook, kind):
+    """Return everything of one MIME type that a notebook shows."""
+    return "\n".join(
+        "".join(output["data"][kind]) for output in outputs(notebook) if kind in output.get("data", {})
+    )
+
+
+def said(notebook):
+    return "".join(output["text"] for output in outputs(notebook) if output.get("name") == "stdout")
+
+
+def test_all_are_here():
+    assert sorted(path.stem for path in PLACE.glob("*.ipynb")) == NAMES
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", NAMES)
+def test_they_run_from_clean(name, tmp_path):
+    notebook = nbformat.read(PLACE / f"{name}.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    refresh.execute(notebook, tmp_path)
+    check(name, notebook)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_are_kept_with_what_they_show(name):
+    path = PLACE / f"{name}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    check(name, notebook)
+    content = path.read_text()
+    assert len(content) < 1_500_000
+    assert not re.search(r"/(home|root|tmp|work|Users)/", content)
+    assert all(not cell.metadata for cell in notebook.cells)
+
+
+def check(name, notebook):
+    assert not [output for output in outputs(notebook) if output.output_type == "error"]
+    pages = shown(notebook, "text/html")
+    assert "Losses of" in pages  # the learning curve
+    assert "<polyline" in pages
+    if name == "tour":
+        assert "This model is" in said(notebook)
+        assert "New 16-grams, %" in pages
+        assert "held-out text" in pages
+        assert "lstmega-bits" in pages
+        assert "lstmega-unit" in pages
+        assert "longest run: 20" in said(notebook)
+        assert shown(notebook, "image/png").startswith("iVBOR")
+        assert "stream bits" in pages
+    else:
+        assert "ln 103 = 4.635" in said(notebook)
+        assert "step 39" in said(notebook)
+        difference = re.search(r"Keras and NumPy: (\S+)", said(notebook))
+        assert float(difference[1]) < 1e-4
+        assert "temperature 0.9" in pages
