@@ -1,14 +1,16 @@
 """What a written text is like beside the text that its author was trained on: words, repetition, copies.
 
 Every share is a quotient of two counts, and the counts of several texts add up (`together`). Words are
-runs of letters, compared without case; in scripts that write without spaces each character is a word.
+runs of letters and the marks on them, compared without case; in scripts that write without spaces each
+character is a word.
 """
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,9 +27,6 @@ _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )  # Thai, Lao, Burmese, Khmer, kana, Chinese characters
-_WORD = re.compile(
-    rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W\d_])+(?:['’](?:(?![{_UNSPACED}])[^\W\d_])+)*"
-)
 
 
 @dataclass(frozen=True)
@@ -119,8 +118,8 @@ class Reference:
     def analyse(self, text: str) -> Analysis:
         """Compare a text with the training text."""
         matches = self.index.matches(text)
-        words = _words(text)
-        whole = _words(text, cut=True)
+        words = list(_words(text))
+        whole = list(_words(text, cut=True))
         return Analysis(
             characters=len(text),
             known_words=Count(sum(word in self._words for word in whole), len(whole)),
@@ -148,9 +147,9 @@ def together(analyses: Sequence[Analysis]) -> Analysis:
     return Analysis(
         characters=sum(item.characters for item in analyses),
         known_words=added(item.known_words for item in analyses),
-        distinct=tuple(added(c) for c in zip(*(item.distinct for item in analyses), strict=True)),
+        distinct=tuple(added(item.distinct[n] for item in analyses) for n in range(len(DISTINCT))),
         repeated=added(item.repeated for item in analyses),
-        novel=tuple(added(c) for c in zip(*(item.novel for item in analyses), strict=True)),
+        novel=tuple(added(item.novel[n] for item in analyses) for n in range(len(NOVEL))),
         copied=added(item.copied for item in analyses),
         passages=tuple(passages for item in analyses for passages in item.passages),
         loops=tuple(unit for item in analyses for unit in item.loops),
@@ -176,14 +175,19 @@ def _run(equal: np.ndarray[Any, np.dtype[np.bool_]], least: int) -> int | None:
     return int(starts[long[0]]) if len(long) else None
 
 
-def _words(text: str, *, cut: bool = False) -> list[str]:
-    """Return the words; with `cut` without those that touch the ends of the text."""
-    found = _WORD.finditer(text)
-    return [
-        match[0].casefold()
-        for match in found
-        if not cut or (match.start() > 0 and match.end() < len(text))
-    ]
+def _words(text: str, *, cut: bool = False) -> Iterator[str]:
+    """Yield the words; with `cut` without those that touch the ends of the text."""
+    marks = "".join(sorted(sign for sign in set(text) if unicodedata.category(sign)[0] == "M"))
+    for match in _word(marks).finditer(text):
+        if not cut or (match.start() > 0 and match.end() < len(text)):
+            yield match[0].casefold()
+
+
+@lru_cache
+def _word(marks: str) -> re.Pattern[str]:
+    """Return what a word is; `re` knows letters but not the marks of a text, so they are given."""
+    letter = rf"(?:(?![{_UNSPACED}])[^\W\d_]{f'[{marks}]*' if marks else ''})"
+    return re.compile(rf"[{_UNSPACED}]|{letter}+(?:['’]{letter}+)*")
 
 
 def _distinct(words: Sequence[str], size: int) -> Count:

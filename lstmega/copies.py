@@ -5,10 +5,10 @@ a text at once. It takes five bytes for each indexed character, six where more t
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from lstmega.errors import UsageError
 
 _CHUNK = 1 << 16  # characters coded or looked up at a time: bounds the memory
 _BYTES = 8  # compared at a time
+_FAR = 64  # characters: how far all places are searched at once; passages beyond are few
 _MOST_DISTINCT = 65_534
 
 Lengths = npt.NDArray[np.int64]
@@ -121,6 +122,7 @@ class Index:
         for start in range(0, len(text) if len(self) else 0, _CHUNK):
             at = np.arange(start, min(start + _CHUNK, len(text)))
             lengths[at], places[at] = self._longest(query, at, len(text))
+        self._follow(query[: len(text)], lengths, places)
         return Matches(lengths, places)
 
     def following(self, history: str) -> frozenset[str]:
@@ -132,13 +134,8 @@ class Index:
 
     def _next(self, before: bytes) -> Iterator[int]:
         """Yield the positions in the alphabet of what follows, in order."""
-        width = self._data.itemsize
-        size = len(before) // width
-
-        def seen(length: int) -> dict[str, Any]:
-            return {"key": lambda place: self._data[place : place + length].tobytes()}
-
-        at = bisect_left(self._suffixes, before, **seen(size))
+        size = len(before) // self._data.itemsize
+        at = self._first(before)
         while at < len(self):
             place = int(self._suffixes[at])
             passage = self._data[place : place + size + 1].tobytes()
@@ -146,7 +143,14 @@ class Index:
                 return
             if code := int(self._data[place + size]):  # else the indexed text ends here
                 yield code - 1
-            at = bisect_right(self._suffixes, passage, lo=at, **seen(size + 1))
+            at = bisect_right(self._suffixes, passage, lo=at, key=self._seen(size + 1))
+
+    def _first(self, passage: bytes) -> int:
+        """Return which suffix is the first that does not sort before a passage."""
+        return bisect_left(self._suffixes, passage, key=self._seen(len(passage) // self._data.itemsize))
+
+    def _seen(self, length: int) -> Callable[[int], bytes]:
+        return lambda place: self._data[place : place + length].tobytes()
 
     def _coded(self, text: str, kind: np.dtype[np.unsignedinteger]) -> Codes:
         """Return characters as places in the alphabet from 1 on, and zeros behind the end."""
@@ -159,21 +163,19 @@ class Index:
         return codes
 
     def _longest(self, query: Codes, at: Lengths, end: int) -> tuple[Lengths, Lengths]:
-        """Search for all suffixes `query[at:]` at once, halving.
+        """Search for the first `_FAR` characters of all suffixes `query[at:]` at once, halving.
 
         What both neighbours of a suffix share with the query needs no second look: comparing begins
         behind it (Manber and Myers 1993).
         """
         low, high = np.full(len(at), -1), np.full(len(at), len(self))  # suffixes below and above
         below, above = np.zeros(len(at), np.int64), np.zeros(len(at), np.int64)  # shared with them
-        while ((high - low) > 1).any():
-            open_ = np.flatnonzero(high - low > 1)
+        while len(open_ := np.flatnonzero((high - low > 1) & (np.maximum(below, above) < _FAR))):
             middle = (low[open_] + high[open_]) // 2
             shared = np.minimum(below[open_], above[open_])
             shared, less = self._compare(query, at[open_], self._suffixes[middle], shared, end)
             low[open_[less]], below[open_[less]] = middle[less], shared[less]
-            low_is, above_is = open_[~less], shared[~less]
-            high[low_is], above[low_is] = middle[~less], above_is
+            high[open_[~less]], above[open_[~less]] = middle[~less], shared[~less]
         nearer = below >= above
         neighbours = np.where(nearer, low, high).clip(0, len(self) - 1)
         return np.maximum(below, above), self._suffixes[neighbours].astype(np.int64)
@@ -183,7 +185,7 @@ class Index:
     ) -> tuple[Lengths, npt.NDArray[np.bool_]]:
         """Return how far suffixes go along with the query, and whether they sort before it."""
         step = _BYTES // self._data.itemsize
-        most = np.minimum(end - at, len(self) - places)
+        most = np.minimum(np.minimum(end - at, len(self) - places), _FAR)
         shared, less = shared.copy(), np.zeros(len(at), np.bool_)
         open_ = np.arange(len(at))
         while len(open_):
@@ -198,6 +200,39 @@ class Index:
             less[open_] = theirs[rows, first] < ours[rows, first]
             open_ = open_[~different & (offsets < most[open_])]  # the zeros behind an end count too
         return shared, less
+
+    def _follow(self, query: Codes, lengths: Lengths, places: Lengths) -> None:
+        """Put the whole lengths where `_FAR` characters were found.
+
+        Going on through the query, a passage never ends before its predecessor (Chang and Lawler
+        1994): up to the place from where one goes further, each is the rest of the one before.
+        """
+        turn = 0
+        for start in np.flatnonzero(lengths >= _FAR).tolist():
+            if start < turn:
+                continue
+            length, place = self._whole(query[start:])
+            end = start + length
+            turn = end - _FAR + 1  # from here on `_FAR` characters go further, or fewer were found
+            if end < len(query):
+                further = partial(self._has, query[: end + 1])
+                turn = bisect_left(range(turn), True, lo=start + 1, key=further)
+            inside = np.arange(start, turn)
+            lengths[inside], places[inside] = end - inside, place + inside - start
+
+    def _whole(self, query: Codes) -> tuple[int, int]:
+        """Return how far the index goes along with a query from its start, and where."""
+        size = _FAR
+        while size < len(query) and self._has(query[:size]):
+            size *= 2
+        sizes = range(1, min(size, len(query)) + 1)
+        length = bisect_left(sizes, True, key=lambda size: not self._has(query[:size]))
+        return length, int(self._suffixes[self._first(query[:length].tobytes())])
+
+    def _has(self, passage: Codes, start: int = 0) -> bool:
+        wanted = passage[start:].tobytes()
+        at = self._first(wanted)
+        return at < len(self) and self._seen(len(passage) - start)(int(self._suffixes[at])) == wanted
 
 
 def _sorted(codes: Codes) -> npt.NDArray[np.int32]:

@@ -34,6 +34,13 @@ def test_scripts_without_spaces_count_by_character():
     assert analysed("。黛玉道x", "寶玉笑：黛").known_words == Count(2, 3)
 
 
+def test_marks_belong_to_their_letters():
+    assert analysed(" हिन्दी हन्दी ", "यह हिन्दी है").known_words == Count(1, 2)
+    assert analysed(" cafe\u0301 cafe ", "le cafe\u0301 noir").known_words == Count(1, 2)
+    assert analysed(" L\u0301’e\u0301te\u0301 ", "l\u0301’e\u0301te\u0301").known_words == Count(1, 1)
+    assert analysed(" \u0301 ", "a").known_words == Count(0, 0)  # a mark on nothing
+
+
 def test_distinct_words():
     first, second, third, fourth = analysed("a b a b a b").distinct
     assert (first, second, third, fourth) == (Count(2, 6), Count(2, 5), Count(2, 4), Count(2, 3))
@@ -114,6 +121,11 @@ def test_together_adds_the_counts(texts):
     assert whole.novel[0].part == sum(part.novel[0].part for part in parts)
     assert len(whole.passages) == len(texts)
     assert json.loads(json.dumps(whole.to_dict())) == whole.to_dict()
+
+
+def test_nothing_together_is_as_an_empty_text():
+    nothing, empty = together([]).to_dict(), analysed("").to_dict()
+    assert nothing == empty
 
 
 def test_shares_of_nothing():

@@ -126,6 +126,41 @@ def test_a_text_that_is_wholly_copied():
     assert Index(repeated).matches(repeated).lengths.tolist() == list(range(10_000, 0, -1))
 
 
+@pytest.mark.parametrize("far", range(1, 10))
+@pytest.mark.parametrize("wide", ["", WIDE])
+def test_it_does_not_matter_from_where_on_passages_are_followed(monkeypatch, wide, far):
+    monkeypatch.setattr(copies, "_FAR", far)
+    for seed in range(10):
+        text = wide + random_text(40, seed, "ab\U0001f600")
+        query = random_text(30, seed + 100, "ab\U0001f600")
+        matches = Index(text).matches(query)
+        assert matches.lengths.tolist() == [longest(text, query[at:]) for at in range(len(query))]
+        for at, (length, place) in enumerate(zip(matches.lengths, matches.places, strict=True)):
+            assert text[place : place + length] == query[at : at + length]
+
+
+@pytest.mark.parametrize("wide", ["", WIDE])
+def test_long_copies_that_overlap_and_end_together(wide):
+    first, second = random_text(150, 8), random_text(150, 9)
+    text = wide + first + "!" + second + "?" + first[60:] + second[:100] + wide
+    query = first[20:] + second + "#" + second[:120] + first[:30]
+    matches = Index(text).matches(query)
+    assert matches.lengths.tolist() == [longest(text, query[at:]) for at in range(len(query))]
+    assert (matches.lengths > copies._FAR).sum() > 150
+    for at, (length, place) in enumerate(zip(matches.lengths, matches.places, strict=True)):
+        assert text[place : place + length] == query[at : at + length]
+
+
+def test_long_copies_are_looked_up_once_not_from_each_character(monkeypatch):
+    text = random_text(60_000, 10)
+    index = Index(text)
+    whole, calls = index._whole, []
+    monkeypatch.setattr(index, "_whole", lambda query: calls.append(len(query)) or whole(query))
+    query = text[5000:35_000] + "#" + text[100:20_100]
+    assert index.matches(query).passages(64) == (Copy(0, 30_000, 5000), Copy(30_001, 20_000, 100))
+    assert len(calls) == 2
+
+
 def test_nothing_to_index_and_nothing_to_look_up():
     assert Index("").matches("abc").lengths.tolist() == [0, 0, 0]
     assert Index("").following("") == Index("").following("a") == frozenset()
