@@ -105,7 +105,7 @@ def _style(palette: Palette) -> str:
         f"{box}{{background:{ground};color:{LIGHT_INK};padding:1rem}}"
         f"{box}{{font:1rem/1.5 system-ui,sans-serif}}"
         f"{box} pre,{box} ol{{font:.95rem/1.6 ui-monospace,monospace;white-space:pre-wrap;"
-        "overflow-wrap:anywhere;background:none;color:inherit}"
+        "overflow-wrap:anywhere;word-break:normal;background:none;color:inherit}"
         f"{box} div{{content-visibility:auto;contain-intrinsic-size:auto 8rem}}"
         f"{box} b{{font-weight:inherit;color:inherit}}"
         f'{box} .n::before{{content:"⏎";opacity:.4}}'

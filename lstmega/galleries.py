@@ -224,7 +224,7 @@ _STYLE = (
     f"{_BOX} th,{_BOX} td{{padding:.15rem .6rem;text-align:right;border-bottom:1px solid {GRID}}}"
     f"{_BOX} .shelves{{display:grid;grid-auto-flow:column;grid-auto-columns:min(26rem,85vw);gap:1rem;"
     "overflow-x:auto;align-items:start}"
-    f"{_BOX} pre{{font:.85rem/1.5 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere;"
+    f"{_BOX} pre{{font:.85rem/1.5 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;"
     "background:none;color:inherit;content-visibility:auto;contain-intrinsic-size:auto 40rem}"
     f"{_BOX} b[title]{{font-weight:inherit}}"
     f"{_BOX} b[title]:hover{{outline:1px solid {GREY}}}"

@@ -116,7 +116,7 @@ def _to_html(sample: Sample) -> str:
     heading, prompt, text = (
         html.escape(plain(part)) for part in (sample.heading, sample.prompt, sample.text)
     )
-    style = "white-space:pre-wrap;font-family:ui-monospace,monospace"
+    style = "white-space:pre-wrap;word-break:normal;font-family:ui-monospace,monospace"
     return (
         f"<p><b>{heading}</b></p>"
         f'<pre style="{style}"><span style="color: #888">{prompt}</span>{text}</pre>'
