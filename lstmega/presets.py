@@ -67,8 +67,8 @@ DEFAULT, FITTED = "small", "fitted"
 _PLAIN = ModelOptions(embedding=64)
 _NOISY = _PLAIN.replace(dropout=0.5, input_dropout=0.1, weight_drop=0.3)
 
-# What did best on validation text (benchmarks/README.md): up to six minutes on
-# tiny-shakespeare, up to 25 on nietzsche; the last row is not measured. Above six minutes a text of 500,000 characters is read so
+# What did best on validation text (benchmarks/README.md): up to six minutes on tiny-shakespeare, up to
+# 25 on nietzsche; the last row is not measured. Above six minutes 500,000 characters are read so
 # often that noise decides, not size.
 _FITTED = tuple(
     (
