@@ -54,6 +54,8 @@ def write(output: Path | None, **options: Any) -> None:
     from lstmega import api
     from lstmega.temperatures import parse_temperatures
 
+    if options["prompt"] == "-":
+        raise UsageError("--prompt of write is a text: what you type comes from standard input.")
     temperatures = parse_temperatures(options.pop("temps"))
     session = api.write(temperatures=temperatures, **options)
     interrupted = _Talk(session, output).go_on()

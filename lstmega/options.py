@@ -251,10 +251,10 @@ class WritingOptions(_Options):
         None, "Characters that --penalty looks back; without it, all.", 1, sys.maxsize
     )
     no_repeat: int | None = _option(
-        None, "Write no so many characters in a row that were there before.", 1, sys.maxsize
+        None, "Never write this many characters in a row that were there before.", 1, sys.maxsize
     )
     no_copy: int | None = _option(
-        None, "Write no more than so many characters in a row as the training text has them.", 1, 10**6
+        None, "Never copy more than this many characters in a row from the training text.", 1, 10**6
     )
     ban: tuple[str, ...] = _option((), "A text never has this. Repeatable.")
     require: tuple[str, ...] = _option((), "A text must have this somewhere. Repeatable.")
@@ -263,7 +263,7 @@ class WritingOptions(_Options):
         None, "The lines, of 80 characters at most, begin with the letters of this word."
     )
     stop: tuple[str, ...] = _option((), "A text ends where this would appear. Repeatable.")
-    lines: int | None = _option(None, "A text ends after so many lines.", 1, sys.maxsize)
+    lines: int | None = _option(None, "A text ends after this many lines.", 1, sys.maxsize)
     vary: Vary | None = _option(
         None,
         "Go through --temps within each text: by char, by word, or evenly within each line.",

@@ -128,6 +128,10 @@ def test_mistakes_are_told_and_the_session_goes_on(place):
 
 
 def test_wrong_use_is_told_before_anything(place):
-    done = piped(place, "", "--length", "0")
-    assert done.returncode == 2
-    assert "length of a proposal must be" in done.stderr
+    for arguments, said in (
+        (["--length", "0"], "length of a proposal must"),
+        (["--prompt", "-"], "--prompt"),
+    ):
+        done = piped(place, "", *arguments)
+        assert done.returncode == 2
+        assert said in done.stderr
