@@ -5,16 +5,18 @@ author's own writing.
 """
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from lstmega import display, exports, galleries
 from lstmega.analysis import NOVEL, Analysis, Reference, together
+from lstmega.checks import whole
 from lstmega.copies import Copy, Index, cover
 from lstmega.errors import UsageError
 from lstmega.galleries import Chart, Gallery, Piece, Shelf, Source
@@ -26,6 +28,7 @@ from lstmega.vocabulary import UnknownPolicy
 
 TEMPERATURES = tuple(number / 10 for number in range(2, 15))
 _SHARES = (0.98, 0.95, 0.9, 0.8, 0.7, 0.5)  # of known words, that a recommendation may promise
+_TOKEN = {"char": "character", "byte": "byte"}
 _SHOWN = (8, 16)  # characters of the n-grams whose novelty the table and the page show
 
 
@@ -70,6 +73,7 @@ class Sweep(Sequence[Level]):
         held_out: What the held-out text is like, cut to as many characters; None without one.
         held_out_nats: What it costs the model for each character.
         reference: The training text.
+        tokens: `char` or `byte`: what `nats_per_character` is of.
     """
 
     run: str
@@ -77,6 +81,7 @@ class Sweep(Sequence[Level]):
     held_out: Analysis | None
     held_out_nats: float | None
     reference: Reference = field(repr=False, compare=False)
+    tokens: Literal["char", "byte"] = "char"
 
     @overload
     def __getitem__(self, index: int) -> Level: ...
@@ -166,7 +171,14 @@ class Sweep(Sequence[Level]):
 
     def table(self) -> list[list[str]]:
         """Return a row for each temperature and for the held-out text, under a head."""
-        head = ["temperature", "bits/char", "known words", "distinct 3-grams", "repeated", "loops"]
+        head = [
+            "temperature",
+            f"bits/{self.tokens}",
+            "known words",
+            "distinct 3-grams",
+            "repeated",
+            "loops",
+        ]
         head += [*(f"new {n}-grams" for n in _SHOWN), "copied", "longest copy"]
         rows = [
             [f"{level.temperature:g}", f"{level.bits_per_character:.3f}", *_cells(level.analysis)]
@@ -189,7 +201,7 @@ class Sweep(Sequence[Level]):
         }
         bits = tuple((level.temperature, level.bits_per_character) for level in self.levels)
         own = None if self.held_out_nats is None else display.bits(self.held_out_nats)
-        charts = [Chart("The model's own bits per character", _finite(bits), own)]
+        charts = [Chart(f"The model's own bits per {_TOKEN[self.tokens]}", _finite(bits), own)]
         for title, measure in measures.items():
             points = _finite((level.temperature, measure(level.analysis)) for level in self.levels)
             level = None if self.held_out is None else measure(self.held_out)
@@ -256,6 +268,7 @@ def sweep(
     options = options or WritingOptions()
     if options.vary is not None:
         raise UsageError(f"A sweep compares temperatures that stay. Received: --vary {options.vary}.")
+    length = whole("--length", length, 1, sys.maxsize)
     reference = Reference(_readable(run, training))
     written = sample(
         run,
@@ -278,6 +291,7 @@ def sweep(
         held_out=_of_held_out(run, reference, length, count),
         held_out_nats=best.nats if best is not None and run.held_out else None,
         reference=reference,
+        tokens=run.record.text.tokens,
     )
 
 

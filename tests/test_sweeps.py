@@ -14,6 +14,7 @@ from lstmega.corpus import Corpus
 from lstmega.errors import UsageError
 from lstmega.sweeps import Level, Sweep
 from lstmega.texts import Sample, Samples
+from tests.conftest import TINY
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +189,23 @@ def test_a_plot_has_the_charts_of_the_page(swept):
     pytest.importorskip("matplotlib")
     figure = swept.plot()
     assert [axes.get_title() for axes in figure.axes] == [chart.title for chart in swept.charts()]
+
+
+def test_bytes_are_said_to_be_bytes(tmp_path, text):
+    content = text.replace("owl", "\u00f6wl").encode()
+    (tmp_path / "owl.bin").write_bytes(content)
+    run = lstmega.train(
+        tmp_path / "owl.bin", tokens="byte", checkpoints=tmp_path, progress=False, **TINY | {"steps": 4}
+    )
+    found = lstmega.sweep(run, temperatures=[0.5, 1.0], length=60, count=1, seed=0)
+    assert found.table()[0][1] == "bits/byte"
+    assert "bits per byte" in found.to_html()
+    assert found.held_out is not None
+
+
+def test_a_sweep_of_nothing_is_refused(tiny_run, text):
+    with pytest.raises(UsageError, match="--length must be at least 1"):
+        lstmega.sweep(tiny_run, corpus=Corpus.from_text(text, name="owl"), length=0)
 
 
 def test_options_hold_in_a_sweep(tiny_run, text):
