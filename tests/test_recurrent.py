@@ -178,7 +178,7 @@ def test_values_and_gradients_are_those_of_keras(cell, way, case):
 
 @pytest.mark.slow
 @given(cell=st.sampled_from(list(STOCK)), way=st.sampled_from(list(WAYS)), case=CASES)
-@quickly(max_examples=15)
+@quickly(max_examples=10)
 def test_values_and_gradients_are_those_of_keras_in_a_wider_draw(cell, way, case):
     check_case(cell, way, **case)
 

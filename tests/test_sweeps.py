@@ -230,7 +230,7 @@ def test_options_hold_in_a_sweep(tiny_run, text):
 def real(tmp_path_factory):
     """A sweep as the command makes it, of a run that has learned to spell."""
     run = lstmega.train(
-        "pydoc", preset="tiny", steps=700, checkpoints=tmp_path_factory.mktemp("real"), progress=False
+        "pydoc", preset="tiny", steps=500, checkpoints=tmp_path_factory.mktemp("real"), progress=False
     )
     temperatures = [number / 10 for number in range(2, 15)]
     return run, lstmega.sweep(run, temperatures=temperatures, length=1500, count=3, seed=0)
