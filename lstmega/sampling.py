@@ -4,6 +4,7 @@
 (`stream`). A `Desk` is where texts go on from a position that was read before.
 """
 
+import copy
 import re
 import secrets
 import sys
@@ -169,26 +170,40 @@ class Desk:
         """Read `ids [time]`, at least one, on from a position; None is before any text."""
         return samplers.read(self._decoder, ids, after)
 
+    def at(self, temperatures: Sequence[float]) -> "Desk":
+        """Return a desk of the same weights and rules at other temperatures."""
+        other = copy.copy(self)
+        other._temperatures = temperatures
+        return other
+
     def rows(self, count: int) -> list[float]:
         """Return the temperature of each text, where there are `count` for each."""
         each = self._temperatures[:1] if self._options.vary else self._temperatures
         return [temperature for temperature in each for _ in range(count)]
 
     def write(
-        self, position: Position, start: Sample, *, length: int, count: int = 1, scored: bool = False
+        self,
+        position: Position,
+        start: Sample,
+        *,
+        length: int,
+        count: int = 1,
+        scored: bool = False,
+        with_end: bool = False,
     ) -> Samples:
         """Write on from a position; arguments and results as for `sample`.
 
         Args:
             position: Where all texts go on from.
             start: What they have in common.
+            with_end: Keep the stop text or line end that ended a text, so that another may follow.
         """
         rows = self.rows(count)
         if len(rows) > _MOST_TEXTS:
             raise refusal(
                 "--temps x --count", f"at most {_MOST_TEXTS:,} texts at once", f"{len(rows):,} texts"
             )
-        writers = [_Writer(self._vocabulary, self._options) for _ in rows]
+        writers = [_Writer(self._vocabulary, self._options, with_end) for _ in rows]
         nats = []
         for column in self._columns(position, start.seed, rows, length):
             for writer, identity in zip(writers, column.ids.tolist(), strict=True):
@@ -275,8 +290,8 @@ def excerpt(text: str, seed: int, length: int = EXCERPT_LENGTH) -> str:
 class _Writer:
     """Ids of one row -> its text; done at its end, whose beginnings are held back."""
 
-    def __init__(self, vocabulary: Vocabulary, options: WritingOptions) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, vocabulary: Vocabulary, options: WritingOptions, with_end: bool = False) -> None:
+        self._vocabulary, self._with_end = vocabulary, with_end
         self._decode = vocabulary.incremental_decoder()
         self._stops = options.stop
         self._lines_left = options.lines or sys.maxsize
@@ -308,12 +323,11 @@ class _Writer:
 
     def _release(self, text: str) -> str:
         text = self._held + text
-        ends = [at for stop in self._stops if (at := text.find(stop)) >= 0]
-        ends += [at for at, character in enumerate(text) if character == "\n"][self._lines_left - 1 :][
-            :1
-        ]
+        ends = [(at, at + len(stop)) for stop in self._stops if (at := text.find(stop)) >= 0]
+        line_ends = [(at, at + 1) for at, character in enumerate(text) if character == "\n"]
+        ends += line_ends[self._lines_left - 1 :][:1]
         self.done = bool(ends)
-        text = text[: min(ends, default=len(text))]
+        text = text[: min(ends, default=(len(text), len(text)))[self._with_end]]
         held = 0 if self.done else max((_begun(text, stop) for stop in self._stops), default=0)
         text, self._held = text[: len(text) - held], text[len(text) - held :]
         self._lines_left -= text.count("\n")

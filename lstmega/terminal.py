@@ -1,10 +1,13 @@
-"""What the commands say: results on stdout, talk and progress on stderr."""
+"""What the commands say and hear: results on stdout, talk and progress on stderr."""
 
 import json
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 import click
+
+from lstmega.errors import UsageError
 
 
 def say(line: str) -> None:
@@ -27,3 +30,62 @@ def progress() -> Any:
     from lstmega import progress
 
     return progress.on(sys.stderr)
+
+
+def is_one(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+class Lines:
+    """What a person types: by readline at a terminal, where there is one; else as it comes.
+
+    Args:
+        prompt: Shown before each line; on stderr, where readline is not at work.
+    """
+
+    def __init__(self, prompt: str) -> None:
+        self._prompt = prompt
+        self._readline: Any = None
+        if is_one(sys.stdin) and is_one(sys.stdout):
+            with suppress(ImportError):
+                import readline
+
+                self._readline = readline
+
+    def next(self) -> str | None:
+        """Return the next line without its end; None where there is none.
+
+        Raises:
+            UsageError: It is not UTF-8; the next one may be.
+        """
+        try:
+            return self._typed() if self._readline else self._read()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"A line must be UTF-8. Received: {error.object[:60]!r}.") from error
+
+    def changed(self, line: str) -> str:
+        """Return a line as a person changes it.
+
+        Raises:
+            UsageError: There is no readline to do that with.
+        """
+        if not self._readline:
+            raise UsageError(f"/edit needs the last line as it is to be. Received: none. It is: {line}")
+        self._readline.set_startup_hook(lambda: self._readline.insert_text(line))
+        try:
+            typed = self.next()
+        finally:
+            self._readline.set_startup_hook()
+        return line if typed is None else typed
+
+    def _typed(self) -> str | None:
+        try:
+            return input(self._prompt)
+        except EOFError:
+            return None
+
+    def _read(self) -> str | None:
+        with suppress(OSError, ValueError):
+            click.echo(self._prompt, nl=False, err=True)
+        line = b"" if sys.stdin is None else sys.stdin.buffer.readline()
+        return line.decode().removesuffix("\n").removesuffix("\r") if line else None

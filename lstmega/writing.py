@@ -1,7 +1,7 @@
 """Writing together: a text that a person and a run go on with in turns.
 
-Each place where the text was is kept with the run's state there. So undoing costs nothing, and whatever
-is added is the only part that is read: a long prompt runs once.
+Each place where the text was is kept with the run's state there. So undoing costs nothing, and only what
+is added is read: a long prompt runs once.
 """
 
 import secrets
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lstmega import files
+from lstmega import transcripts
 from lstmega.checks import whole
 from lstmega.copies import Index
 from lstmega.errors import UsageError
@@ -30,17 +30,21 @@ class Place:
     Args:
         text: As a person sees it.
         position: What goes on from there.
+        proposals: The last that were made there, None before.
     """
 
     text: str
     position: Position
+    proposals: Samples | None = None
 
 
 class Session:
     """A text in the making.
 
     The same seed and the same steps give the same text: the proposals of turn k come from `seed` + k.
-    What `options` ask of a text (`regex`, `require`, ...) holds for each proposal on its own.
+    What `options` ask of a text (`regex`, `acrostic`, `require`, `lines`, ...) counts from the start of
+    each proposal, and holds for each on its own; one that a stop text or a line end ends has that too,
+    so that the next goes on behind it.
 
     Args:
         run: What writes.
@@ -70,17 +74,18 @@ class Session:
         options: WritingOptions | None = None,
         training: Index | None = None,
     ) -> None:
-        self._run, self._options, self._training = run, options, training
+        self._run, self._options = run, options or WritingOptions()
         self._unknown: UnknownPolicy = unknown
-        self.length = length
-        self._count = whole("--count", count, 1, 1000)
-        self._desk = self._at(temperatures)
+        # What was written already may have U+FFFD, for a byte or an `<unk>`: that refuses nothing.
+        self._lenient: UnknownPolicy = "fold" if unknown == "error" else unknown
+        self.length, self.count = length, count
+        self._desk = Desk(run, check_temperatures(temperatures), options, training)
         seed = secrets.randbits(32) if seed is None else seed
         ids, self._start = opening(run, prompt, seed, unknown)
         self._past = [Place(self._start.prompt, self._desk.read(ids))]
         self._future: list[Place] = []
         self._turn = 0
-        self.proposals: Samples | None = None
+        self._saved: set[Path] = set()  # files that hold this session's text
 
     @property
     def length(self) -> int:
@@ -92,9 +97,28 @@ class Session:
         self._length = whole("The length of a proposal", value, 1, 1_000_000)
 
     @property
+    def count(self) -> int:
+        """Proposals at each temperature."""
+        return self._count
+
+    @count.setter
+    def count(self, value: int) -> None:
+        self._count = whole("--count", value, 1, 1000)
+
+    @property
     def text(self) -> str:
         """The text so far."""
         return self._past[-1].text
+
+    @property
+    def proposals(self) -> Samples | None:
+        """The last proposals for this place: after `undo` those that were there; None before any."""
+        return self._past[-1].proposals
+
+    @property
+    def last_line(self) -> str:
+        """What stands behind the last line end."""
+        return self.text.rpartition("\n")[2]
 
     @property
     def heading(self) -> str:
@@ -103,23 +127,30 @@ class Session:
         return f"{self._run.name}: seed {self._start.seed}{source}"
 
     def propose(self) -> Samples:
-        """Return new proposals for what comes next.
+        """Return new proposals for what comes next, others each time.
 
         Those that come to their length end with a whole word, where there is a space behind one.
         """
         seed = (self._start.seed + self._turn) % (_MOST_SEED + 1)
         self._turn += 1
         start = replace(self._start, seed=seed, prompt=self.text, prompt_is_excerpt=False)
-        found = self._desk.write(self._past[-1].position, start, length=self.length, count=self._count)
-        self.proposals = Samples(replace(item, text=self._in_words(item.text)) for item in found)
-        return self.proposals
+        found = self._desk.write(
+            self._past[-1].position, start, length=self.length, count=self.count, with_end=True
+        )
+        proposals = Samples(replace(item, text=self._in_words(item.text)) for item in found)
+        self._past[-1] = replace(self._past[-1], proposals=proposals)
+        return proposals
 
     def _in_words(self, text: str) -> str:
-        asked = self._options is not None and self._options.complete
-        if asked or len(self._run.vocabulary.from_user(text)) < self.length:
+        """Return a text up to its last whole word, if it was cut off at its length."""
+        stopped = any(text.endswith(stop) for stop in self._options.stop)
+        cut_off = len(self._run.vocabulary.from_user(text)) >= self.length
+        if self._options.complete or stopped or not cut_off:
             return text
+        if self._run.vocabulary.kind == "byte":
+            text = text.rstrip("\N{REPLACEMENT CHARACTER}") or text  # half a character
         last = max((at for at, character in enumerate(text) if character.isspace()), default=-1)
-        return text[: last + 1] or text
+        return text[: last + 1] if text[: last + 1].strip() else text
 
     def pick(self, number: int) -> str:
         """Take a proposal, from 1 on, and return what was added.
@@ -131,7 +162,7 @@ class Session:
             count = len(self.proposals or ())
             raise UsageError(f"There are {count} proposals. Received: {number}.")
         added = self.proposals[number - 1].text
-        self.add(added)
+        self._go_to(self.text + added, self._lenient)
         return added
 
     def add(self, text: str) -> None:
@@ -148,32 +179,49 @@ class Session:
         Raises:
             UsageError: There are not so many.
         """
+        if not self.text:
+            raise UsageError(f"There is nothing to cut. Received: {count}, and an empty text.")
         whole("The number of characters to cut", count, 1, len(self.text))
         kept, cut = self.text[:-count], self.text[-count:]
-        self.replace(kept)
+        self._go_to(kept, self._lenient)
         return cut
+
+    def edit(self, line: str) -> None:
+        """Put another line, or several, in the place of the last one.
+
+        Raises:
+            PromptError: It has unknown characters under `unknown="error"`.
+        """
+        self.replace(self.text.removesuffix(self.last_line) + line)
 
     def replace(self, text: str) -> None:
         """Put another text in the place of this one; only what is new is read.
 
         Raises:
-            PromptError: It has unknown characters under `unknown="error"`.
+            PromptError: What is new has unknown characters under `unknown="error"`.
         """
+        differing = (
+            at for at, pair in enumerate(zip(self.text, text, strict=False)) if len({*pair}) > 1
+        )
+        new = text[next(differing, min(len(self.text), len(text))) :]
+        self._run.vocabulary.encode_prompt(new, unknown=self._unknown)  # or refuses
+        self._go_to(text, self._lenient)
+
+    def _go_to(self, text: str, unknown: UnknownPolicy) -> None:
         if text == self.text:
             return
         known = [place for place in self._past if text.startswith(place.text)]
         if known:
             ground = max(known, key=lambda place: len(place.text))
-            ids = self._run.vocabulary.encode_prompt(text[len(ground.text) :], unknown=self._unknown)
+            ids = self._run.vocabulary.encode_prompt(text[len(ground.text) :], unknown=unknown)
             position = self._desk.read(ids, ground.position) if len(ids) else ground.position
         else:
-            position = self._desk.read(opening(self._run, text, 0, self._unknown)[0])
+            position = self._desk.read(opening(self._run, text, 0, unknown)[0])
         self._past.append(Place(text, position))
         self._future.clear()
-        self.proposals = None
 
     def undo(self) -> None:
-        """Go back to the text before the last change.
+        """Go back to the text before the last change, and to its proposals.
 
         Raises:
             UsageError: Nothing was changed.
@@ -181,7 +229,6 @@ class Session:
         if len(self._past) == 1:
             raise UsageError("There is nothing to undo. Received: a text as it began.")
         self._future.append(self._past.pop())
-        self.proposals = None
 
     def redo(self) -> None:
         """Take the last undoing back.
@@ -192,7 +239,6 @@ class Session:
         if not self._future:
             raise UsageError("There is nothing to do again. Received: no undoing before.")
         self._past.append(self._future.pop())
-        self.proposals = None
 
     def heat(self, temperatures: Sequence[float]) -> None:
         """Propose at other temperatures from now on.
@@ -200,13 +246,16 @@ class Session:
         Raises:
             UsageError: One is below 0 or not finite.
         """
-        self._desk = self._at(temperatures)
-
-    def _at(self, temperatures: Sequence[float]) -> Desk:
-        return Desk(self._run, check_temperatures(temperatures), self._options, self._training)
+        self._desk = self._desk.at(check_temperatures(temperatures))
 
     def save(self, path: str | Path) -> Path:
-        """Write the text to a file, whole or not at all, and return its path."""
+        """Write the text to a file, whole or not at all, and return its path.
+
+        Raises:
+            UsageError: Another text is there that this session did not write, or no directory is.
+            OSError: The disk refuses.
+        """
         path = Path(path)
-        files.write(path, self.text.encode("utf-8", "surrogatepass"))
+        transcripts.save(path, self.text, ours=path.resolve() in self._saved)
+        self._saved.add(path.resolve())
         return path
