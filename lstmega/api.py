@@ -8,7 +8,7 @@ from lstmega.copies import Index
 from lstmega.corpus import CORPORA, Corpus, Tokens
 from lstmega.givens import Where
 from lstmega.options import WritingOptions
-from lstmega.presets import resolve
+from lstmega.presets import PRESETS, resolve
 from lstmega.progress import Progress
 from lstmega.runs import Run
 from lstmega.sweeps import Sweep
@@ -33,6 +33,7 @@ def train(
     glob: str | None = None,
     tokens: Tokens | None = None,
     keep_line_ends: bool | None = None,
+    lower: bool | None = None,
     corpora: Where = CORPORA,
     max_vocabulary: int | None = None,
     resume: bool | None = None,
@@ -57,6 +58,7 @@ def train(
         glob: Which files of a directory; None means `**/*.txt`.
         tokens: `char` (as None) for code points, `byte` for any file.
         keep_line_ends: Do not turn CRLF and CR into LF.
+        lower: Turn the text into lower case.
         corpora: Where named corpora are kept.
         max_vocabulary: Keep this many tokens; the rest become `<unk>`.
         resume: None goes on where `run` stopped, if it exists; True, without `run`, with the newest
@@ -84,6 +86,7 @@ def train(
         "glob": glob,
         "tokens": tokens,
         "keep_line_ends": keep_line_ends,
+        "lower": lower or (preset or "") in {name for name, one in PRESETS.items() if one.lower} or None,
     }
     given = {name: value for name, value in choices.items() if value is not None}
     resolve(preset, options)  # a wrong option is told before a text is read or downloaded

@@ -1,47 +1,47 @@
-"""ids -> tf.data: shifted sequences, gathered at the positions that `lanes.py` decides."""
+"""ids -> tf.data: shifted sequences, gathered at the positions that a plan says."""
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.devices import tf
 from lstmega.errors import UsageError
+from lstmega.lanes import Plan
 
 
-def dataset(
-    ids: npt.NDArray[np.integer],
-    starts: npt.NDArray[np.int64],
-    carries: npt.NDArray[np.float32],
-    time_steps: int,
-) -> tf.data.Dataset:
+def dataset(ids: npt.NDArray[np.integer], plan: Plan) -> tf.data.Dataset:
     """Return batches of shifted sequences.
 
     Args:
         ids: The whole text, `[characters]`.
-        starts: Position of each window's first input, `[batches, rows]`; positions outside the text
-            give the id at its nearer end.
-        carries: 1 where a row goes on from the state before, 0 from the zero state,
-            `[batches, rows]`.
-        time_steps: Ids of a row.
+        plan: What to read; positions outside the text give the id at its nearer end.
 
     Returns:
-        A dataset of (inputs `[rows, time]`, targets `[rows, time]`, carries `[rows]`, starts
-        `[rows]`); targets are the inputs of one position later.
+        A dataset of (inputs `[rows, time]`, targets `[rows, time]`, carries `[rows]`); targets are the
+        inputs of one position later, -1 where they do not count.
 
     Raises:
         UsageError: The shapes do not fit together.
     """
-    if starts.shape != carries.shape or starts.ndim != 2:
-        raise UsageError(f"starts and carries differ in shape: {starts.shape}, {carries.shape}.")
+    shapes = {array.shape[: 1 if array is plan.times else 2] for array in plan.arrays()}
+    if plan.starts.ndim != 2 or shapes != {plan.starts.shape, plan.starts.shape[:1]}:
+        raise UsageError(f"The arrays of a plan differ in shape: {sorted(shapes)}.")
     with tf.device("/cpu:0"):
         text = tf.constant(ids)
-        offsets = tf.range(time_steps + 1, dtype=tf.int64)
+    same = int(plan.times[0]) if (plan.times == plan.times[:1]).all() else None  # a shape to rely on
 
-    def gather(starts: tf.Tensor, carries: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        positions = tf.clip_by_value(starts[:, None] + offsets, 0, len(ids) - 1)
+    def gather(starts, carries, times, firsts=None, ends=None):
+        steps = times if same is None else same
+        positions = starts[:, None] + tf.range(tf.cast(steps, tf.int64) + 1)
+        positions = tf.clip_by_value(positions, 0, len(ids) - 1)
         windows = tf.cast(tf.gather(text, positions), tf.int32)  # [rows, time + 1]
-        return windows[:, :-1], windows[:, 1:], carries, starts
+        inputs, targets = windows[:, :-1], windows[:, 1:]
+        if firsts is not None:
+            places = tf.range(tf.cast(steps, tf.int64))
+            counted = (places >= firsts[:, None]) & (places < ends[:, None])
+            targets = tf.where(counted, targets, -1)
+        return inputs, targets, carries
 
-    rows = tf.data.Dataset.from_tensor_slices((starts, carries))
+    rows = tf.data.Dataset.from_tensor_slices(plan.arrays())
     return rows.map(gather).prefetch(2).with_options(_untuned())
 
 

@@ -59,6 +59,7 @@ class Corpus:
         sources: The files, in the order in which they were joined.
         tokens: What a character of `text` stands for.
         line_ends: `lf` (CRLF and lone CR became LF) or `kept`.
+        lower: Whether it was turned into lower case.
         notes: Sentences that the user should read.
     """
 
@@ -67,6 +68,7 @@ class Corpus:
     sources: tuple[Source, ...] = ()
     tokens: Tokens = "char"
     line_ends: str = "kept"
+    lower: bool = False
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -114,6 +116,7 @@ def read(
     glob: str = "**/*.txt",
     tokens: Tokens = "char",
     keep_line_ends: bool = False,
+    lower: bool = False,
     corpora: Path = CORPORA,
     stdin: BinaryIO | None = None,
     progress: Progress | None = None,
@@ -130,6 +133,7 @@ def read(
         glob: Which files of a directory; sorted, regular, not hidden.
         tokens: `byte` takes the bytes as they are.
         keep_line_ends: Leave CRLF and CR alone.
+        lower: Turn everything into lower case.
         corpora: The directory of named corpora.
         stdin: What `-` reads; standard input by default.
         progress: Called with the bytes done and in all, should a named corpus be downloaded.
@@ -141,7 +145,9 @@ def read(
     if isinstance(sources, str | Path):
         sources = [sources]
     codec = _check_request(sources, encoding, tokens)
-    reader = _Reader(codec, tokens, keep_line_ends or tokens == "byte")
+    if lower and tokens == "byte":
+        raise UsageError("--lower is about characters. Received: --tokens byte.")
+    reader = _Reader(codec, tokens, keep_line_ends or tokens == "byte", lower)
     finder = Finder(glob, corpora, stdin, progress)
     found = [item for source in sources for item in finder.find(str(source))]
     for item in found:
@@ -176,8 +182,8 @@ def describe(corpus: Corpus) -> dict[str, Any]:
 class _Reader:
     """Bytes -> one text, with the remarks of all files in a few sentences."""
 
-    def __init__(self, codec: str | None, tokens: Tokens, keep_line_ends: bool) -> None:
-        self._codec, self._tokens, self._keep = codec, tokens, keep_line_ends
+    def __init__(self, codec: str | None, tokens: Tokens, keep_line_ends: bool, lower: bool) -> None:
+        self._codec, self._tokens, self._keep, self._lower = codec, tokens, keep_line_ends, lower
         self._parts: list[str] = []
         self._sources: list[Source] = []
         self._remarks: dict[str, list[str]] = {}
@@ -193,7 +199,7 @@ class _Reader:
             return
         if self._parts and not self._parts[-1].endswith(("\n", "\r")):
             self._parts.append("\n")
-        self._parts.append(self._normalise(text))
+        self._parts.append(self._normalise(text.lower() if self._lower else text))
 
     def corpus(self, name: str, notes: Sequence[str]) -> Corpus:
         if not self._parts:
@@ -210,6 +216,7 @@ class _Reader:
             tuple(self._sources),
             self._tokens,
             "kept" if self._keep else "lf",
+            self._lower,
             tuple(notes),
         )
 

@@ -57,19 +57,29 @@ class Decoder:
     Args:
         options: The model's options.
         weights: float32 arrays by the names and shapes of `options.weight_shapes`.
+        begins: An id before which everything is forgotten: the line end, where lines are texts of their
+            own.
 
     Raises:
         RunError: A weight is missing, unexpected, of another shape or type, or not finite.
     """
 
-    def __init__(self, options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]]):
+    def __init__(
+        self,
+        options: ModelOptions,
+        weights: Mapping[str, npt.NDArray[np.float32]],
+        *,
+        begins: int | None = None,
+    ):
         self.vocabulary_size = _check(options, weights)
+        self._begins = begins
         self._units = options.units
         self._arrays_per_state = 2 if options.cell == "lstm" else 1
         self._cell = _CELLS[options.cell]
         self._layers = [_layer(options, weights, name) for name in options.layer_names()]
         self._residual = options.residual
         self._norms = [(weights[f"{n}/gamma"], weights[f"{n}/beta"]) for n in options.norm_names()]
+        self._hidden = [_dense(weights, name) for name in options.hidden_names()]
         self._logits_kernel, self._logits_bias = _head(options, weights)
         embeddings, first = weights["embedding/embeddings"], self._layers[0]
         self._folded = self.vocabulary_size * len(first.bias) <= _TABLE_LIMIT
@@ -138,6 +148,8 @@ class Decoder:
 
     def _advance(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Return what the output layer reads, `[units, rows]`, and the new states."""
+        if self._begins is not None and (beginning := ids == self._begins).any():
+            states = kept(states, ~beginning)
         top = self._table[ids].T  # [gates or embedding, rows]
         new: list[LayerState] = []
         for number, (layer, state) in enumerate(zip(self._layers, states, strict=True)):
@@ -145,7 +157,10 @@ class Decoder:
             inputs = below if number == 0 and self._folded else layer.project(below)
             new.append(self._cell(layer, inputs, state))
             top = new[-1][0] + top if self._residual and number > 0 else new[-1][0]  # [units, rows]
-        return self._normed(top, len(self._layers) - 1), tuple(new)
+        top = self._normed(top, len(self._layers) - 1)
+        for kernel, bias in self._hidden:
+            top = np.maximum(kernel @ top + bias, 0)
+        return top, tuple(new)
 
     def _normed(self, hidden: Array, number: int) -> Array:
         """Return what the normalisation above layer `number` makes of its output, if there is one."""
@@ -161,6 +176,41 @@ class Decoder:
         logits: Array = self._logits_kernel @ top  # [vocabulary, rows]
         logits += self._logits_bias
         return logits.T  # [rows, vocabulary]
+
+
+class WindowDecoder(Decoder):
+    """A decoder that reads the last ids anew for each, from the zero state: for windowed models.
+
+    Its state is the window, `[window, rows]`: ids plus one, 0 where nothing was read yet.
+
+    Args:
+        options, weights: As for `Decoder`.
+        window: Ids that are read, the new one included.
+    """
+
+    def __init__(
+        self, options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]], *, window: int
+    ):
+        super().__init__(options, weights)
+        self._window = window
+
+    def zero_states(self, rows: int) -> States:
+        """Return windows in which nothing was read."""
+        return ((np.zeros((self._window, rows), np.float32),),)
+
+    def _advance(self, ids: Ids, states: States) -> tuple[Array, States]:
+        window = np.concatenate([states[0][0][1:], ids[np.newaxis] + np.float32(1)])  # [window, rows]
+        inner = super().zero_states(window.shape[1])
+        for column in window.astype(np.int64):
+            if column.any():
+                top, inner = super()._advance((column - 1).clip(min=0), inner)
+                inner = kept(inner, column > 0)
+        return top, ((window,),)
+
+
+def kept(states: States, keep: npt.NDArray[np.bool_]) -> States:
+    """Return the states with those of other rows set to zero; `keep` is `[rows]`."""
+    return tuple(tuple(array * keep for array in state) for state in states)
 
 
 def repeat(states: States, rows: int) -> States:
@@ -256,8 +306,14 @@ def _head(options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]])
         kernel = embeddings @ weights["projection/kernel"].T
         bias = embeddings @ weights["projection/bias"]
     else:
-        kernel, bias = weights["logits/kernel"].T, weights["logits/bias"]
+        return _dense(weights, "logits")
     return np.array(kernel, order="C"), bias[:, np.newaxis].copy()
+
+
+def _dense(weights: Mapping[str, npt.NDArray[np.float32]], name: str) -> tuple[Array, Array]:
+    """Return a dense layer's kernel `[outputs, inputs]` and bias `[outputs, 1]`."""
+    kernel = np.array(weights[f"{name}/kernel"].T, order="C")
+    return kernel, weights[f"{name}/bias"][:, np.newaxis].copy()
 
 
 def _our_gates(cell: str, array: Array) -> Array:

@@ -43,6 +43,7 @@ class Evaluation:
         tokens: `char` or `byte`.
         window: Characters of a window, by that protocol.
         rate: The learning rate of dynamic evaluation.
+        reading: What becomes of the state while the text is read.
         yardsticks: Simple models of the same text.
     """
 
@@ -56,6 +57,7 @@ class Evaluation:
     tokens: Literal["char", "byte"] = "char"
     window: int | None = None
     rate: float | None = None
+    reading: str = "state carried through"
     yardsticks: tuple[Yardstick, ...] = ()
 
     @property
@@ -126,9 +128,9 @@ class Evaluation:
     def heading(self) -> str:
         """What was measured, in one line."""
         how = {
-            "stream": "state carried through",
+            "stream": self.reading,
             "window": f"windows of {self.window} from the zero state",
-            "dynamic": f"state carried through, learning at rate {self.rate:g}" if self.rate else "",
+            "dynamic": f"{self.reading}, learning at rate {self.rate:g}" if self.rate else "",
         }[self.protocol]
         unit = display.unit(self.tokens)
         return f"{self.run}: {self.source}, {self.characters:,} {unit} predicted, {how}"
@@ -216,6 +218,7 @@ def read_by(
         unknown=foreign,
         rule=unknown,
         tokens=run.record.text.tokens,
+        reading=run.record.reading,
         yardsticks=rulers,
         **how,
     )

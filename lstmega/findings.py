@@ -203,7 +203,7 @@ def _correlations(
     count, middle = len(passage.text), len(passage.text) // 2
     units = run.record.model.layers * run.record.model.units
     sums = np.zeros((2, units, 4))  # of a, of a squared, of a times each track
-    for step in readings.walk(run.decoder(), run.vocabulary.encode(passage.text), done):
+    for step in readings.walk(readings.read_states(run), run.vocabulary.encode(passage.text), done):
         values = activations(step.states, part)[:, step.counted].astype(np.float64)  # [units, counted]
         for number, inside in enumerate((step.places < middle, step.places >= middle)):
             sums[number, :, 0] += values @ inside

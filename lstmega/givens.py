@@ -60,6 +60,7 @@ def foreign(
         return None
     info = reader.record.text
     how = {"encoding": encoding, "tokens": info.tokens, "keep_line_ends": info.line_ends == "kept"}
+    how["lower"] = info.lower
     said = {"encoding": encoding} if isinstance(text, Corpus) else how
     return corpus(text, {name: value for name, value in said.items() if value}, CORPORA, hears)
 

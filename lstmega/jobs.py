@@ -18,14 +18,19 @@ from lstmega import display, origins, presets, runs, yardsticks
 from lstmega.checks import whole
 from lstmega.corpus import Corpus
 from lstmega.errors import CorpusError, RunError, UsageError
-from lstmega.lanes import Lanes
+from lstmega.lanes import Lanes, Plan, Plans
+from lstmega.lines import Lines
 from lstmega.options import ModelOptions, TrainingOptions, flag
 from lstmega.records import Record
 from lstmega.runs import Run
 from lstmega.vocabulary import MAX_SIZE, Vocabulary
+from lstmega.windows import Windows
 from lstmega.yardsticks import Yardstick
 
+LF = "\n"
 CHECKPOINTS = Path("checkpoints")
+MOST_ROWS = 64
+MEASURED_WINDOWS = 10_000  # windows read at each validation, about
 MEASURED = 200_000  # held-out characters read at each validation, at most
 
 
@@ -71,13 +76,18 @@ class Job:
 
     @cached_property
     def texts(self) -> tuple[str, str]:
-        """The training part and the held-out tail."""
-        return self.corpus.split(self.training.validation)
+        """The training part and the held-out part."""
+        return origins.parts(self.corpus, self.training)
 
     @cached_property
-    def lanes(self) -> Lanes:
+    def lanes(self) -> Plans:
         """Where the training batches are."""
         options = self.training
+        rows, time_steps, seed = options.batch_size, options.sequence_length, options.seed
+        if options.lines:
+            return Lines.of(self.texts[0], rows, time_steps, seed)
+        if options.order == "windows":
+            return Windows(len(self.texts[0]), rows, time_steps, options.stride, seed)
         return Lanes(
             len(self.texts[0]),
             options.batch_size,
@@ -88,13 +98,26 @@ class Job:
         )
 
     def training_ids(self) -> npt.NDArray[np.int32]:
-        """Return the ids of the training part, `[characters]`."""
-        return self.vocabulary.encode(self.texts[0])
+        """Return the ids of what training reads, `[characters]`."""
+        return self.vocabulary.encode("\n" * self.training.lines + self.texts[0])
 
     def measured_ids(self) -> npt.NDArray[np.int32] | None:
         """Return the held-out ids that validation reads; None where there are fewer than two."""
         held_out = self.texts[1][:MEASURED]
-        return self.vocabulary.encode(held_out) if len(held_out) > 1 else None
+        return (
+            self.vocabulary.encode("\n" * self.training.lines + held_out) if len(held_out) > 1 else None
+        )
+
+    def measured_plan(self) -> Plan | None:
+        """Return how validation reads them; None where they are read as one stream."""
+        options, held_out = self.training, self.texts[1][:MEASURED]
+        if options.lines:
+            return Lines.of(held_out, MOST_ROWS, options.sequence_length).plan(0)
+        if options.order == "windows":
+            stride = max(1, (len(held_out) - options.sequence_length) // MEASURED_WINDOWS)
+            rows = min(256, (len(held_out) - options.sequence_length - 1) // stride + 1)
+            return Windows(len(held_out), rows, options.sequence_length, stride).plan(0)
+        return None
 
     @property
     def finished(self) -> bool:
@@ -229,6 +252,7 @@ def _changed(record: Record, job: Job) -> dict[str, tuple[Any, Any]]:
         "the text's sha256": (before.sha256, now.sha256),
         "--tokens": (before.tokens, now.tokens),
         "line ends": (before.line_ends, now.line_ends),
+        "--lower": (before.lower, now.lower),
         "the vocabulary's sha256": (record.vocabulary_sha256, job.vocabulary.sha256),
     }
     if job.initial is not None and not record.initial:
@@ -296,16 +320,22 @@ def yardsticks_of(job: Job) -> tuple[Yardstick, ...]:
 def announce(job: Job, device: str) -> Sequence[str]:
     """Return the lines that tell a person what is about to be trained, and where."""
     model, text = job.model, job.corpus
-    held_out = len(job.texts[1])
-    shapes = model.weight_shapes(len(job.vocabulary))
+    shapes = model.trained_shapes(len(job.vocabulary))
     return [
         f"Training on {device}: {model.parameters(len(job.vocabulary)):,} parameters "
         f"({display.layers(shapes)})",
         f"Text: {text.name}, {len(text.text):,} {display.unit(text.tokens)}, "
-        f"{len(job.vocabulary):,} distinct; the last {held_out:,} are held out",
+        f"{len(job.vocabulary):,} distinct; {_held_out(job)}",
         f"Run: {job.path}",
         *_remarks(job),
     ]
+
+
+def _held_out(job: Job) -> str:
+    training, held_out = job.texts
+    if job.training.lines:
+        return f"{training.count(LF):,} lines to learn, {held_out.count(LF):,} held out"
+    return f"the last {len(held_out):,} are held out" if held_out else "nothing is held out"
 
 
 def _remarks(job: Job) -> list[str]:

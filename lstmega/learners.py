@@ -11,6 +11,7 @@ from lstmega import batches, model
 from lstmega.checkpoints import Snapshot
 from lstmega.devices import Device, keras, tf
 from lstmega.jobs import Job
+from lstmega.lanes import joined
 from lstmega.options import TrainingOptions
 from lstmega.schedule import Schedule
 from lstmega.steps import Carried, Step
@@ -41,9 +42,15 @@ class Learner:
         self.model = keras.Model(self.network.inputs, self.network.outputs)
         self.model.compile(optimizer=self.optimizer)
         self._step = Step(
-            self.network, job.model, self.optimizer, device, seed=options.seed, compiled=self.compiled
+            self.network,
+            job.model,
+            self.optimizer,
+            device,
+            seed=options.seed,
+            compiled=self.compiled,
+            characters=job.lanes.characters if job.lanes.masked else None,
         )
-        self._carried = Carried(job.model, options.batch_size, strategy)
+        self._carried = Carried(job.model, job.lanes.rows, strategy)
         self.snapshot = Snapshot(self.network, self.optimizer, self._carried)
         self._ids = batches.compact(job.training_ids(), size)
 
@@ -52,7 +59,7 @@ class Learner:
         if options.minutes is not None:
             return options.minutes >= 0.2
         steps = options.steps or options.epochs * self._job.lanes.batches
-        return steps * self._job.lanes.time_steps >= _WORTH_COMPILING
+        return steps * self._job.lanes.steps >= _WORTH_COMPILING
 
     def learn(self, batch: Any) -> float:
         """Take a step on (inputs, targets, carries), and return its loss in nats per character."""
@@ -88,10 +95,7 @@ class Learner:
         """Return the rest of this epoch, and of short epochs several: a pipeline takes time to build."""
         lanes = self._job.lanes
         epochs = range(epoch, epoch + max(1, _GROUP // lanes.batches))
-        starts = np.concatenate([lanes.starts(epoch) for epoch in epochs])[first:]
-        carries = np.concatenate([lanes.carries(epoch) for epoch in epochs])[first:]
-        data = batches.dataset(self._ids, starts, carries, lanes.time_steps)
-        return data.map(lambda inputs, targets, carries, _: (inputs, targets, carries))
+        return batches.dataset(self._ids, joined([lanes.plan(epoch) for epoch in epochs]).after(first))
 
     def seconds_of_a_step(
         self, schedule: Schedule, first: int, *, budget: float, poll: Callable[[], object]
@@ -104,20 +108,23 @@ class Learner:
             budget: Seconds of the whole training; a small part of them is spent here.
             poll: Called after each step; may raise.
         """
-        before, times = self.snapshot.take(), []
+        before, times, shapes = self.snapshot.take(), [], set()
         for batch in self.batches(schedule, first):
             begun = time.monotonic()
             self.learn(batch)
-            times.append(time.monotonic() - begun)
+            if batch[0].shape[1] in shapes:  # the first of a shape is traced and compiled
+                times.append(time.monotonic() - begun)
+            shapes.add(batch[0].shape[1])
             poll()
-            if len(times) > 2 and (len(times) > 12 or sum(times[1:]) > budget / 25):
+            if len(times) > 1 and (len(times) > 11 or sum(times) > budget / 25):
                 break
         self.snapshot.put_back(before)
-        return float(np.median(times[1:]))
+        return float(np.median(times))
 
 
 def _optimizer(options: TrainingOptions) -> keras.optimizers.Optimizer:
-    optimizer = keras.optimizers.Adam(
+    kind = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[options.optimizer]
+    optimizer = kind(
         options.learning_rate,
         weight_decay=options.weight_decay or None,
         global_clipnorm=options.clip_norm,

@@ -58,27 +58,41 @@ def _parts(options: ModelOptions) -> tuple[str, ...]:
 
 
 def _layers(options: ModelOptions, vocabulary_size: int, seed: int) -> dict[str, keras.Layer]:
-    seeds = iter(np.random.SeedSequence(seed).generate_state(2 * options.layers + 2).tolist())
+    seeds = iter(
+        np.random.SeedSequence(seed)
+        .generate_state(2 * options.layers + 2 + len(options.hidden))
+        .tolist()
+    )
     uniform = keras.initializers.RandomUniform(-0.05, 0.05, seed=next(seeds))
+    start = keras.initializers.Identity() if options.one_hot else uniform
     embedding = keras.layers.ReversibleEmbedding if options.tied else keras.layers.Embedding
     layers = [
         embedding(
             vocabulary_size,
-            options.embedding,
-            embeddings_initializer=uniform,
+            vocabulary_size if options.one_hot else options.embedding,
+            embeddings_initializer=start,
+            trainable=not options.one_hot,
             dtype="float32",
             name="embedding",
         ),
         *(_recurrent(options, name, next(seeds), next(seeds)) for name in options.layer_names()),
         *(keras.layers.LayerNormalization(dtype="float32", name=name) for name in options.norm_names()),
-        keras.layers.Dense(
+        *(
+            _dense(units, name, next(seeds), activation="relu")
+            for name, units in zip(options.hidden_names(), options.hidden, strict=True)
+        ),
+        _dense(
             options.embedding if options.tied else vocabulary_size,
-            kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
-            dtype="float32",
-            name="projection" if options.tied else "logits",
+            "projection" if options.tied else "logits",
+            next(seeds),
         ),
     ]
     return {layer.name: layer for layer in layers}
+
+
+def _dense(units: int, name: str, seed: int, activation: str | None = None) -> keras.layers.Dense:
+    start = keras.initializers.GlorotUniform(seed=seed)
+    return keras.layers.Dense(units, activation, kernel_initializer=start, dtype="float32", name=name)
 
 
 def _recurrent(options: ModelOptions, name: str, kernel_seed: int, recurrent_seed: int) -> keras.Layer:
@@ -130,6 +144,10 @@ def _wired(
         hidden = get("head_norm")(hidden)
     if name in masks:
         hidden *= masks[name]
+    for layer in options.hidden_names():
+        hidden = get(layer)(hidden)
+        if layer in masks:
+            hidden *= masks[layer]
     if options.tied:
         return [get("embedding")(get("projection")(hidden), reverse=True), *new]
     return [get("logits")(hidden), *new]
@@ -160,16 +178,17 @@ def forward(
     def first(layer, given):
         if "embedding" in masks:
             return layer(tf.gather(embeddings, ids) * masks["embedding"], initial_state=given)
-        if _folds(layer, options, embeddings.shape[0]):
+        if _folds(layer, embeddings.shape):
             return layer.read(ids, embeddings, given)
         return layer(tf.gather(embeddings, ids), initial_state=given)
 
     return _wired(network.get_layer, options, first, states, masks)
 
 
-def _folds(layer: keras.Layer, options: ModelOptions, vocabulary_size: int) -> bool:
+def _folds(layer: keras.Layer, shape: Sequence[int]) -> bool:
     """Tell whether a table of the first layer's gates costs less than the embedding's products."""
-    return recurrent.is_fast(layer) and vocabulary_size <= _FOLDED * options.embedding
+    vocabulary_size, width = shape
+    return recurrent.is_fast(layer) and vocabulary_size <= _FOLDED * width
 
 
 def zero_states(options: ModelOptions, rows: int) -> list[tf.Tensor]:
@@ -194,11 +213,15 @@ def adopt(
     """
     size = len(before.characters)
     to, unknown = now.encode(before.characters), before.has_unknown
+    axes = {"embedding/embeddings": 0, "logits/kernel": -1, "logits/bias": -1}
     for layer in model.layers:
-        for variable in layer.trainable_variables:
+        if layer.name == "embedding" and not layer.trainable:  # one-hot: the kernel reads characters
+            axes |= {f"{name}_1/kernel": 0 for name in _LAYERS}
+            continue
+        for variable in layer.weights:
             taken = known[f"{layer.name}/{variable.name}"]
-            if layer.name in {"embedding", "logits"}:
-                axis = 0 if layer.name == "embedding" else -1
+            axis = axes.get(f"{layer.name}/{variable.name}")
+            if axis is not None:
                 fresh = np.moveaxis(np.array(variable.numpy()), axis, 0)  # [vocabulary, ...]
                 rows = np.moveaxis(taken, axis, 0)
                 fresh[to] = rows[:size]
@@ -212,5 +235,5 @@ def weights(model: keras.Model) -> dict[str, npt.NDArray[np.float32]]:
     return {
         f"{layer.name}/{variable.name}": np.array(variable.numpy())
         for layer in model.layers
-        for variable in layer.trainable_variables
+        for variable in layer.weights
     }

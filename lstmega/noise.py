@@ -24,7 +24,7 @@ def draw(options: ModelOptions, rows: int, time: int, seed: tf.Tensor) -> dict[s
         seed: `[2]` whole numbers.
 
     Returns:
-        By what they are multiplied with: `embedding` and the recurrent layers' names for outputs
+        By what they are multiplied with: `embedding` and the names of layers for outputs
         `[rows, time, features]`, the time 1 where one mask is for all of it; `lstm_1/recurrent_kernel`
         and so on for kernels. Nothing where nothing is dropped.
     """
@@ -34,6 +34,10 @@ def draw(options: ModelOptions, rows: int, time: int, seed: tf.Tensor) -> dict[s
         wanted[name] = rate, (rows, steps, options.units)
         kernel = f"{name}/recurrent_kernel"
         wanted[kernel] = options.weight_drop, options.weight_shapes(1)[kernel]
+    for name, rate, units in zip(
+        options.hidden_names(), options.hidden_dropout, options.hidden, strict=False
+    ):
+        wanted[name] = rate, (rows, steps, units)
     return {
         name: _mask(rate, shape, tf.random.experimental.stateless_fold_in(seed, place))
         for place, (name, (rate, shape)) in enumerate(wanted.items())

@@ -15,7 +15,8 @@ from lstmega.checks import real, refusal, whole
 from lstmega.errors import UsageError
 
 Cell = Literal["lstm", "gru", "rnn"]
-Order = Literal["lanes", "shuffled"]
+Order = Literal["lanes", "shuffled", "windows"]
+Optimizer = Literal["adam", "rmsprop"]
 Schedule = Literal["cosine", "constant"]
 Vary = Literal["char", "word", "line"]
 
@@ -65,6 +66,18 @@ def _checked(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> Any:
     if value is None and type(None) in kinds:
         return None
     kind, name = kinds[0], flag(item.name)
+    low, high = item.metadata["low"], item.metadata["high"]
+    if get_origin(kind) is not tuple:
+        return _one(kind, name, value, low, high)
+    if value is None:
+        return ()
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    return tuple(
+        _one(get_args(kind)[0], name, part, low, high) for part in (value if several else [value])
+    )
+
+
+def _one(kind: Any, name: str, value: Any, low: float, high: float) -> Any:
     if get_origin(kind) is Literal:
         if not isinstance(value, str) or value not in get_args(kind):
             raise refusal(name, "one of: " + ", ".join(get_args(kind)), value)
@@ -75,18 +88,7 @@ def _checked(item: "dataclasses.Field[Any]", hint: Any, value: Any) -> Any:
         return value
     if kind is str:
         return _text(name, value)
-    if get_origin(kind) is tuple:
-        return _texts(name, value)
-    low, high = item.metadata["low"], item.metadata["high"]
-    return whole(name, value, low, high) if kind is int else real(name, value, low, high)
-
-
-def _texts(name: str, value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, str | Sequence):
-        raise refusal(name, "a text or several", value)
-    return tuple(_text(name, part) for part in ([value] if isinstance(value, str) else value))
+    return whole(name, value, int(low), int(high)) if kind is int else real(name, value, low, high)
 
 
 def _text(name: str, value: Any) -> str:
@@ -130,10 +132,35 @@ class ModelOptions(_Options):
         0.0, "Share of each recurrent kernel that is dropped at a training step.", 0, 0.95
     )
 
+    one_hot: bool = _option(
+        False, "Let the recurrent layer read the characters themselves, without an embedding."
+    )
+    hidden: tuple[int, ...] = _option(
+        (),
+        "Units of a ReLU layer between the last recurrent layer and the logits. Repeatable.",
+        1,
+        MAX_UNITS,
+    )
+    hidden_dropout: tuple[float, ...] = _option(
+        (),
+        "Share of the output of each --hidden layer that is dropped in training. Repeatable.",
+        0,
+        0.95,
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.residual and self.layers == 1:
             raise UsageError("--residual needs a layer above the first. Received: --layers 1.")
+        if self.tied and self.one_hot:
+            raise UsageError("--tied needs an embedding. Received: --one-hot.")
+        if self.input_dropout and self.one_hot:
+            raise UsageError("--input-dropout needs an embedding. Received: --one-hot.")
+        if len(self.hidden_dropout) not in (0, len(self.hidden)):
+            raise UsageError(
+                f"--hidden-dropout needs one share for each --hidden layer. Received: "
+                f"{len(self.hidden_dropout)} for {len(self.hidden)}."
+            )
 
     def layer_names(self) -> list[str]:
         """Return the names of the recurrent layers, lowest first: `lstm_1`, `lstm_2`, ..."""
@@ -142,6 +169,10 @@ class ModelOptions(_Options):
     def norm_names(self) -> list[str]:
         """Return the names of the normalisations, lowest first; that of the head is the last."""
         return [f"{name}_norm" for name in (*self.layer_names()[1:], "head")] if self.layer_norm else []
+
+    def hidden_names(self) -> list[str]:
+        """Return the names of the ReLU layers, lowest first."""
+        return [f"hidden_{number}" for number in range(1, len(self.hidden) + 1)]
 
     def dropouts(self) -> list[float]:
         """Return what is dropped of each recurrent layer's output, lowest first."""
@@ -154,8 +185,9 @@ class ModelOptions(_Options):
         Gates are in Keras' order: `i f c o` for lstm, `z r h` for gru (whose bias has one row for
         the input and one for the recurrent product, `reset_after=True`).
         """
-        shapes: dict[str, tuple[int, ...]] = {"embedding/embeddings": (vocabulary_size, self.embedding)}
-        width, gates = self.embedding, _GATES[self.cell] * self.units
+        width = vocabulary_size if self.one_hot else self.embedding
+        shapes: dict[str, tuple[int, ...]] = {"embedding/embeddings": (vocabulary_size, width)}
+        gates = _GATES[self.cell] * self.units
         for name in self.layer_names():
             shapes[f"{name}/kernel"] = (width, gates)
             shapes[f"{name}/recurrent_kernel"] = (self.units, gates)
@@ -163,13 +195,21 @@ class ModelOptions(_Options):
             width = self.units
         for name in self.norm_names():
             shapes[f"{name}/gamma"] = shapes[f"{name}/beta"] = (width,)
+        for name, units in zip(self.hidden_names(), self.hidden, strict=True):
+            shapes[f"{name}/kernel"], shapes[f"{name}/bias"] = (width, units), (units,)
+            width = units
         head, size = ("projection", self.embedding) if self.tied else ("logits", vocabulary_size)
         shapes[f"{head}/kernel"], shapes[f"{head}/bias"] = (width, size), (size,)
         return shapes
 
+    def trained_shapes(self, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
+        """Return `weight_shapes` of what is trained: one-hot vectors are not."""
+        shapes = self.weight_shapes(vocabulary_size)
+        return {name: shape for name, shape in shapes.items() if not (self.one_hot and "embed" in name)}
+
     def parameters(self, vocabulary_size: int) -> int:
         """Return the number of trained numbers."""
-        return sum(math.prod(shape) for shape in self.weight_shapes(vocabulary_size).values())
+        return sum(math.prod(shape) for shape in self.trained_shapes(vocabulary_size).values())
 
 
 @dataclass(frozen=True)
@@ -186,7 +226,8 @@ class TrainingOptions(_Options):
     )
     batch_size: int = _option(64, "Rows of a batch.", 1, 65536)
     sequence_length: int = _option(100, "Characters of a row of a batch.", 1, 65536)
-    learning_rate: float = _option(1e-3, "Peak learning rate of Adam.", 1e-9, 10)
+    optimizer: Optimizer = _option("adam", "What takes the steps.")
+    learning_rate: float = _option(1e-3, "Peak learning rate of the optimizer.", 1e-9, 10)
     schedule: Schedule = _option("cosine", "Warm-up and cosine decay, or one constant rate.")
     warmup: int = _option(50, "Steps over which the cosine schedule's rate rises from 0.", 0, 10**9)
     clip_norm: float | None = _option(
@@ -202,7 +243,15 @@ class TrainingOptions(_Options):
         0.999999,
     )
     order: Order = _option(
-        "lanes", "Contiguous lanes that carry state, or shuffled windows from the zero state."
+        "lanes",
+        "Contiguous lanes that carry state, shuffled windows from the zero state, or overlapping "
+        "windows that predict one character each.",
+    )
+    stride: int = _option(3, "Characters between --order windows.", 1, 65536)
+    lines: bool = _option(
+        False,
+        "Each line is a text of its own, from the zero state to its line end; lines drawn at random are "
+        "held out. --order and --restarts do not matter then.",
     )
     restarts: float = _option(
         0.0, "Share of rows that restart from the zero state at each batch (lanes only).", 0, 1
@@ -220,6 +269,8 @@ class TrainingOptions(_Options):
                 "Give one of --epochs, --steps and --minutes. "
                 f"Received: epochs={self.epochs}, steps={self.steps}, minutes={self.minutes}."
             )
+        if self.lines and self.order == "windows":
+            raise UsageError("--lines and --order windows exclude each other. Received: both.")
         if self.patience is not None and self.validation == 0:
             raise UsageError("--patience needs held-out text. Received: --validation 0.")
 

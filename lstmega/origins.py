@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lstmega import corpus as texts
+from lstmega import lines
 from lstmega.corpus import CORPORA, Corpus
 from lstmega.downloads import Progress
 from lstmega.errors import LstmegaError, UsageError
+from lstmega.options import TrainingOptions
 from lstmega.records import TextInfo
 from lstmega.runs import Run
 
@@ -32,7 +34,15 @@ def describe(corpus: Corpus, path: Path) -> TextInfo:
         notes=tuple(corpus.notes),
         places=tuple(_place(source.path, path) for source in corpus.sources),
         encoding=_declared({source.encoding for source in corpus.sources}),
+        lower=corpus.lower,
     )
+
+
+def parts(corpus: Corpus, training: TrainingOptions) -> tuple[str, str]:
+    """Return the text to train on and the held-out one."""
+    if training.lines:
+        return lines.split(corpus.text, training.validation, training.seed)
+    return corpus.split(training.validation)
 
 
 def training_text(
@@ -60,7 +70,7 @@ def training_text(
             f"{corpus.name} is not the text that {run.name} was trained on. "
             f"Received: sha256 {corpus.sha256[:12]}. Accepted: {info.sha256[:12]}, by --corpus."
         )
-    return corpus.text[: len(corpus.text) - run.record.held_out_characters]
+    return parts(corpus, run.record.training)[0]
 
 
 def _read(run: Run, sources: Sequence[str | Path], corpora: Path, progress: Progress | None) -> Corpus:
@@ -71,6 +81,7 @@ def _read(run: Run, sources: Sequence[str | Path], corpora: Path, progress: Prog
             encoding=info.encoding,
             tokens=info.tokens,
             keep_line_ends=info.line_ends == "kept",
+            lower=info.lower,
             corpora=corpora,
             progress=progress,
         )

@@ -19,6 +19,7 @@ class Preset:
     summary: str
     model: ModelOptions
     training: TrainingOptions
+    lower: bool = False  # whether the text is read in lower case, where nothing else is said
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
@@ -50,6 +51,22 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 clip_norm=None,
                 order="shuffled",
             ),
+        ),
+        "windowed": Preset(
+            "Keras' old example: lower case, windows of 40 that predict one character each",
+            ModelOptions(units=128, one_hot=True, hidden=(24, 32), hidden_dropout=(0.2, 0.3)),
+            TrainingOptions(
+                epochs=64,
+                batch_size=96,
+                sequence_length=40,
+                optimizer="rmsprop",
+                learning_rate=1e-3,
+                schedule="constant",
+                warmup=0,
+                clip_norm=None,
+                order="windows",
+            ),
+            lower=True,
         ),
         "large": Preset(
             "two layers with dropout, for a GPU",
@@ -124,7 +141,10 @@ def changed(
 ) -> tuple[ModelOptions, TrainingOptions]:
     """Return options with some fields changed; arguments and errors as for `resolve`."""
     model, training = options
-    given = {name: value for name, value in changes.items() if value is not None}
+    absent = [
+        name for name, value in changes.items() if value is None or (type(value) is tuple and not value)
+    ]
+    given = {name: value for name, value in changes.items() if name not in absent}
     of_model = {item.name for item in dataclasses.fields(ModelOptions)}
     of_training = {item.name for item in dataclasses.fields(TrainingOptions)}
     if unknown := sorted(set(given) - of_model - of_training):

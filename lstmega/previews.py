@@ -5,16 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lstmega import display, model, sampling
+from lstmega import display, model, runs, sampling
 from lstmega.decoder import Decoder
 from lstmega.devices import keras
 from lstmega.jobs import Job
-from lstmega.options import ModelOptions
+from lstmega.options import ModelOptions, TrainingOptions
 from lstmega.records import HistoryRow
 from lstmega.sampling import Samples
 from lstmega.vocabulary import Vocabulary
 
 TEMPERATURES = (0.5, 0.7, 0.9)
+DIVERSITIES = (0.2, 0.5, 1.0, 1.2)  # what Keras' old example called them, and showed
 LENGTH = 160  # characters
 
 
@@ -26,10 +27,15 @@ class _Author:
     vocabulary: Vocabulary
     held_out: str
     options: ModelOptions
+    training: TrainingOptions
     arrays: dict[str, npt.NDArray[np.float32]]
 
+    @property
+    def lines(self) -> bool:
+        return self.training.lines
+
     def decoder(self) -> Decoder:
-        return Decoder(self.options, self.arrays)
+        return runs.decoder_of(self.options, self.arrays, self.training, self.vocabulary)
 
 
 def write(job: Job, name: str, network: keras.Model, row: HistoryRow) -> Samples:
@@ -42,9 +48,14 @@ def write(job: Job, name: str, network: keras.Model, row: HistoryRow) -> Samples
         row: The validation that the samples belong to; with the job's seed it decides them.
     """
     weights = model.weights(network)
-    author = _Author(name, job.vocabulary, job.texts[1], job.model, weights)
-    seed = job.training.seed + row.step
-    return sampling.sample(author, temperatures=TEMPERATURES, length=LENGTH, seed=seed)
+    author = _Author(name, job.vocabulary, job.texts[1], job.model, job.training, weights)
+    windowed = job.training.order == "windows"
+    return sampling.sample(
+        author,
+        temperatures=DIVERSITIES if windowed else TEMPERATURES,
+        length=LENGTH,
+        seed=job.training.seed + row.step,
+    )
 
 
 def entry(row: HistoryRow, samples: Samples, tokens: str) -> str:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lstmega import checks, display, scores
 from lstmega.corpus import Corpus
-from lstmega.decoder import Decoder
+from lstmega.decoder import Decoder, WindowDecoder
 from lstmega.errors import UsageError
 from lstmega.runs import Run
 from lstmega.vocabulary import Vocabulary
@@ -96,6 +96,21 @@ def _known(vocabulary: Vocabulary, text: str, rule: UnknownRule) -> tuple[str, i
         f"Received: {listed}{more}. The run knows {len(vocabulary)}: {vocabulary.summary()}. "
         "--unknown skip leaves the others out."
     )
+
+
+def read_states(run: Run) -> Decoder:
+    """Return a run's model, whose units have a state that goes on.
+
+    Raises:
+        UsageError: It reads windows, each from the zero state.
+    """
+    decoder = run.decoder()
+    if isinstance(decoder, WindowDecoder):
+        raise UsageError(
+            f"{run.name} reads every window from the zero state: no unit remembers. Received: "
+            "--order windows. Accepted: runs of lanes, lines or shuffled text."
+        )
+    return decoder
 
 
 def walk(

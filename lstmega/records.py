@@ -55,6 +55,7 @@ class TextInfo:
     notes: tuple[str, ...]
     places: tuple[str, ...] = ()
     encoding: str | None = None
+    lower: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,15 @@ class Record:
         return "held-out loss" if self.held_out_characters > 1 else "training loss"
 
     @property
+    def reading(self) -> str:
+        """What becomes of the state while a text is read."""
+        if self.training.lines:
+            return "each line from the zero state"
+        if self.training.order == "windows":
+            return f"the last {self.training.sequence_length} characters read anew for each"
+        return "state carried through"
+
+    @property
     def parameters(self) -> int:
         """The number of trained numbers."""
         return self.model.parameters(self.vocabulary_size)
@@ -115,7 +125,8 @@ class Record:
     def facts(self) -> list[tuple[str, str]]:
         """Return what a person wants to know first, as (label, text) pairs."""
         model, text, best = self.model, self.text, self.best
-        held_out = f"last {self.held_out_characters:,} {display.unit(text.tokens)}, never trained on"
+        which = "lines drawn at random, " if self.training.lines else "last "
+        held_out = f"{which}{self.held_out_characters:,} {display.unit(text.tokens)}, never trained on"
         return [
             ("status", f"{self.status}, step {self.step:,} of {display.number(self.total_steps)}"),
             (
@@ -126,12 +137,13 @@ class Record:
             ("held out", held_out if self.held_out_characters else "nothing"),
             (
                 "model",
-                f"{model.layers} x {model.cell} of {model.units} units, embedding "
-                f"{model.embedding}{self._wiring()}, dropout {model.dropout:g}",
+                f"{model.layers} x {model.cell} of {model.units} units, "
+                f"{'one-hot' if model.one_hot else f'embedding {model.embedding}'}"
+                f"{self._wiring()}, dropout {model.dropout:g}",
             ),
             (
                 "parameters",
-                f"{self.parameters:,} ({display.layers(model.weight_shapes(self.vocabulary_size))})",
+                f"{self.parameters:,} ({display.layers(model.trained_shapes(self.vocabulary_size))})",
             ),
             (
                 f"best {self.judged_by}",
@@ -146,7 +158,9 @@ class Record:
 
     def _wiring(self) -> str:
         names = {"tied": "tied", "residual": "residual", "layer_norm": "normalised"}
-        return "".join(f", {name}" for field, name in names.items() if getattr(self.model, field))
+        wired = [name for field, name in names.items() if getattr(self.model, field)]
+        wired += [f"ReLU {units}" for units in self.model.hidden]
+        return "".join(f", {name}" for name in wired)
 
 
 def to_csv(rows: Sequence[HistoryRow]) -> str:

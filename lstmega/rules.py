@@ -94,13 +94,21 @@ class Rulebook:
         options: What the user asks.
         vocabulary: The run's.
         training: The text that the run was trained on, for `no_copy`.
+        lines: Whether the run writes single lines.
     """
 
-    def __init__(self, options: WritingOptions, vocabulary: Vocabulary, training: Index | None) -> None:
+    def __init__(
+        self,
+        options: WritingOptions,
+        vocabulary: Vocabulary,
+        training: Index | None,
+        *,
+        lines: bool = False,
+    ) -> None:
         if options.no_copy is not None and training is None:
             raise UsageError("--no-copy needs the training text. Received: none.")
         self._options, self._vocabulary, self._training = options, vocabulary, training
-        self._pattern = _pattern(options, vocabulary)
+        self._pattern = _pattern(options, vocabulary, lines)
 
     def begun(self, rows: int, length: int | None) -> Rules:
         """Return rules for texts that begin now.
@@ -146,7 +154,7 @@ class Rulebook:
             yield Typical(options.typical)
 
 
-def _pattern(options: WritingOptions, vocabulary: Vocabulary) -> Pattern | None:
+def _pattern(options: WritingOptions, vocabulary: Vocabulary, lines: bool) -> Pattern | None:
     """Return everything that a whole text must be, as one automaton."""
     characters = vocabulary.characters
     for name in ("regex", "acrostic"):
@@ -155,7 +163,14 @@ def _pattern(options: WritingOptions, vocabulary: Vocabulary) -> Pattern | None:
                 f"--{name} is about characters, and this run writes bytes. "
                 "Accepted with bytes: --ban, --require, --no-copy."
             )
+    if lines and options.acrostic is not None:
+        raise UsageError(
+            "--acrostic is about several lines, and this run writes single ones. Received: both. "
+            "Accepted here: --regex, --require, --ban."
+        )
     parts = []
+    if lines and options.require and options.regex is None:
+        parts.append(Pattern.regex("[^\n]*\n", characters))  # the line ends, and has it before
     if options.ban:
         parts.append(Pattern.without([vocabulary.from_user(text) for text in options.ban], characters))
     parts += [Pattern.containing(vocabulary.from_user(text), characters) for text in options.require]

@@ -19,6 +19,7 @@ import dataclasses
 import hashlib
 import html
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,8 +28,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from lstmega import curves, display, exports, files, locks, records, schema, weights
-from lstmega.decoder import Decoder
+from lstmega.decoder import Decoder, WindowDecoder
 from lstmega.errors import RunError, UsageError
+from lstmega.options import ModelOptions, TrainingOptions
 from lstmega.records import HistoryRow, Record, SavedWeights
 from lstmega.vocabulary import Vocabulary
 from lstmega.weights import Weights
@@ -168,7 +170,12 @@ class Run:
         """Return the NumPy model with the best weights."""
         if len(self.vocabulary) != self.record.vocabulary_size:
             raise RunError(f"{self.path}: vocabulary.json and run.json differ in size.")
-        return Decoder(self.record.model, self.weights())
+        return decoder_of(self.record.model, self.weights(), self.record.training, self.vocabulary)
+
+    @property
+    def lines(self) -> bool:
+        """Whether each line is a text of its own."""
+        return self.record.training.lines
 
     # What training writes.
 
@@ -259,6 +266,16 @@ class Run:
         best = self.record.best
         loss = display.loss(best.nats, self.record.text.tokens) if best else "no weights yet"
         return f"<Run {self.name}: {self.record.status}, {loss}>"
+
+
+def decoder_of(
+    model: ModelOptions, arrays: Weights, training: TrainingOptions, vocabulary: Vocabulary
+) -> Decoder:
+    """Return the NumPy model that reads as it was trained to read."""
+    if training.order == "windows":
+        return WindowDecoder(model, arrays, window=training.sequence_length)
+    begins = int(vocabulary.encode("\n")[0]) if training.lines else None
+    return Decoder(model, arrays, begins=begins)
 
 
 def is_free(path: Path) -> bool:
@@ -374,7 +391,8 @@ def _hash(content: bytes) -> str:
 
 
 def _most_weights(record: Record) -> int:
-    return 4 * record.parameters + (16 << 20)  # bytes: HDF5 needs some of its own
+    shapes = record.model.weight_shapes(record.vocabulary_size).values()
+    return 4 * sum(map(math.prod, shapes)) + (16 << 20)  # bytes: HDF5 needs some of its own
 
 
 def _compare_hashes(path: Path, found: str, expected: str) -> None:

@@ -53,6 +53,11 @@ class TrainedRun(Protocol):
         """The text that training never saw, in the vocabulary's code points; may be empty."""
         ...
 
+    @property
+    def lines(self) -> bool:
+        """Whether each line is a text of its own."""
+        ...
+
     def decoder(self) -> Decoder:
         """Return the trained weights as a decoder."""
         ...
@@ -80,6 +85,7 @@ def sample(
         length: Tokens to write at most (characters, or bytes where the run's tokens are bytes).
         prompt: What the text goes on from. Empty: a newline where the run knows one, else its first
             character. None: a random excerpt of the held-out text (where there is none, as empty).
+            A run of lines begins a line, with the prompt if there is one, and ends with it.
         count: Texts per temperature.
         seed: From 0 to 2**63 - 1. None: a fresh one, which each `Sample` reports.
         unknown: What becomes of prompt characters that the run has never seen.
@@ -163,7 +169,8 @@ class Desk:
         self._vocabulary = run.vocabulary
         self._temperatures = temperatures
         self._options = options or WritingOptions()
-        self._rules = Rulebook(self._options, run.vocabulary, training)
+        self._rules = Rulebook(self._options, run.vocabulary, training, lines=run.lines)
+        self._lines_left = self._options.lines or (1 if run.lines else sys.maxsize)
         self._decoder = run.decoder()
 
     def read(self, ids: Ids, after: Position | None = None) -> Position:
@@ -203,7 +210,7 @@ class Desk:
             raise refusal(
                 "--temps x --count", f"at most {_MOST_TEXTS:,} texts at once", f"{len(rows):,} texts"
             )
-        writers = [_Writer(self._vocabulary, self._options, with_end) for _ in rows]
+        writers = [self._writer(with_end) for _ in rows]
         nats = []
         for column in self._columns(position, start.seed, rows, length):
             for writer, identity in zip(writers, column.ids.tolist(), strict=True):
@@ -227,7 +234,7 @@ class Desk:
 
     def stream(self, ids: Ids, start: Sample, length: int | None) -> Iterator[str]:
         """Yield pieces of one text after `ids`; see the function of this name."""
-        writer = _Writer(self._vocabulary, self._options)
+        writer = self._writer()
         for column in self._columns(self.read(ids), start.seed, self.rows(1), length):
             if piece := writer.write(int(column.ids[0])):
                 yield piece
@@ -248,6 +255,9 @@ class Desk:
             vary=self._varied(len(rows)),
         )
         return islice(columns, length)
+
+    def _writer(self, with_end: bool = False) -> "_Writer":
+        return _Writer(self._vocabulary, self._options.stop, self._lines_left, with_end)
 
     def _varied(self, rows: int) -> Varied | None:
         if self._options.vary is None:
@@ -290,11 +300,10 @@ def excerpt(text: str, seed: int, length: int = EXCERPT_LENGTH) -> str:
 class _Writer:
     """Ids of one row -> its text; done at its end, whose beginnings are held back."""
 
-    def __init__(self, vocabulary: Vocabulary, options: WritingOptions, with_end: bool = False) -> None:
+    def __init__(self, vocabulary: Vocabulary, stops: Sequence[str], lines: int, with_end: bool) -> None:
         self._vocabulary, self._with_end = vocabulary, with_end
         self._decode = vocabulary.incremental_decoder()
-        self._stops = options.stop
-        self._lines_left = options.lines or sys.maxsize
+        self._stops, self._lines_left = stops, lines
         self._held = ""
         self.text = ""
         self.done = False
@@ -354,13 +363,13 @@ def opening(
     if prompt is not None and not isinstance(prompt, str):
         raise refusal("--prompt", "text", prompt)
     vocabulary, shown = run.vocabulary, prompt or ""
-    is_excerpt = prompt is None and bool(run.held_out)
+    is_excerpt = prompt is None and bool(run.held_out) and not run.lines
     if is_excerpt:
         ids = vocabulary.encode(excerpt(run.held_out, seed))
         decode = vocabulary.incremental_decoder()
         shown = "".join(map(decode, ids.tolist())) + decode.finish()
     else:
-        ids = vocabulary.encode_prompt(shown, unknown=unknown)
+        ids = vocabulary.encode_prompt("\n" * run.lines + shown, unknown=unknown)
     if len(ids) == 0:  # or every character was dropped by --unknown
         ids = vocabulary.encode("\n" if "\n" in vocabulary else vocabulary.characters[0])
     return ids, Sample(run.name, 0.0, seed, shown, "", is_excerpt)

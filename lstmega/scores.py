@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.decoder import Array, Decoder, States
+from lstmega.decoder import Array, Decoder, States, kept
 from lstmega.errors import UsageError
 
 WARMUP = 256  # characters
@@ -136,7 +136,7 @@ def steps(
     for step in range(-warmup, length):
         positions = firsts + step
         if (positions == 0).any():  # the text's own start: what was read before it was filler
-            states = _kept(states, positions != 0)
+            states = kept(states, positions != 0)
         logits, states = decoder.step(ids[positions.clip(0, count - 1)], states)
         if step >= 0:
             counted = positions < count
@@ -152,11 +152,6 @@ def _read(
     for step in steps(decoder, ids[:-1], length, warmup, done):
         costs[step.places] = _nats(step.logits[step.counted], ids[step.places + 1])
     return costs
-
-
-def _kept(states: States, keep: npt.NDArray[np.bool_]) -> States:
-    """Return the states with those of other rows set to zero."""
-    return tuple(tuple(array * keep for array in state) for state in states)
 
 
 def _nats(logits: npt.NDArray[np.float32], ids: npt.NDArray[np.integer]) -> Costs:

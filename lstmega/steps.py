@@ -28,6 +28,8 @@ class Step:
         device: Where; the replicas of its strategy share the rows of a batch too.
         seed: Of the noise; the masks of a step are a function of it and of the optimizer's count.
         compiled: Let XLA compile the step. That takes a second or two, once, and makes it faster.
+        characters: Of targets that count in a batch, on average; None where all do. The loss of a step
+            is its total over this number, so that every character of an epoch has the same weight.
     """
 
     def __init__(
@@ -39,9 +41,10 @@ class Step:
         *,
         seed: int = 0,
         compiled: bool = False,
+        characters: float | None = None,
     ) -> None:
         self._network, self._options, self._optimizer = network, options, optimizer
-        self._seed = seed
+        self._seed, self._characters = seed, characters
         self._strategy, self._threads = device.strategy, device.threads if device.kind == "cpu" else 1
         self._step = tf.function(self._on_all)
         self._shard = tf.function(self._gradients, jit_compile=True) if compiled else self._gradients
@@ -52,7 +55,7 @@ class Step:
 
         Args:
             inputs: Ids `[rows, time]`.
-            targets: The ids of one position later, `[rows, time]`.
+            targets: The ids of one position later, `[rows, time]`; -1 where they do not count.
             carries: 1 where a row goes on from its state, 0 where it starts from zero, `[rows]`.
             states: Each `[rows, units]`.
 
@@ -95,14 +98,28 @@ class Step:
         variables = self._network.trainable_variables
         with tf.GradientTape() as tape:
             logits, *states = forward(self._network, self._options, inputs, states, masks=masks)
-            nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # [rows, time]
-            loss = tf.reduce_mean(nats) * share
+            if self._characters is None:
+                nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # [rows, time]
+                loss = tf.reduce_mean(nats) * share
+            else:
+                loss = tf.reduce_sum(counted_nats(targets, logits)) / self._characters
         gradients = [tf.convert_to_tensor(part) for part in tape.gradient(loss, variables)]
         return loss, gradients, states
 
     def _apply(self, gradients):
         variables = self._network.trainable_variables
         self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+
+def counted_nats(targets, logits):
+    """Return the cost of each target, `[rows, time]`; 0 where it does not count.
+
+    Args:
+        targets: Ids `[rows, time]`, -1 where they do not count.
+        logits: `[rows, time, vocabulary]`.
+    """
+    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets, 0), logits)
+    return tf.where(targets >= 0, nats, tf.zeros_like(nats))
 
 
 def shards_of(rows: int, threads: int) -> list[int]:

@@ -57,6 +57,9 @@ def evaluate(
     if protocol not in ("stream", "window"):
         raise UsageError(f"--protocol must be stream or window. Received: {protocol!r}.")
     opened, listener = givens.run(run, checkpoints), givens.listener(progress)
+    training = opened.record.training
+    if dynamic is not None and (training.lines or training.order == "windows"):
+        raise UsageError(f"--dynamic needs a run that reads on. {opened.name}: {opened.record.reading}.")
     with listener:
         corpus = givens.foreign(opened, text, encoding, listener)
         if dynamic is not None:

@@ -23,6 +23,7 @@ from lstmega import (
     reports,
     signals,
     states,
+    validation,
 )
 from lstmega.checkpoints import RunCheckpoint
 from lstmega.clocks import Meter, SaveClock
@@ -133,6 +134,7 @@ class _Loop:
                 self._network,
                 self._job.model,
                 batches.compact(held_out, len(self._job.vocabulary)),
+                self._job.measured_plan() or validation.stream(len(held_out)),
             )
         )
 
@@ -216,8 +218,7 @@ class _Loop:
         self._progress.step(self.step, epoch, self._meter.smooth or 0.0, self._speed(), remaining)
 
     def _speed(self) -> float:
-        lanes = self._job.lanes
-        return self._meter.losses * lanes.rows * lanes.time_steps / max(self._meter.busy, 1e-9)
+        return self._meter.losses * self._job.lanes.characters / max(self._meter.busy, 1e-9)
 
     # Validation.
 
@@ -377,8 +378,7 @@ class _Loop:
         spent = self._seconds + time.monotonic() - self._job.started
         after = _YARDSTICKS * min(2_000_000, len(self._job.texts[0]))
         left = max(0.0, 60 * options.minutes - spent - after)
-        lanes = self._job.lanes
-        reading = self._measured / (lanes.rows * lanes.time_steps)
+        reading = self._measured / self._job.lanes.characters
         total = max(1, self.step + self._schedule(1).steps_in(left, seconds, reading))
         self._progress.note(f"{options.minutes:g} minutes are {total:,} steps on this machine")
         return total

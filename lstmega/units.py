@@ -191,7 +191,7 @@ def unit(
     part = part_of(options, part)
     passage = readings.choose(run, text, characters=characters, unknown=unknown)
     activation = np.empty(len(passage.text), np.float32)
-    for step in readings.walk(run.decoder(), run.vocabulary.encode(passage.text), done):
+    for step in readings.walk(readings.read_states(run), run.vocabulary.encode(passage.text), done):
         layer = step.states[chosen.layer - 1 : chosen.layer]
         activation[step.places] = activations(layer, part)[chosen.number - 1, step.counted]
     return UnitView(

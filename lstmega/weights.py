@@ -88,8 +88,9 @@ def _keras_path(model: ModelOptions, name: str) -> str:
     layer, _, weight = name.partition("/")
     if layer == "embedding":
         return f"layers/{'reversible_' if model.tied else ''}embedding/vars/0"
-    if layer in {"logits", "projection"}:
-        return f"layers/dense/vars/{('kernel', 'bias').index(weight)}"
+    dense = [*model.hidden_names(), "projection" if model.tied else "logits"]
+    if layer in dense:
+        return f"{_numbered('dense', dense.index(layer))}/vars/{('kernel', 'bias').index(weight)}"
     if layer in (norms := model.norm_names()):
         path = _numbered("layer_normalization", norms.index(layer))
         return f"{path}/vars/{('gamma', 'beta').index(weight)}"

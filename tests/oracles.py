@@ -31,6 +31,8 @@ def logits(options, weights, ids):
             x = hidden[name] + below if options.residual and level > 0 else hidden[name]
         if options.layer_norm:
             x = layer_norm(x, weights["head_norm/gamma"], weights["head_norm/beta"])
+        for name in options.hidden_names():
+            x = np.maximum(x @ weights[f"{name}/kernel"] + weights[f"{name}/bias"], 0)
         if options.tied:
             x = x @ weights["projection/kernel"] + weights["projection/bias"]
             rows.append(weights["embedding/embeddings"] @ x)

@@ -52,7 +52,7 @@ class Fair:
 
 
 class FakeRun:
-    name = "fake"
+    name, lines = "fake", False
 
     def __init__(self, decoder, vocabulary=LETTERS, held_out=""):
         self._decoder, self.vocabulary, self.held_out = decoder, vocabulary, held_out

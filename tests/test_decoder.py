@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmega import decoder as decoder_module
-from lstmega.decoder import Decoder, repeat
+from lstmega.decoder import Decoder, WindowDecoder, repeat
 from lstmega.errors import RunError, UsageError
 from lstmega.options import ModelOptions
 from tests import oracles
@@ -130,6 +130,29 @@ def test_states_are_values(cell):
     for array in weights.values():
         array[...] = np.nan  # the decoder has its own copies
     np.testing.assert_array_equal(decoder.step(np.array([4, 5]), states)[0], first)
+
+
+def test_a_beginning_forgets_everything_before_it():
+    options, weights, plain = make()
+    begun = Decoder(options, weights, begins=0)
+    ids = np.array([3, 1, 0, 4, 1, 0, 5])
+    parts = [plain.logits(part) for part in (ids[:2], ids[2:5], ids[5:])]
+    np.testing.assert_allclose(begun.logits(ids), np.concatenate(parts), rtol=0, atol=1e-6)
+    _, states = begun.read(np.array([3, 1]), begun.zero_states(2))
+    rows, _ = begun.step(np.array([0, 4]), states)
+    np.testing.assert_allclose(rows[0], plain.logits(np.array([0]))[0], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(rows[1], plain.logits(np.array([3, 1, 4]))[-1], rtol=0, atol=1e-6)
+
+
+def test_a_window_is_read_anew_for_each_id():
+    options, weights, plain = make()
+    windowed = WindowDecoder(options, weights, window=3)
+    ids = np.array([3, 1, 0, 4, 1, 36, 5])
+    expected = [plain.logits(ids[max(0, end - 3) : end])[-1] for end in range(1, 8)]
+    np.testing.assert_allclose(windowed.logits(ids), expected, rtol=0, atol=1e-6)
+    _, states = windowed.read(ids[:4], windowed.zero_states(1))
+    rows, _ = windowed.step(np.array([7, 8]), repeat(states, 2))
+    np.testing.assert_allclose(rows[1], plain.logits(np.array([0, 4, 8]))[-1], rtol=0, atol=1e-6)
 
 
 def test_an_empty_prompt_is_refused_and_an_empty_text_has_no_logits():

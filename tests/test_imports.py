@@ -14,7 +14,8 @@ LAYERS = [
     {"errors"},
     {
         "files", "schema", "options", "presets", "downloads", "encodings", "sources", "corpus",
-        "vocabulary", "lanes", "schedule", "locks", "records", "clocks", "signals", "checks", "weights",
+        "vocabulary", "lines", "windows", "lanes",
+        "schedule", "locks", "records", "clocks", "signals", "checks", "weights",
         "decoder", "display", "scores", "yardsticks", "axes", "curves", "coloured", "surprisal",
         "galleries", "exports", "copies", "analysis", "tracks", "history", "filters", "temperatures",
         "automata", "patterns", "texts", "transcripts",
@@ -39,6 +40,8 @@ INSIDE = {  # imports within one layer
     "options": {"checks"},
     "presets": {"checks", "options"},
     "lanes": {"options"},
+    "lines": {"lanes"},
+    "windows": {"lanes"},
     "records": {"display", "options", "yardsticks"},
     "scores": {"decoder"},
     "axes": {"display"},

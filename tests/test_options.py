@@ -26,7 +26,7 @@ LENGTHS = {"epochs", "steps", "minutes"}
 
 def kind_of(hint):
     """Return the type without `None`, and whether `None` is accepted."""
-    if get_origin(hint) in (None, Literal):
+    if get_origin(hint) in (None, Literal, tuple):
         return hint, False
     return get_args(hint)[0], type(None) in get_args(hint)
 
@@ -39,6 +39,7 @@ def changed(options, name, value):
 
 
 NUMBERS = [field for field in FIELDS if kind_of(field[2])[0] in (int, float)]
+SEVERAL = [field for field in FIELDS if get_origin(field[2]) is tuple]
 SWITCHES = [field for field in FIELDS if kind_of(field[2])[0] is bool]
 CHOICES = [field for field in FIELDS if get_origin(kind_of(field[2])[0]) is Literal]
 
@@ -50,7 +51,7 @@ def named(fields):
 
 
 def test_every_field_is_a_number_a_switch_or_a_choice_with_a_sentence():
-    assert len(NUMBERS) + len(SWITCHES) + len(CHOICES) == len(FIELDS)
+    assert len(NUMBERS) + len(SEVERAL) + len(SWITCHES) + len(CHOICES) == len(FIELDS)
     for _, item, _ in FIELDS:
         assert item.metadata["doc"].endswith(".")
 
@@ -110,6 +111,28 @@ def test_choices(options, item, hint):
 def test_one_length_and_only_one(lengths):
     with pytest.raises(UsageError, match=r"Give one of --epochs, --steps and --minutes. Received"):
         TrainingOptions(**lengths)
+
+
+def test_several_numbers_are_checked_one_by_one():
+    found = ModelOptions(hidden=[24, 32], hidden_dropout=(0, 0.3))
+    assert (found.hidden, found.hidden_dropout) == ((24, 32), (0.0, 0.3))
+    assert ModelOptions(hidden=8).hidden == (8,)
+    for hidden in ([24, 0], "24", [1.5], [None], [[1]]):
+        with pytest.raises(UsageError, match="--hidden must be"):
+            ModelOptions(hidden=hidden)
+    with pytest.raises(UsageError, match=r"one share for each --hidden layer. Received: 1 for 2"):
+        ModelOptions(hidden=(24, 32), hidden_dropout=0.5)
+
+
+@pytest.mark.parametrize("other", [{"tied": True}, {"input_dropout": 0.1}])
+def test_one_hot_has_no_embedding(other):
+    with pytest.raises(UsageError, match=r"needs an embedding. Received: --one-hot"):
+        ModelOptions(one_hot=True, **other)
+
+
+def test_lines_are_no_windows():
+    with pytest.raises(UsageError, match="exclude each other"):
+        TrainingOptions(steps=1, lines=True, order="windows")
 
 
 def test_patience_needs_held_out_text():

@@ -38,7 +38,9 @@ class TestResolve:
 
     @pytest.mark.parametrize("preset", ["huge", "", ["small"], 3])
     def test_unknown_presets(self, preset):
-        with pytest.raises(UsageError, match="--preset must be one of: tiny, small, notebook, large"):
+        with pytest.raises(
+            UsageError, match="--preset must be one of: tiny, small, notebook, windowed, large"
+        ):
             resolve(preset, {})
 
     def test_unknown_fields(self):

@@ -47,12 +47,16 @@ def train(corpus, directory, **changes):
     return lstmega.train(corpus, checkpoints=directory, run="a", **OPTIONS | changes)
 
 
-@pytest.fixture(scope="module", params=["lstm", "gru"])
-def whole(request, corpus, tmp_path_factory):
+def never_stopped(corpus, directory, **changes):
     """A run that was never interrupted, with the states of all its steps."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(states, "KEPT", 1000)
-        return train(corpus, tmp_path_factory.mktemp(request.param), cell=request.param)
+        return train(corpus, directory, **changes)
+
+
+@pytest.fixture(scope="module", params=["lstm", "gru"])
+def whole(request, corpus, tmp_path_factory):
+    return never_stopped(corpus, tmp_path_factory.mktemp(request.param), cell=request.param)
 
 
 def stopped_at(whole, step, directory):
@@ -86,6 +90,28 @@ def test_goes_on_bit_by_bit(whole, corpus, step, tmp_path):
     assert found.keys() == expected.keys()
     for name in expected:
         assert found[name] == expected[name], name
+
+
+WAYS = {
+    "lines": {"lines": True, "restarts": 0.0, "epochs": 2},
+    "windows": {
+        "order": "windows",
+        "one_hot": True,
+        "input_dropout": 0.0,
+        "hidden": [5],
+        "optimizer": "rmsprop",
+    },
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_other_ways_of_reading_go_on_bit_by_bit(corpus, way, tmp_path):
+    way = {"hidden_dropout": [0.3] * len(way.get("hidden", []))} | way
+    whole = never_stopped(corpus, tmp_path / "whole", **way)
+    stopped_at(whole, whole.record.epoch_steps + 3, tmp_path)
+    run = train(corpus, tmp_path, **way)
+    assert everything(run) == everything(whole)
 
 
 ITEMS = {

@@ -355,3 +355,40 @@ def test_html_is_escaped_and_grouped_by_temperature():
     assert "<script" not in shown
     assert "<r>" not in shown
     assert Samples([])._repr_html_() == str(Samples([])) == ""
+
+
+class TestRunsOfLines:
+    """Each line is a text of its own: it begins behind a line end and ends with one."""
+
+    @pytest.fixture
+    def run(self):
+        run = spelling("ann\nbob\n")
+        run.lines = True
+        return run
+
+    def test_a_text_is_a_line(self, run):
+        assert [found.text for found in sample(run, count=2, temperatures=[0.5])] == ["ann", "ann"]
+        assert "".join(stream(run)) == "ann"
+
+    def test_it_begins_behind_a_line_end_with_the_prompt(self, run):
+        assert sample(run, prompt="jo", temperatures=[0])[0].prompt == "jo"
+        assert run.decoder().read_ids == LETTERS.encode("\njo").tolist()
+
+    def test_held_out_lines_are_no_prompt(self, run):
+        run.held_out = "zoe\n"
+        [found] = sample(run, temperatures=[0])
+        assert (found.prompt, found.prompt_is_excerpt) == ("", False)
+
+    def test_more_lines_where_they_are_asked_for(self, run):
+        assert sample(run, lines=3, temperatures=[0])[0].text == "ann\nbob\nann"
+
+    def test_what_is_required_stands_in_the_line(self):
+        run = FakeRun(Fair(len(LETTERS)))
+        run.lines = True
+        for found in sample(run, prompt="", require="ann", length=12, count=20, temperatures=[1.0]):
+            assert "ann" in found.text
+            assert "\n" not in found.text
+
+    def test_an_acrostic_has_several(self, run):
+        with pytest.raises(UsageError, match="--acrostic is about several lines"):
+            sample(run, acrostic="ab")

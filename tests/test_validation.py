@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -6,9 +7,11 @@ import pytest
 from lstmega import devices  # noqa: F401 - quiet TensorFlow first
 from lstmega.decoder import Decoder
 from lstmega.errors import UsageError
+from lstmega.lines import Lines
 from lstmega.model import build, weights
 from lstmega.options import ModelOptions
-from lstmega.validation import Loss, Validator
+from lstmega.validation import Loss, Validator, stream
+from lstmega.windows import Windows
 
 OPTIONS = ModelOptions(units=8, embedding=4)
 SIZE = 11
@@ -30,7 +33,7 @@ def test_equals_reading_character_by_character(length, rows):
         if variable.name in {"kernel", "embeddings"}:  # more recurrence would be chaos
             variable.assign(4 * variable)
     ids = np.random.default_rng(length).integers(SIZE, size=length)
-    loss = Validator(model, OPTIONS, ids, rows=rows)()
+    loss = Validator(model, OPTIONS, ids, stream(length, rows=rows))()
     assert loss.characters == length - 1
     assert loss.nats == pytest.approx(slow_loss(model, ids), rel=1e-4)
 
@@ -38,7 +41,26 @@ def test_equals_reading_character_by_character(length, rows):
 def test_an_untrained_model_knows_nothing():
     model = build(OPTIONS, SIZE, seed=0)
     ids = np.random.default_rng(0).integers(SIZE, size=5000)
-    assert Validator(model, OPTIONS, ids)().nats_per_character == pytest.approx(math.log(SIZE), rel=0.01)
+    found = Validator(model, OPTIONS, ids, stream(len(ids)))()
+    assert found.nats_per_character == pytest.approx(math.log(SIZE), rel=0.01)
+
+
+def test_lines_are_read_each_from_the_zero_state():
+    model, text = build(OPTIONS, SIZE, seed=0), "abc\nde\nfghiabcdefgh\na\n"
+    ids = np.array(["\nabcdefghi".index(character) for character in f"\n{text}"])
+    found = Validator(model, OPTIONS, ids, Lines.of(text, 3, 4).plan(0))()
+    ends = np.flatnonzero(ids == 0)
+    slow = [slow_loss(model, ids[a : b + 1]) for a, b in pairwise(ends)]
+    assert found.characters == len(text)
+    assert found.nats == pytest.approx(sum(slow), rel=1e-5)
+
+
+def test_windows_predict_their_last_character_only():
+    model, ids = build(OPTIONS, SIZE, seed=0), np.random.default_rng(0).integers(SIZE, size=30)
+    found = Validator(model, OPTIONS, ids, Windows(30, 5, 7, 2).plan(0))()
+    slow = [slow_loss(model, ids[a : a + 8]) - slow_loss(model, ids[a : a + 7]) for a in range(0, 20, 2)]
+    assert found.characters == 10
+    assert found.nats == pytest.approx(sum(slow), rel=1e-5)
 
 
 def test_units():
@@ -47,4 +69,4 @@ def test_units():
 
 def test_one_character_predicts_nothing():
     with pytest.raises(UsageError, match="at least 2"):
-        Validator(build(OPTIONS, SIZE, seed=0), OPTIONS, np.array([1]))
+        stream(1)
