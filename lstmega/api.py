@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lstmega import givens, jobs, reports, runs, sampling, sweeps
+from lstmega import directories, givens, jobs, reports, sampling, sweeps
 from lstmega.copies import Index
 from lstmega.corpus import CORPORA, Corpus, Tokens
 from lstmega.givens import Where
@@ -101,14 +101,14 @@ def train(
             max_vocabulary=max_vocabulary,
             **options,
         )
-        with runs.locked(job.path):
+        with directories.locked(job.path):
             job = jobs.renewed(job)  # as the process that held the lock before us left it
             if job.run is not None and job.finished:
                 listener.note(reports.nothing_to_do(job.run))
                 return job.run
             from lstmega import training
 
-            return training.train(
+            finished: Run = training.train(
                 job,
                 device=device,
                 threads=threads,
@@ -116,6 +116,7 @@ def train(
                 users=callbacks,
                 progress=listener,
             )
+            return finished
     finally:
         listener.end()
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega import files, model, runs, weights
+from lstmega import directories, files, model, weights
 from lstmega.devices import keras
+from lstmega.directories import RunDirectory
 from lstmega.records import SavedWeights
-from lstmega.runs import Run
 from lstmega.steps import Carried
 
 
@@ -26,15 +26,17 @@ class RunCheckpoint(keras.callbacks.ModelCheckpoint):
         monitor: The logged loss that decides which weights are the best.
     """
 
-    def __init__(self, run: Run, network: keras.Model, *, monitor: str) -> None:
+    def __init__(self, run: RunDirectory, network: keras.Model, *, monitor: str) -> None:
         pattern = run.weights_path("epoch-{epoch:03d}.weights.h5")
         super().__init__(pattern, monitor=monitor, mode="min", save_weights_only=True)
         self._run, self._network = run, network
 
     def _save_model(self, epoch, batch, logs):  # Keras' hook: (epoch from 0, None, logs)
         position = {"epoch": epoch + 1, "step": int(logs["step"])}
-        path = self._run.weights_path(runs.weights_name(**position, whole=bool(logs["whole_epoch"])))
-        content = weights.write(model.weights(self._network), self._run.record.model)
+        path = self._run.weights_path(
+            directories.weights_name(**position, whole=bool(logs["whole_epoch"]))
+        )
+        content = weights.write(model.weights(self._network), tied=self._run.record.tied)
         files.write(path, content)
         digest, nats = hashlib.sha256(content).hexdigest(), float(logs[self.monitor])
         self._run.add_weights(SavedWeights(path.name, digest, nats=nats, **position))
@@ -49,11 +51,11 @@ class Snapshot:
     Args:
         network: The model.
         optimizer: Built.
-        carried: The states of the lanes.
+        carried: The states of the lanes, where there are any.
     """
 
     def __init__(
-        self, network: keras.Model, optimizer: keras.optimizers.Optimizer, carried: Carried
+        self, network: keras.Model, optimizer: keras.optimizers.Optimizer, carried: Carried | None
     ) -> None:
         self._variables = {
             f"{kind}/{number:03d}": variable
@@ -65,10 +67,13 @@ class Snapshot:
     def take(self) -> dict[str, npt.NDArray[Any]]:
         """Return a copy of everything."""
         arrays = {name: np.array(variable.numpy()) for name, variable in self._variables.items()}
+        if self._carried is None:
+            return arrays
         return arrays | {f"lanes/{i:03d}": state for i, state in enumerate(self._carried.numpy())}
 
     def put_back(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Make everything as it was; `arrays` must have the names and shapes of `take`."""
         for name, variable in self._variables.items():
             variable.assign(arrays[name])
-        self._carried.assign([arrays[name] for name in sorted(arrays) if name.startswith("lanes/")])
+        if self._carried is not None:
+            self._carried.assign([arrays[name] for name in sorted(arrays) if name.startswith("lanes/")])

@@ -121,5 +121,5 @@ def number(value: Any) -> str:
 
 
 def unit(tokens: str) -> str:
-    """Return what is counted in a text of `char` or `byte` tokens."""
-    return "characters" if tokens == "char" else "bytes"
+    """Return what is counted: `characters` of `char`, `bytes` of `byte`, `examples` of `example`."""
+    return "characters" if tokens == "char" else f"{tokens}s"

@@ -1,23 +1,31 @@
 """What one training will do, decided and checked before TensorFlow is imported."""
 
 import dataclasses
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lstmega import display, origins, presets, runs, yardsticks
+from lstmega import directories, display, origins, presets, reports, runs, yardsticks
+from lstmega.beginnings import (
+    check_same,
+    differences,
+    is_finished,
+    length,
+    option_changes,
+    remarks,
+    run_path,
+    versions,
+)
 from lstmega.checks import whole
 from lstmega.corpus import Corpus
-from lstmega.errors import CorpusError, RunError, UsageError
+from lstmega.errors import CorpusError
 from lstmega.lanes import Lanes, Plan, Plans
 from lstmega.lines import Lines
 from lstmega.options import ModelOptions, TrainingOptions, flag
@@ -27,6 +35,7 @@ from lstmega.vocabulary import MAX_SIZE, Vocabulary
 from lstmega.windows import Windows
 from lstmega.yardsticks import Yardstick
 
+_YARDSTICKS = 4e-6  # seconds for each character: what simple models take at the end
 LF = "\n"
 CHECKPOINTS = Path("checkpoints")
 MOST_ROWS = 64
@@ -119,14 +128,61 @@ class Job:
             return Windows(len(held_out), rows, options.sequence_length, stride).plan(0)
         return None
 
+    # What the loop asks of whatever is trained.
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what is trained on."""
+        return self.corpus.sha256
+
+    @property
+    def vocabulary_sha256(self) -> str:
+        """The hash of its tokens."""
+        return self.vocabulary.sha256
+
+    @property
+    def unit(self) -> str:
+        """What a loss is per."""
+        return self.corpus.tokens
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences that the user should read."""
+        return self.corpus.notes
+
+    @property
+    def epoch_steps(self) -> int:
+        """Steps of one pass over the training part."""
+        return self.lanes.batches
+
+    @property
+    def step_units(self) -> float:
+        """Characters that a step predicts."""
+        return self.lanes.characters
+
+    @property
+    def seconds_after(self) -> float:
+        """What is done when the training is over takes about so long."""
+        return _YARDSTICKS * min(2_000_000, len(self.texts[0]))
+
+    def announce(self, device: str) -> Sequence[str]:
+        """Return the lines that tell a person what is about to be trained, and where."""
+        return announce(self, device)
+
+    def rewind(self, run: Run, step: int) -> list[str]:
+        """Make a run's directory fit for going on from `step`; see `RunDirectory.rewind`."""
+        run.knows(self.vocabulary, self.texts[1])
+        return run.rewind(step)
+
+    def finish(self, run: Run) -> None:
+        """Say of a trained run how good it is, beside simple models of the same text."""
+        run.update(status="finished", yardsticks=yardsticks_of(self))
+        run.write_card(reports.card(run))
+
     @property
     def finished(self) -> bool:
         """Whether the run has been trained to its end, and no other end is asked for."""
-        if self.run is None or self.run.record.status != "finished" or self.extended:
-            return False
-        record = self.run.record
-        waits_on = record.training.patience != self.training.patience
-        return not (waits_on and record.step < (record.total_steps or 0))
+        return is_finished(self.run, self.training, self.extended)
 
     def open_run(self) -> Run:
         """Return the run that goes on, or make the directory of a new one.
@@ -192,8 +248,8 @@ def prepare(
         given = {name: value for name, value in changes.items() if value is not None}
         changes = dataclasses.asdict(init_from.record.model) | given
         vocabulary = init_from.vocabulary.merged(vocabulary)
-    path = _run_path(run, Path(checkpoints), corpus, resume)
-    if preset is None and resume is not False and runs.exists(path):
+    path = run_path(run, Path(checkpoints), corpus.name, corpus.sha256, resume)
+    if preset is None and resume is not False and directories.exists(path):
         record = Run.open(path).record
         preset, (model, training) = (
             record.preset,
@@ -203,13 +259,7 @@ def prepare(
         model, training = presets.resolve(preset, changes)
         preset = preset or presets.default(changes)
     if init_from is not None:
-        _compare(init_from, {flag(n): v for n, v in _differences(init_from.record.model, model)})
-    if not runs.exists(path) and not runs.is_free(path):
-        raise UsageError(f"{path} exists already, and is no run. Choose another name with --run.")
-    if resume is False and runs.exists(path):
-        raise UsageError(f"{path} exists already. Choose another name with --run.")
-    if resume and not runs.exists(path):
-        raise UsageError(f"--resume: there is no run {path}.")
+        check_same(init_from, {flag(n): v for n, v in differences(init_from.record.model, model)})
     keeps_length = not any(changes.get(name) is not None for name in ("epochs", "steps", "minutes"))
     job = Job(corpus, vocabulary, preset, model, training, path, None, init_from, False, keeps_length)
     return renewed(job)
@@ -221,32 +271,21 @@ def renewed(job: Job) -> Job:
     Raises:
         UsageError: The run there was trained otherwise.
     """
-    if not runs.exists(job.path):
+    if not directories.exists(job.path):
         return dataclasses.replace(job, run=None, extended=False)
     run = Run.open(job.path)
     record, training = run.record, job.training
     if job.keeps_length:
-        training = training.replace(**_length(record.training))
+        training = training.replace(**length(record.training))
     vocabulary = run.vocabulary if record.initial else job.vocabulary  # merged with the initial run's
-    extended = _length(record.training) != _length(training)
+    extended = length(record.training) != length(training)
     job = dataclasses.replace(job, run=run, training=training, vocabulary=vocabulary, extended=extended)
-    _compare(run, _changed(record, job))
+    check_same(run, _changed(record, job))
     return job
-
-
-def _length(training: TrainingOptions) -> dict[str, Any]:
-    return {name: getattr(training, name) for name in ("epochs", "steps", "minutes")}
-
-
-_MAY_CHANGE = {"epochs", "steps", "minutes", "patience"}
 
 
 def _changed(record: Record, job: Job) -> dict[str, tuple[Any, Any]]:
     """Return what a run may not change when it goes on: name -> (the run's value, the value now)."""
-    changed = {flag(name): values for name, values in _differences(record.model, job.model)}
-    for name, values in _differences(record.training, job.training):
-        if name not in _MAY_CHANGE:
-            changed[flag(name)] = values
     before, now = record.text, job.corpus
     texts: dict[str, tuple[Any, Any]] = {
         "the text's sha256": (before.sha256, now.sha256),
@@ -257,58 +296,13 @@ def _changed(record: Record, job: Job) -> dict[str, tuple[Any, Any]]:
     }
     if job.initial is not None and not record.initial:
         texts["--init-from"] = (None, job.initial.name)
-    return changed | {name: values for name, values in texts.items() if values[0] != values[1]}
-
-
-def _differences(before: Any, now: Any) -> list[tuple[str, tuple[Any, Any]]]:
-    pairs = zip(dataclasses.asdict(before).items(), dataclasses.asdict(now).values(), strict=True)
-    return [(name, (old, new)) for (name, old), new in pairs if old != new]
-
-
-def _compare(run: Run, changed: dict[str, tuple[Any, Any]]) -> None:
-    if changed:
-        listed = "; ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in changed.items())
-        raise UsageError(
-            f"{run.path} was trained otherwise: {listed}. Give the same to go on, or another --run."
-        )
+    changed = {name: values for name, values in texts.items() if values[0] != values[1]}
+    return option_changes((record.model, record.training), (job.model, job.training)) | changed
 
 
 def _initial_name(run: Run) -> str:
     best = run.record.best
     return f"{run.name} {'' if best is None else best.sha256}"
-
-
-def _run_path(run: str | Path | None, checkpoints: Path, corpus: Corpus, resume: bool | None) -> Path:
-    if run is None and resume:
-        return _unfinished(checkpoints, corpus)
-    if run is None:
-        return checkpoints / f"{corpus.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    path = Path(run)
-    if len(path.parts) > 1 or path.is_absolute():
-        return path
-    return checkpoints / runs.check_name(path.name)
-
-
-def _unfinished(checkpoints: Path, corpus: Corpus) -> Path:
-    for path in runs.directories(checkpoints):
-        try:
-            record = Run.open(path).record
-        except RunError:
-            continue
-        if record.status != "finished" and record.text.sha256 == corpus.sha256:
-            return path
-    raise UsageError(
-        f"--resume: {checkpoints} has no unfinished run on {corpus.name}. Name one with --run."
-    )
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what reads and writes text."""
-    return {
-        "lstmega": version("lstmega"),
-        "python": platform.python_version(),
-        "numpy": version("numpy"),
-    }
 
 
 def yardsticks_of(job: Job) -> tuple[Yardstick, ...]:
@@ -327,7 +321,7 @@ def announce(job: Job, device: str) -> Sequence[str]:
         f"Text: {text.name}, {len(text.text):,} {display.unit(text.tokens)}, "
         f"{len(job.vocabulary):,} distinct; {_held_out(job)}",
         f"Run: {job.path}",
-        *_remarks(job),
+        *remarks(job.run, job.training, job.extended),
     ]
 
 
@@ -336,14 +330,3 @@ def _held_out(job: Job) -> str:
     if job.training.lines:
         return f"{training.count(LF):,} lines to learn, {held_out.count(LF):,} held out"
     return f"the last {len(held_out):,} are held out" if held_out else "nothing is held out"
-
-
-def _remarks(job: Job) -> list[str]:
-    """Return what a person should know of a run that goes on otherwise than before."""
-    if job.run is None or not job.extended:
-        return []
-    before, now = (
-        next(f"{flag(name)} {value:g}" for name, value in _length(training).items() if value)
-        for training in (job.run.record.training, job.training)
-    )
-    return [f"Length: was {before}, is {now} in all"]

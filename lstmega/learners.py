@@ -1,27 +1,39 @@
-"""What learns: a model, its optimizer, and the recurrent states of the lanes that it reads."""
+"""What learns: a model, its optimizer, and how it takes a step, measures and shows itself."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from lstmega import batches, model
+from lstmega import batches, model, previews
 from lstmega.checkpoints import Snapshot
 from lstmega.devices import Device, keras, tf
-from lstmega.jobs import Job
 from lstmega.lanes import joined
 from lstmega.options import TrainingOptions
+from lstmega.records import HistoryRow
+from lstmega.runs import Run
 from lstmega.schedule import Schedule
 from lstmega.steps import Carried, Step
+from lstmega.validation import Validator, stream
 
 _GROUP = 100  # steps: of shorter epochs several are one pipeline
 _WORTH_COMPILING = 8_000  # steps of time: each saves 0.1 ms or more, compiling takes a second or two
 
 
-class Learner:
-    """A model, its optimizer and its lanes.
+@dataclass(frozen=True)
+class Measured:
+    """What a model costs on what was held out, in nats per unit; classifiers have an accuracy too."""
+
+    nats: float
+    accuracy: float | None = None
+
+
+class Learner(ABC):
+    """A model, its optimizer, and how it learns; what it learns from is a subclass' affair.
 
     Args:
         job: What to train.
@@ -29,42 +41,62 @@ class Learner:
         compiled: Let XLA compile the steps; None decides by how many there will be.
     """
 
-    def __init__(self, job: Job, device: Device, *, compiled: bool | None = None) -> None:
+    measured: int  # units that `measure` reads
+
+    def __init__(self, job: Any, device: Device, *, compiled: bool | None = None) -> None:
         self._job, self._device = job, device
         wanted = self._worth_compiling() if compiled is None else compiled
         self.compiled = wanted and device.kind == "cpu"  # XLA and cuDNN exclude each other
-        options, size, strategy = job.training, len(job.vocabulary), device.strategy
-        with strategy.scope():
-            self.network = model.build(job.model, size, seed=options.seed)
-            self.optimizer = _optimizer(options)
+        with device.strategy.scope():
+            self.network = self._built()
+            self.optimizer = _optimizer(job.training)
             self.optimizer.build(self.network.trainable_variables)
         # Callbacks see a compiled model of the same layers; only the network, without it, is saved.
         self.model = keras.Model(self.network.inputs, self.network.outputs)
         self.model.compile(optimizer=self.optimizer)
-        self._step = Step(
-            self.network,
-            job.model,
-            self.optimizer,
-            device,
-            seed=options.seed,
-            compiled=self.compiled,
-            characters=job.lanes.characters if job.lanes.masked else None,
-        )
-        self._carried = Carried(job.model, job.lanes.rows, strategy)
+        self._begin()
         self.snapshot = Snapshot(self.network, self.optimizer, self._carried)
-        self._ids = batches.compact(job.training_ids(), size)
+
+    _carried: Carried | None = None
+
+    @abstractmethod
+    def _built(self) -> keras.Model:
+        """Make the network."""
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Make what learns and measures."""
+
+    @abstractmethod
+    def _steps_of_time(self) -> float:
+        """Return the steps of time of a batch, on average."""
+
+    @abstractmethod
+    def learn(self, batch: Any) -> float:
+        """Take a step on a batch, and return its loss in nats per unit."""
+
+    @abstractmethod
+    def batches(self, schedule: Schedule, first: int) -> Iterator[Any]:
+        """Yield the batches of all steps from `first` on; the first array is `[rows, time, ...]`."""
+
+    @abstractmethod
+    def measure(self) -> Measured | None:
+        """Return what the model costs on what was held out; None where nothing was."""
+
+    @abstractmethod
+    def preview(self, name: str, row: HistoryRow) -> tuple[str, list[tuple[str, str]]]:
+        """Return what samples.txt says of a validation, and what a person sees of it at once."""
+
+    @abstractmethod
+    def adopt(self, initial: Any) -> None:
+        """Take another run's best weights."""
 
     def _worth_compiling(self) -> bool:
         options = self._job.training
         if options.minutes is not None:
-            return options.minutes >= 0.2
-        steps = options.steps or options.epochs * self._job.lanes.batches
-        return steps * self._job.lanes.steps >= _WORTH_COMPILING
-
-    def learn(self, batch: Any) -> float:
-        """Take a step on (inputs, targets, carries), and return its loss in nats per character."""
-        nats, self._carried.values = self._step(*batch, self._carried.values)
-        return float(nats)
+            return bool(options.minutes >= 0.2)
+        steps = options.steps or options.epochs * self._job.epoch_steps
+        return bool(steps * self._steps_of_time() >= _WORTH_COMPILING)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -79,23 +111,6 @@ class Learner:
         finally:
             for variable, value in zip(variables, before, strict=True):
                 variable.assign(value)
-
-    def batches(self, schedule: Schedule, first: int) -> Iterator[Any]:
-        """Yield the batches of all steps from `first` on."""
-        step = first
-        while step < schedule.total_steps:
-            data = self._some_batches(*schedule.position(step)).take(schedule.total_steps - step)
-            if self._device.replicas > 1:
-                data = self._device.strategy.experimental_distribute_dataset(data)
-            for batch in data:
-                yield batch
-                step += 1
-
-    def _some_batches(self, epoch: int, first: int) -> tf.data.Dataset:
-        """Return the rest of this epoch, and of short epochs several: a pipeline takes time to build."""
-        lanes = self._job.lanes
-        epochs = range(epoch, epoch + max(1, _GROUP // lanes.batches))
-        return batches.dataset(self._ids, joined([lanes.plan(epoch) for epoch in epochs]).after(first))
 
     def seconds_of_a_step(
         self, schedule: Schedule, first: int, *, budget: float, poll: Callable[[], object]
@@ -120,6 +135,75 @@ class Learner:
                 break
         self.snapshot.put_back(before)
         return float(np.median(times))
+
+
+class TextLearner(Learner):
+    """A generator, and the recurrent states of the lanes that it reads."""
+
+    def _built(self) -> keras.Model:
+        job = self._job
+        return model.build(job.model, len(job.vocabulary), seed=job.training.seed)
+
+    def _begin(self) -> None:
+        job, lanes = self._job, self._job.lanes
+        self._step = Step(
+            self.network,
+            job.model,
+            self.optimizer,
+            self._device,
+            seed=job.training.seed,
+            compiled=self.compiled,
+            characters=lanes.characters if lanes.masked else None,
+        )
+        self._carried = Carried(job.model, lanes.rows, self._device.strategy)
+        self._ids = batches.compact(job.training_ids(), len(job.vocabulary))
+        held_out = job.measured_ids()
+        self.measured = 0 if held_out is None else len(held_out)
+        self._validator = None if held_out is None else self._validates(held_out)
+
+    def _validates(self, held_out: Any) -> Validator:
+        ids = batches.compact(held_out, len(self._job.vocabulary))
+        plan = self._job.measured_plan() or stream(len(held_out))
+        return Validator(self.network, self._job.model, ids, plan)
+
+    def _steps_of_time(self) -> float:
+        return float(self._job.lanes.steps)
+
+    def learn(self, batch: Any) -> float:
+        """Take a step on (inputs, targets, carries), and return its loss in nats per character."""
+        nats, self._carried.values = self._step(*batch, self._carried.values)
+        return float(nats)
+
+    def measure(self) -> Measured | None:
+        """Return what the held-out text costs, in nats per character."""
+        return Measured(self._validator().nats_per_character) if self._validator else None
+
+    def preview(self, name: str, row: HistoryRow) -> tuple[str, list[tuple[str, str]]]:
+        """Write with the weights of the moment."""
+        samples = previews.write(self._job, name, self.network, row)
+        shown = [(f"{sample.temperature:g}", sample.text) for sample in samples]
+        return previews.entry(row, samples, self._job.unit), shown
+
+    def adopt(self, initial: Run) -> None:
+        """Take another run's best weights; the rows of characters that it did not know stay fresh."""
+        model.adopt(self.network, initial.weights(), initial.vocabulary, self._job.vocabulary)
+
+    def batches(self, schedule: Schedule, first: int) -> Iterator[Any]:
+        """Yield the batches of all steps from `first` on."""
+        step = first
+        while step < schedule.total_steps:
+            data = self._some_batches(*schedule.position(step)).take(schedule.total_steps - step)
+            if self._device.replicas > 1:
+                data = self._device.strategy.experimental_distribute_dataset(data)
+            for batch in data:
+                yield batch
+                step += 1
+
+    def _some_batches(self, epoch: int, first: int) -> tf.data.Dataset:
+        """Return the rest of this epoch, and of short epochs several: a pipeline takes time to build."""
+        lanes = self._job.lanes
+        epochs = range(epoch, epoch + max(1, _GROUP // lanes.batches))
+        return batches.dataset(self._ids, joined([lanes.plan(epoch) for epoch in epochs]).after(first))
 
 
 def _optimizer(options: TrainingOptions) -> keras.optimizers.Optimizer:

@@ -22,14 +22,14 @@ Vary = Literal["char", "word", "line"]
 
 MAX_UNITS = 8192
 MAX_LAYERS = 8
-_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 
-def _option(default: Any, doc: str, low: float = 0, high: float = 0) -> Any:
+def option(default: Any, doc: str, low: float = 0, high: float = 0) -> Any:
     return field(default=default, metadata={"doc": doc, "low": low, "high": high})
 
 
-class _Options:
+class Options:
     """Checking, shared by the option dataclasses."""
 
     def __post_init__(self) -> None:
@@ -98,50 +98,50 @@ def _text(name: str, value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class ModelOptions(_Options):
+class ModelOptions(Options):
     """Embedding -> recurrent layers -> Dense logits.
 
     What has a source: `tied` Press and Wolf 2017 (arXiv:1608.05859), `variational` Gal and Ghahramani
     2016 (arXiv:1512.05287), `weight_drop` Merity et al. 2018 (arXiv:1708.02182).
     """
 
-    cell: Cell = _option("lstm", "Recurrent cell.")
-    units: int = _option(256, "Units of each recurrent layer.", 1, MAX_UNITS)
-    layers: int = _option(1, "Recurrent layers, one above the other.", 1, MAX_LAYERS)
-    embedding: int = _option(64, "Width of the character embedding.", 1, MAX_UNITS)
-    tied: bool = _option(
+    cell: Cell = option("lstm", "Recurrent cell.")
+    units: int = option(256, "Units of each recurrent layer.", 1, MAX_UNITS)
+    layers: int = option(1, "Recurrent layers, one above the other.", 1, MAX_LAYERS)
+    embedding: int = option(64, "Width of the character embedding.", 1, MAX_UNITS)
+    tied: bool = option(
         False, "Let the output layer share the embedding, behind a projection to its width."
     )
-    residual: bool = _option(
+    residual: bool = option(
         False, "Add its input to the output of each recurrent layer above the first."
     )
-    layer_norm: bool = _option(
+    layer_norm: bool = option(
         False, "Normalise what each recurrent layer above the first and the output layer read."
     )
-    dropout: float = _option(
+    dropout: float = option(
         0.0, "Share of each recurrent layer's output that is dropped in training.", 0, 0.95
     )
-    input_dropout: float = _option(0.0, "The same of the embedded characters.", 0, 0.95)
-    output_dropout: float | None = _option(
+    input_dropout: float = option(0.0, "The same of the embedded characters.", 0, 0.95)
+    output_dropout: float | None = option(
         None, "The same of the last layer's output, where that is not to be as --dropout.", 0, 0.95
     )
-    variational: bool = _option(
+    variational: bool = option(
         False, "Drop the same units at all steps of a row, not others at each step."
     )
-    weight_drop: float = _option(
+    weight_drop: float = option(
         0.0, "Share of each recurrent kernel that is dropped at a training step.", 0, 0.95
     )
 
-    one_hot: bool = _option(
+    one_hot: bool = option(
         False, "Let the recurrent layer read the characters themselves, without an embedding."
     )
-    hidden: tuple[int, ...] = _option(
+    hidden: tuple[int, ...] = option(
         (),
         "Units of a ReLU layer between the last recurrent layer and the logits. Repeatable.",
         1,
         MAX_UNITS,
     )
-    hidden_dropout: tuple[float, ...] = _option(
+    hidden_dropout: tuple[float, ...] = option(
         (),
         "Share of the output of each --hidden layer that is dropped in training. Repeatable.",
         0,
@@ -187,7 +187,7 @@ class ModelOptions(_Options):
         """
         width = vocabulary_size if self.one_hot else self.embedding
         shapes: dict[str, tuple[int, ...]] = {"embedding/embeddings": (vocabulary_size, width)}
-        gates = _GATES[self.cell] * self.units
+        gates = GATES[self.cell] * self.units
         for name in self.layer_names():
             shapes[f"{name}/kernel"] = (width, gates)
             shapes[f"{name}/recurrent_kernel"] = (self.units, gates)
@@ -213,54 +213,54 @@ class ModelOptions(_Options):
 
 
 @dataclass(frozen=True)
-class TrainingOptions(_Options):
+class TrainingOptions(Options):
     """How long, on what batches and with which learning rate."""
 
-    epochs: int | None = _option(None, "Train for this many passes over the text.", 1, 10**6)
-    steps: int | None = _option(None, "Train for this many batches.", 1, 10**9)
-    minutes: float | None = _option(
+    epochs: int | None = option(None, "Train for this many passes over the text.", 1, 10**6)
+    steps: int | None = option(None, "Train for this many batches.", 1, 10**9)
+    minutes: float | None = option(
         None,
         "Train for about this long: the first steps are timed, then their number is fixed.",
         0.05,
         10**6,
     )
-    batch_size: int = _option(64, "Rows of a batch.", 1, 65536)
-    sequence_length: int = _option(100, "Characters of a row of a batch.", 1, 65536)
-    optimizer: Optimizer = _option("adam", "What takes the steps.")
-    learning_rate: float = _option(1e-3, "Peak learning rate of the optimizer.", 1e-9, 10)
-    schedule: Schedule = _option("cosine", "Warm-up and cosine decay, or one constant rate.")
-    warmup: int = _option(50, "Steps over which the cosine schedule's rate rises from 0.", 0, 10**9)
-    clip_norm: float | None = _option(
+    batch_size: int = option(64, "Rows of a batch.", 1, 65536)
+    sequence_length: int = option(100, "Characters of a row of a batch.", 1, 65536)
+    optimizer: Optimizer = option("adam", "What takes the steps.")
+    learning_rate: float = option(1e-3, "Peak learning rate of the optimizer.", 1e-9, 10)
+    schedule: Schedule = option("cosine", "Warm-up and cosine decay, or one constant rate.")
+    warmup: int = option(50, "Steps over which the cosine schedule's rate rises from 0.", 0, 10**9)
+    clip_norm: float | None = option(
         1.0, "Bound on the global norm of the gradient; a large one never acts.", 1e-6, 1e9
     )
-    weight_decay: float = _option(
+    weight_decay: float = option(
         0.0, "Share of each kernel that a step takes away, times the learning rate (AdamW).", 0, 10
     )
-    average: float = _option(
+    average: float = option(
         0.0,
         "Measure and keep a moving average of the weights; 0.999 is over about 1,000 steps.",
         0,
         0.999999,
     )
-    order: Order = _option(
+    order: Order = option(
         "lanes",
         "Contiguous lanes that carry state, shuffled windows from the zero state, or overlapping "
         "windows that predict one character each.",
     )
-    stride: int = _option(3, "Characters between --order windows.", 1, 65536)
-    lines: bool = _option(
+    stride: int = option(3, "Characters between --order windows.", 1, 65536)
+    lines: bool = option(
         False,
         "Each line is a text of its own, from the zero state to its line end; lines drawn at random are "
         "held out. --order and --restarts do not matter then.",
     )
-    restarts: float = _option(
+    restarts: float = option(
         0.0, "Share of rows that restart from the zero state at each batch (lanes only).", 0, 1
     )
-    validation: float = _option(0.1, "Share of the text, at its end, that is held out.", 0, 0.9)
-    patience: int | None = _option(
+    validation: float = option(0.1, "Share of the text, at its end, that is held out.", 0, 0.9)
+    patience: int | None = option(
         None, "Stop after this many validations without a better held-out loss.", 1, 10**6
     )
-    seed: int = _option(0, "Seed of weights, batches, dropout and previews.", 0, 2**31 - 1)
+    seed: int = option(0, "Seed of weights, batches, dropout and previews.", 0, 2**31 - 1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -276,7 +276,7 @@ class TrainingOptions(_Options):
 
 
 @dataclass(frozen=True)
-class WritingOptions(_Options):
+class WritingOptions(Options):
     """What may follow, beside temperature. In this order:
 
     1. What holds always: `ban`, `require`, `regex`, `acrostic`, `no_copy`. A text ends where they leave
@@ -287,35 +287,35 @@ class WritingOptions(_Options):
     `stop` and `lines` end a text. The classes of `filters.py` name their sources.
     """
 
-    top_k: int | None = _option(None, "Only the k likeliest characters.", 1, sys.maxsize)
-    top_p: float | None = _option(None, "Only the likeliest characters of this joint probability.", 0, 1)
-    min_p: float | None = _option(
+    top_k: int | None = option(None, "Only the k likeliest characters.", 1, sys.maxsize)
+    top_p: float | None = option(None, "Only the likeliest characters of this joint probability.", 0, 1)
+    min_p: float | None = option(
         None, "Only characters with at least this share of the likeliest one's probability.", 0, 1
     )
-    typical: float | None = _option(
+    typical: float | None = option(
         None, "Only the most typical characters of this joint probability.", 0, 1
     )
-    penalty: float | None = _option(
+    penalty: float | None = option(
         None, "Divide the logits of characters that were there before by this.", 0, 100
     )
-    penalty_window: int | None = _option(
+    penalty_window: int | None = option(
         None, "Characters that --penalty looks back; without it, all.", 1, sys.maxsize
     )
-    no_repeat: int | None = _option(
+    no_repeat: int | None = option(
         None, "Never write this many characters in a row that were there before.", 1, sys.maxsize
     )
-    no_copy: int | None = _option(
+    no_copy: int | None = option(
         None, "Never copy more than this many characters in a row from the training text.", 1, 10**6
     )
-    ban: tuple[str, ...] = _option((), "A text never has this. Repeatable.")
-    require: tuple[str, ...] = _option((), "A text must have this somewhere. Repeatable.")
-    regex: str | None = _option(None, "The whole text matches this regular expression.")
-    acrostic: str | None = _option(
+    ban: tuple[str, ...] = option((), "A text never has this. Repeatable.")
+    require: tuple[str, ...] = option((), "A text must have this somewhere. Repeatable.")
+    regex: str | None = option(None, "The whole text matches this regular expression.")
+    acrostic: str | None = option(
         None, "The lines, of 80 characters at most, begin with the letters of this word."
     )
-    stop: tuple[str, ...] = _option((), "A text ends where this would appear. Repeatable.")
-    lines: int | None = _option(None, "A text ends after this many lines.", 1, sys.maxsize)
-    vary: Vary | None = _option(
+    stop: tuple[str, ...] = option((), "A text ends where this would appear. Repeatable.")
+    lines: int | None = option(None, "A text ends after this many lines.", 1, sys.maxsize)
+    vary: Vary | None = option(
         None,
         "Go through --temps within each text: by char, by word, or evenly within each line.",
     )

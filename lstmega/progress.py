@@ -32,13 +32,13 @@ class Progress:
         """Hear a sentence for the user."""
 
     def begin(self, total_steps: int, epochs: int, tokens: str = "char") -> None:
-        """Hear that steps begin; `tokens` says whether losses are per character or per byte."""
+        """Hear that steps begin; `tokens` says what losses are per: `char`, `byte` or `example`."""
 
     def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:
         """Hear of one step: steps done, epoch from 1, smoothed loss, characters/s, seconds left."""
 
-    def validated(self, row: HistoryRow, previews: list[tuple[float, str]]) -> None:
-        """Hear of a validation and of what the model wrote: (temperature, text) pairs."""
+    def validated(self, row: HistoryRow, previews: list[tuple[str, str]]) -> None:
+        """Hear of a validation and of what the model did: (label, text) pairs, such as temperatures."""
 
     def download(self, done: int, total: int | None) -> None:
         """Hear of a download: bytes here and in all."""
@@ -76,7 +76,7 @@ class Lines(Progress):
             f"{speed:,.0f} {display.unit(self._tokens)}/s  {display.duration(remaining)} left"
         )
 
-    def validated(self, row: HistoryRow, previews: list[tuple[float, str]]) -> None:
+    def validated(self, row: HistoryRow, previews: list[tuple[str, str]]) -> None:
         self._last = time.monotonic()
         for line in _validation_lines(row, previews, self._tokens):
             self.note(line)
@@ -106,7 +106,7 @@ class Live(Progress):
             BarColumn(bar_width=24),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
             TextColumn("[bold]{task.fields[loss]}"),
-            TextColumn("{task.fields[speed]} char/s"),
+            TextColumn("{task.fields[speed]}"),
             TextColumn("{task.fields[left]} left"),
             console=self._console,
             transient=True,
@@ -123,11 +123,11 @@ class Live(Progress):
                 completed=step,
                 epoch=f"{epoch}/{self._epochs}",
                 loss=display.loss(nats, self._tokens),
-                speed=f"{speed:,.0f}",
+                speed=f"{speed:,.0f} {self._tokens}/s",
                 left=display.duration(remaining),
             )
 
-    def validated(self, row: HistoryRow, previews: list[tuple[float, str]]) -> None:
+    def validated(self, row: HistoryRow, previews: list[tuple[str, str]]) -> None:
         first, *rest = _validation_lines(row, previews, self._tokens)
         self._console.print(first, style="bold", markup=False, highlight=False, emoji=False)
         for line in rest:
@@ -154,15 +154,17 @@ class Live(Progress):
             self._bar = None
 
 
-def _validation_lines(row: HistoryRow, previews: list[tuple[float, str]], tokens: str) -> list[str]:
+def _validation_lines(row: HistoryRow, previews: list[tuple[str, str]], tokens: str) -> list[str]:
     held_out = ""
     if row.validation_nats is not None:
         held_out = f"  held out {display.loss(row.validation_nats, tokens)}"
+    if row.validation_accuracy is not None:
+        held_out += f"  {row.validation_accuracy:.2%} right"
     head = (
         f"epoch {row.epoch}  step {row.step:,}  train {display.loss(row.train_nats, tokens)}{held_out}  "
         f"{row.characters_per_second:,.0f} {display.unit(tokens)}/s  {display.duration(row.seconds)}"
     )
-    return [head, *(f"  {t:g}: {display.one_line(text, _PREVIEW_WIDTH)}" for t, text in previews)]
+    return [head, *(f"  {label}: {display.one_line(text, _PREVIEW_WIDTH)}" for label, text in previews)]
 
 
 class _Patient:

@@ -3,11 +3,13 @@
 import csv
 import dataclasses
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lstmega import display
+from lstmega.classifier_options import ClassifierOptions
 from lstmega.options import ModelOptions, TrainingOptions
 from lstmega.yardsticks import Yardstick
 
@@ -16,7 +18,10 @@ Status = Literal["running", "finished", "stopped", "failed"]
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One validation. Losses are per character; None where nothing is held out."""
+    """One validation. Losses are per character, a classifier's per example.
+
+    What validation measures is None where nothing is held out, and accuracy where nothing is classified.
+    """
 
     step: int
     epoch: int
@@ -26,6 +31,7 @@ class HistoryRow:
     learning_rate: float
     characters_per_second: float
     seconds: float
+    validation_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,11 +65,29 @@ class TextInfo:
 
 
 @dataclass(frozen=True)
-class Record:
-    """What run.json says.
+class DataInfo:
+    """The labelled data of a classifier: enough to recognise it and to find it again.
+
+    `places` are the paths of its sources, as seen from the run directory.
+    """
+
+    name: str
+    sha256: str
+    kind: Literal["text", "vectors"]
+    tokens: Literal["char", "word", "vector"]
+    examples: int
+    counts: tuple[int, ...]
+    sources: tuple[str, ...]
+    notes: tuple[str, ...]
+    places: tuple[str, ...]
+    reading: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What run.json says of any run.
 
     Args:
-        held_out_characters: Length of held_out.txt, the last part of the text.
         epoch_steps: Steps of one pass over the training part.
         total_steps: None until `--minutes` has timed the first steps.
         step: Steps done when the last state was saved or the last weights were.
@@ -74,20 +98,14 @@ class Record:
         initial: The run, and the sha256 of its weights, that this one started from.
         weights: Every file below weights/, oldest first.
         logs: The sha256 of history.csv and samples.txt, by name.
-        yardsticks: Simple models of the same split, measured when the training is finished.
         best: The one with the lowest held-out loss (training loss where nothing is held out).
     """
 
     name: str
     created: str
     preset: str
-    model: ModelOptions
+    model: Any
     training: TrainingOptions
-    text: TextInfo
-    held_out_characters: int
-    held_out_sha256: str
-    vocabulary_size: int
-    vocabulary_sha256: str
     epoch_steps: int
     total_steps: int | None = None
     status: Status = "running"
@@ -101,12 +119,116 @@ class Record:
     weights: tuple[SavedWeights, ...] = ()
     best: SavedWeights | None = None
     logs: Mapping[str, str] = field(default_factory=dict)
-    yardsticks: tuple[Yardstick, ...] = ()
 
     @property
     def judged_by(self) -> str:
         """The loss that decided which weights are the best."""
-        return "held-out loss" if self.held_out_characters > 1 else "training loss"
+        return "held-out loss" if self.holds_out else "training loss"
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether there is something to validate on."""
+        raise NotImplementedError
+
+    @property
+    def unit(self) -> str:
+        """What a loss is per: `char`, `byte` or `example`."""
+        raise NotImplementedError
+
+    @property
+    def source(self) -> str:
+        """The name of what was trained on."""
+        raise NotImplementedError
+
+    @property
+    def source_sha256(self) -> str:
+        """The hash of the same."""
+        raise NotImplementedError
+
+    @property
+    def tied(self) -> bool:
+        """Whether the output layer shares the embedding."""
+        return False
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Every weight's name and shape."""
+        raise NotImplementedError
+
+    @property
+    def trained_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The same of what is trained."""
+        return self.shapes
+
+    @property
+    def parameters(self) -> int:
+        """The number of trained numbers."""
+        return sum(math.prod(shape) for shape in self.trained_shapes.values())
+
+    @property
+    def status_line(self) -> str:
+        """Where the training is."""
+        return f"{self.status}, step {self.step:,} of {display.number(self.total_steps)}"
+
+    def closing_facts(self) -> list[tuple[str, str]]:
+        """Return what all runs have in common, as (label, text) pairs."""
+        best = self.best
+        return [
+            ("parameters", f"{self.parameters:,} ({display.layers(self.trained_shapes)})"),
+            (
+                f"best {self.judged_by}",
+                f"{display.loss(best.nats, self.unit)} at step {best.step:,}, epoch {best.epoch}"
+                if best
+                else "none yet",
+            ),
+            ("trained", f"{display.duration(self.seconds)} on {self.device or '?'}"),
+            ("resumes", "bit by bit" if self.exact else "within float noise"),
+            ("preset", self.preset),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(RunRecord):
+    """What run.json says of a generator.
+
+    Args:
+        held_out_characters: Length of held_out.txt.
+        yardsticks: Simple models of the same split, measured when the training is finished.
+    """
+
+    kind: Literal["generator"] = "generator"
+    model: ModelOptions
+    text: TextInfo
+    held_out_characters: int
+    held_out_sha256: str
+    vocabulary_size: int
+    vocabulary_sha256: str
+    yardsticks: tuple[Yardstick, ...] = ()
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether there is something to validate on."""
+        return self.held_out_characters > 1
+
+    @property
+    def unit(self) -> str:
+        """What a loss is per."""
+        return self.text.tokens
+
+    @property
+    def source(self) -> str:
+        """The name of its text."""
+        return self.text.name
+
+    @property
+    def source_sha256(self) -> str:
+        """The hash of its text."""
+        return self.text.sha256
+
+    @property
+    def tied(self) -> bool:
+        """Whether the output layer shares the embedding."""
+        return self.model.tied
 
     @property
     def reading(self) -> str:
@@ -118,17 +240,22 @@ class Record:
         return "state carried through"
 
     @property
-    def parameters(self) -> int:
-        """The number of trained numbers."""
-        return self.model.parameters(self.vocabulary_size)
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Every weight's name and shape."""
+        return self.model.weight_shapes(self.vocabulary_size)
+
+    @property
+    def trained_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The same of what is trained."""
+        return self.model.trained_shapes(self.vocabulary_size)
 
     def facts(self) -> list[tuple[str, str]]:
         """Return what a person wants to know first, as (label, text) pairs."""
-        model, text, best = self.model, self.text, self.best
+        model, text = self.model, self.text
         which = "lines drawn at random, " if self.training.lines else "last "
         held_out = f"{which}{self.held_out_characters:,} {display.unit(text.tokens)}, never trained on"
         return [
-            ("status", f"{self.status}, step {self.step:,} of {display.number(self.total_steps)}"),
+            ("status", self.status_line),
             (
                 "text",
                 f"{text.name}: {text.characters:,} {display.unit(text.tokens)}, "
@@ -141,19 +268,7 @@ class Record:
                 f"{'one-hot' if model.one_hot else f'embedding {model.embedding}'}"
                 f"{self._wiring()}, dropout {model.dropout:g}",
             ),
-            (
-                "parameters",
-                f"{self.parameters:,} ({display.layers(model.trained_shapes(self.vocabulary_size))})",
-            ),
-            (
-                f"best {self.judged_by}",
-                f"{display.loss(best.nats, text.tokens)} at step {best.step:,}, epoch {best.epoch}"
-                if best
-                else "none yet",
-            ),
-            ("trained", f"{display.duration(self.seconds)} on {self.device or '?'}"),
-            ("resumes", "bit by bit" if self.exact else "within float noise"),
-            ("preset", self.preset),
+            *self.closing_facts(),
         ]
 
     def _wiring(self) -> str:
@@ -163,11 +278,82 @@ class Record:
         return "".join(f", {name}" for name in wired)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClassifierRecord(RunRecord):
+    """What run.json says of a classifier.
+
+    Args:
+        inputs: Tokens of the vocabulary, or numbers of a vector.
+        classes: Their names; a class is known by its place.
+        held_out: Examples that were never trained on.
+        majority: The share of the commonest class among them.
+    """
+
+    kind: Literal["classifier"] = "classifier"
+    model: ClassifierOptions
+    data: DataInfo
+    inputs: int
+    classes: tuple[str, ...]
+    held_out: int
+    majority: float
+    vocabulary_sha256: str
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether there is something to validate on."""
+        return self.held_out > 0
+
+    @property
+    def unit(self) -> str:
+        """What a loss is per."""
+        return "example"
+
+    @property
+    def source(self) -> str:
+        """The name of its data."""
+        return self.data.name
+
+    @property
+    def source_sha256(self) -> str:
+        """The hash of its data."""
+        return self.data.sha256
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Every weight's name and shape."""
+        return self.model.weight_shapes(self.inputs, len(self.classes), self.data.kind == "text")
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what a person wants to know first, as (label, text) pairs."""
+        data = self.data
+        read = {"vector": f"vectors of {self.inputs} numbers"}.get(
+            data.tokens, f"{self.inputs:,} distinct {data.tokens}s"
+        )
+        held_out = f"{self.held_out:,} examples, {self.model.split} split, never trained on"
+        return [
+            ("status", self.status_line),
+            (
+                "data",
+                f"{data.name}: {data.examples:,} examples of {len(self.classes)} classes, {read}, "
+                f"sha256 {data.sha256[:12]}",
+            ),
+            ("held out", held_out if self.held_out else "nothing"),
+            ("model", self.model.sentence()),
+            *self.closing_facts(),
+        ]
+
+
+def columns(rows: Sequence[HistoryRow]) -> list[str]:
+    """Return the columns that these rows need: only classifiers have an accuracy."""
+    names = [item.name for item in dataclasses.fields(HistoryRow)]
+    classified = any(row.validation_accuracy is not None for row in rows)
+    return names if classified else names[:-1]
+
+
 def to_csv(rows: Sequence[HistoryRow]) -> str:
     """Return history.csv."""
     table = io.StringIO()
-    names = [item.name for item in dataclasses.fields(HistoryRow)]
-    writer = csv.DictWriter(table, names, lineterminator="\n")
+    writer = csv.DictWriter(table, columns(rows), lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(dataclasses.asdict(row) for row in rows)
     return table.getvalue()
@@ -185,7 +371,7 @@ def from_csv(text: str) -> list[HistoryRow]:
 def _row(fields: Mapping[str, str]) -> HistoryRow:
     values: dict[str, Any] = {
         item.name: (int if item.name in {"step", "epoch"} else float)(fields[item.name])
-        if fields[item.name]
+        if fields.get(item.name)
         else None
         for item in dataclasses.fields(HistoryRow)
     }

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lstmega import curves, display, runs, yardsticks
+from lstmega import curves, directories, display, records, yardsticks
 from lstmega.corpus import NAMED
+from lstmega.directories import RunDirectory
 from lstmega.errors import RunError
-from lstmega.records import HistoryRow, Record
+from lstmega.records import Record
 from lstmega.runs import Run
 
 
 def overview(checkpoints: Path) -> list[dict[str, Any]]:
     """Return one row for each run, newest first; a damaged run has its complaint as status."""
-    return [_overview_row(path) for path in runs.directories(checkpoints)]
+    return [_overview_row(path) for path in directories.directories(checkpoints)]
 
 
 def _overview_row(path: Path) -> dict[str, Any]:
@@ -24,13 +25,13 @@ def _overview_row(path: Path) -> dict[str, Any]:
     )
     row["run"] = path.name
     try:
-        record = Run.open(path).record
+        record = directories.read_record(path)
     except RunError as error:
         return row | {"status": str(error)}
     model, best = record.model, record.best
     return row | {
         "status": record.status,
-        "text": record.text.name,
+        "text": record.source,
         "model": f"{model.layers} x {model.cell} {model.units}",
         "parameters": record.parameters,
         "step": record.step,
@@ -53,7 +54,7 @@ def as_json(run: Run) -> dict[str, Any]:
 def report(run: Run) -> str:
     """Return a run for a terminal: facts, history, options, the last samples."""
     facts = display.columns([(f"{label}:", text) for label, text in run.record.facts()])
-    history = display.columns(_history_table(run))
+    history = display.columns(history_table(run))
     table, words = _standing(run)
     curve = [part for part in (curves.terminal(run.history()), curves.verdict(run.history())) if part]
     standing = [display.columns(table), words] if table else []
@@ -81,8 +82,8 @@ def overview_table(rows: list[dict[str, Any]]) -> str:
     return display.columns([list(rows[0]), *cells])
 
 
-def _history_table(run: Run) -> list[list[str]]:
-    names = [item.name for item in dataclasses.fields(HistoryRow)]
+def history_table(run: RunDirectory) -> list[list[str]]:
+    names = records.columns(run.history())
     return [names, *([display.number(getattr(row, name)) for name in names] for row in run.history())]
 
 
@@ -102,7 +103,7 @@ def card(run: Run) -> str:
         "## How it learned",
         f"Losses are per {_COUNTED[run.record.text.tokens]}. Validation reads the held-out text once, "
         "the state carried along (stream protocol), in up to 64 lanes, each warmed up on 256 tokens.",
-        display.markdown_table(_history_table(run)),
+        display.markdown_table(history_table(run)),
         *_card_standing(run),
         "## What it writes",
         display.fenced(run.samples()[-4000:].strip() or "(nothing yet)"),
@@ -131,19 +132,19 @@ def _option_rows(record: Record) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in fields.items()]
 
 
-def farewell(run: Run) -> str:
+def farewell(run: RunDirectory) -> str:
     """Return what a person wants to read when training is done."""
     best, record = run.record.best, run.record
     if best is None:
         return f"{run.path} has no weights."
     return (
-        f"Best {record.judged_by}: {display.loss(best.nats, record.text.tokens)} at step "
+        f"Best {record.judged_by}: {display.loss(best.nats, record.unit)} at step "
         f"{best.step:,} of {record.step:,}, in "
-        f"{display.duration(record.seconds)}. Write with it: lstmega sample --run {run.path}"
+        f"{display.duration(record.seconds)}. {run.next_step} --run {run.path}"
     )
 
 
-def nothing_to_do(run: Run) -> str:
+def nothing_to_do(run: RunDirectory) -> str:
     """Return what a person wants to read who trains a finished run again."""
     return f"{run.path} is finished; a larger --epochs or --steps trains on. {farewell(run)}"
 

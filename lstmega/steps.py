@@ -13,8 +13,8 @@ from lstmega.options import ModelOptions
 _LEAST_ROWS = 8  # of a shard: with fewer, a product is mostly reading the kernel
 
 
-class Step:
-    """One gradient step.
+class ShardedStep:
+    """One gradient step; what is learnt is a subclass' affair.
 
     On a CPU the rows of a batch are shared between its threads. Each shard is a computation of its own,
     so that threads need not wait for each other after every small operation; that is faster than all
@@ -22,12 +22,83 @@ class Step:
     bit for the same number of threads.
 
     Args:
-        network: `[ids, *states] -> [logits, *states]`.
-        options: The network's.
+        network: What learns.
         optimizer: Keras', built.
         device: Where; the replicas of its strategy share the rows of a batch too.
         seed: Of the noise; the masks of a step are a function of it and of the optimizer's count.
         compiled: Let XLA compile the step. That takes a second or two, once, and makes it faster.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        device: Device,
+        *,
+        seed: int = 0,
+        compiled: bool = False,
+    ) -> None:
+        self._network, self._optimizer, self._seed = network, optimizer, seed
+        self._strategy, self._threads = device.strategy, device.threads if device.kind == "cpu" else 1
+        self._step = tf.function(self._on_all)
+        self._shard = tf.function(self._gradients, jit_compile=True) if compiled else self._gradients
+        self._update = tf.function(self._apply, jit_compile=True) if compiled else self._apply
+
+    def _masks(self, rows, time, seed):
+        """Draw the noise of a shard."""
+        raise NotImplementedError
+
+    def _loss(self, arrays, masks, share):
+        """Return the loss of a shard, whose rows are `share` of all, and what its rows lead to."""
+        raise NotImplementedError
+
+    def _on_all(self, *arrays):
+        nats, results = self._strategy.run(self._on_replica, arrays)
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, nats, axis=None), results
+
+    def _on_replica(self, *arrays):
+        rows, time = arrays[0].shape[:2]
+        sizes = shards_of(rows, self._threads)
+        replicas, replica = self._strategy.num_replicas_in_sync, tf.distribute.get_replica_context()
+        first = replica.replica_id_in_sync_group * len(sizes)
+        split = [tf.split(array, sizes) for array in arrays]
+        shards = [
+            self._shard(
+                *parts,
+                masks=self._masks(sizes[number], time, self._noise_seed(first + number)),
+                share=sizes[number] / (rows * replicas),
+            )
+            for number, parts in enumerate(zip(*split, strict=True))
+        ]
+        nats, gradients, results = zip(*shards, strict=True)
+        self._update([tf.add_n(parts) for parts in zip(*gradients, strict=True)])
+        return tf.add_n(nats), [tf.concat(parts, axis=0) for parts in zip(*results, strict=True)]
+
+    def _noise_seed(self, shard):
+        """Return the seed of a shard's masks at this step."""
+        step = tf.cast(self._optimizer.iterations, tf.int32)
+        of_step = tf.random.experimental.stateless_fold_in([self._seed, 0], step)
+        return tf.random.experimental.stateless_fold_in(of_step, shard)
+
+    def _gradients(self, *arrays, masks, share):
+        variables = self._network.trainable_variables
+        with tf.GradientTape() as tape:
+            loss, results = self._loss(arrays, masks, share)
+        gradients = [tf.convert_to_tensor(part) for part in tape.gradient(loss, variables)]
+        return loss, gradients, results
+
+    def _apply(self, gradients):
+        variables = self._network.trainable_variables
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+
+class Step(ShardedStep):
+    """One gradient step of a generator; the recurrent state goes in and comes out.
+
+    Args:
+        network: `[ids, *states] -> [logits, *states]`.
+        options: The network's.
+        optimizer, device, seed, compiled: As for `ShardedStep`.
         characters: Of targets that count in a batch, on average; None where all do. The loss of a step
             is its total over this number, so that every character of an epoch has the same weight.
     """
@@ -43,12 +114,8 @@ class Step:
         compiled: bool = False,
         characters: float | None = None,
     ) -> None:
-        self._network, self._options, self._optimizer = network, options, optimizer
-        self._seed, self._characters = seed, characters
-        self._strategy, self._threads = device.strategy, device.threads if device.kind == "cpu" else 1
-        self._step = tf.function(self._on_all)
-        self._shard = tf.function(self._gradients, jit_compile=True) if compiled else self._gradients
-        self._update = tf.function(self._apply, jit_compile=True) if compiled else self._apply
+        super().__init__(network, optimizer, device, seed=seed, compiled=compiled)
+        self._options, self._characters = options, characters
 
     def __call__(self, inputs, targets, carries, states):
         """Take a step.
@@ -62,53 +129,19 @@ class Step:
         Returns:
             Mean nats per character before the step, and the new states.
         """
-        return self._step(inputs, targets, carries, states)
+        return self._step(inputs, targets, carries, *states)
 
-    def _on_all(self, inputs, targets, carries, states):
-        nats, states = self._strategy.run(self._on_replica, (inputs, targets, carries, states))
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, nats, axis=None), states
+    def _masks(self, rows, time, seed):
+        return draw(self._options, rows, time, seed)
 
-    def _on_replica(self, inputs, targets, carries, states):
-        sizes = shards_of(inputs.shape[0], self._threads)
-        replicas, replica = self._strategy.num_replicas_in_sync, tf.distribute.get_replica_context()
-        first = replica.replica_id_in_sync_group * len(sizes)
-        split = [tf.split(array, sizes) for array in (inputs, targets, carries, *states)]
-        results = [
-            self._shard(
-                *arrays,
-                masks=draw(
-                    self._options, sizes[number], inputs.shape[1], self._noise_seed(first + number)
-                ),
-                share=sizes[number] / (inputs.shape[0] * replicas),
-            )
-            for number, arrays in enumerate(zip(*split, strict=True))
-        ]
-        nats, gradients, states = zip(*results, strict=True)
-        self._update([tf.add_n(parts) for parts in zip(*gradients, strict=True)])
-        return tf.add_n(nats), [tf.concat(parts, axis=0) for parts in zip(*states, strict=True)]
-
-    def _noise_seed(self, shard):
-        """Return the seed of a shard's masks at this step."""
-        step = tf.cast(self._optimizer.iterations, tf.int32)
-        of_step = tf.random.experimental.stateless_fold_in([self._seed, 0], step)
-        return tf.random.experimental.stateless_fold_in(of_step, shard)
-
-    def _gradients(self, inputs, targets, carries, *states, masks, share):
+    def _loss(self, arrays, masks, share):
+        inputs, targets, carries, *states = arrays
         states = [state * carries[:, None] for state in states]  # [rows, units] each
-        variables = self._network.trainable_variables
-        with tf.GradientTape() as tape:
-            logits, *states = forward(self._network, self._options, inputs, states, masks=masks)
-            if self._characters is None:
-                nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # [rows, time]
-                loss = tf.reduce_mean(nats) * share
-            else:
-                loss = tf.reduce_sum(counted_nats(targets, logits)) / self._characters
-        gradients = [tf.convert_to_tensor(part) for part in tape.gradient(loss, variables)]
-        return loss, gradients, states
-
-    def _apply(self, gradients):
-        variables = self._network.trainable_variables
-        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        logits, *states = forward(self._network, self._options, inputs, states, masks=masks)
+        if self._characters is not None:
+            return tf.reduce_sum(counted_nats(targets, logits)) / self._characters, states
+        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # [rows, time]
+        return tf.reduce_mean(nats) * share, states
 
 
 def counted_nats(targets, logits):

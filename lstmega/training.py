@@ -12,49 +12,36 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lstmega import (
-    batches,
-    callbacks,
-    devices,
-    display,
-    jobs,
-    model,
-    previews,
-    reports,
-    signals,
-    states,
-    validation,
-)
+from lstmega import beginnings, callbacks, devices, display, reports, signals, states
 from lstmega.checkpoints import RunCheckpoint
 from lstmega.clocks import Meter, SaveClock
 from lstmega.devices import Device, DeviceChoice, keras, tf
+from lstmega.directories import RunDirectory
 from lstmega.errors import DamageError, RunError, Stopped, TrainingError
-from lstmega.jobs import Job
-from lstmega.learners import Learner
+from lstmega.learners import Learner, TextLearner
 from lstmega.progress import Progress
 from lstmega.records import HistoryRow, Status
-from lstmega.runs import Run
 from lstmega.schedule import Schedule
 from lstmega.states import TrainingState
-from lstmega.validation import Validator
 
-_YARDSTICKS = 4e-6  # seconds for each character: what simple models take at the end
 _MOST_SAMPLES = 500_000  # characters of samples.txt
 
 
 def train(
-    job: Job,
+    job: Any,
     *,
+    learner: type[Learner] = TextLearner,
     device: DeviceChoice = "auto",
     threads: int | None = None,
     save_every: int | None = None,
     users: Sequence[keras.callbacks.Callback] = (),
     progress: Progress | None = None,
-) -> Run:
+) -> Any:
     """Train as `job` says, from the start or from the last state, and return the finished run.
 
     Args:
         job: What to train, checked (`jobs.prepare`); its directory is locked by the caller.
+        learner: What learns it.
         device: `auto`, `cpu` or `gpu`.
         threads: Threads of one operation on the CPU; None takes the cores.
         save_every: Steps between states; None saves about every minute and at validations.
@@ -68,12 +55,21 @@ def train(
     """
     progress = progress or Progress()
     where = devices.choose(device, threads=threads, rows=job.training.batch_size)
-    for line in (*jobs.announce(job, str(where)), *job.corpus.notes):
+    for line in (*job.announce(str(where)), *job.notes):
         progress.note(line)
     run = job.open_run()
     try:
         with signals.deferred() as mailbox:
-            _Loop(job, run, where, save_every, users=users, progress=progress, mailbox=mailbox).run()
+            _Loop(
+                job,
+                run,
+                where,
+                save_every,
+                learner=learner,
+                users=users,
+                progress=progress,
+                mailbox=mailbox,
+            ).run()
     except tf.errors.ResourceExhaustedError as error:
         _leave(run, "failed")
         raise TrainingError(
@@ -82,13 +78,12 @@ def train(
     except BaseException as error:
         _leave(run, "stopped" if isinstance(error, Stopped | KeyboardInterrupt) else "failed")
         raise
-    run.update(status="finished", yardsticks=jobs.yardsticks_of(job))
-    run.write_card(reports.card(run))
+    job.finish(run)
     progress.note(reports.farewell(run))
     return run
 
 
-def _leave(run: Run, status: Status) -> None:
+def _leave(run: RunDirectory, status: Status) -> None:
     with suppress(OSError):  # the disk may be why we leave; the first error is the one to tell
         run.update(status=status)
 
@@ -96,18 +91,19 @@ def _leave(run: Run, status: Status) -> None:
 class _Loop:
     def __init__(
         self,
-        job: Job,
-        run: Run,
+        job: Any,
+        run: RunDirectory,
         device: Device,
         save_every: int | None,
         *,
+        learner: type[Learner],
         users: Sequence[keras.callbacks.Callback],
         progress: Progress,
         mailbox: signals.Mailbox,
     ) -> None:
         self._job, self._run, self._device, self._progress = job, run, device, progress
         self._mailbox, self._saver = mailbox, SaveClock(save_every)
-        self._build()
+        self._build(learner)
         self.step = 0
         self._saved_step: int | None = None
         self.schedule: Schedule
@@ -117,26 +113,11 @@ class _Loop:
         self._meter = Meter()
         self._users = users
 
-    def _build(self) -> None:
-        self._learner = Learner(
-            self._job,
-            self._device,
-            compiled=None if self._job.extended else self._run.record.compiled,
-        )
+    def _build(self, learner: type[Learner]) -> None:
+        compiled = None if self._job.extended else self._run.record.compiled
+        self._learner = learner(self._job, self._device, compiled=compiled)
         self._network, self._snapshot = self._learner.network, self._learner.snapshot
         self._model = self._learner.model
-        held_out = self._job.measured_ids()
-        self._measured = 0 if held_out is None else len(held_out)
-        self._validator = (
-            None
-            if held_out is None
-            else Validator(
-                self._network,
-                self._job.model,
-                batches.compact(held_out, len(self._job.vocabulary)),
-                self._job.measured_plan() or validation.stream(len(held_out)),
-            )
-        )
 
     def run(self) -> None:
         """Train from the last state, or from step 0, to the end."""
@@ -144,7 +125,7 @@ class _Loop:
         total = self._total_steps()
         self.schedule = self._schedule(total)
         self._write_plan(total)
-        self._progress.begin(total, self.schedule.epochs, self._job.corpus.tokens)
+        self._progress.begin(total, self.schedule.epochs, self._job.unit)
         self._begun, self._first = time.monotonic() - self._seconds, self.step
         if self._saved_step is None:
             self._save()  # step 0: from here on there is always a state to go back to
@@ -173,7 +154,7 @@ class _Loop:
     def _write_plan(self, total: int) -> None:
         """Tell run.json, in one write, where this training is to end and what computes it."""
         record, where = self._run.record, self._device
-        versions = {**jobs.versions(), **devices.versions()}
+        versions = {**beginnings.versions(), **devices.versions()}
         compiled = self._learner.compiled
         same = (record.device, record.versions, record.compiled) == (str(where), versions, compiled)
         first = record.device == ""
@@ -218,7 +199,7 @@ class _Loop:
         self._progress.step(self.step, epoch, self._meter.smooth or 0.0, self._speed(), remaining)
 
     def _speed(self) -> float:
-        return self._meter.losses * self._job.lanes.characters / max(self._meter.busy, 1e-9)
+        return self._meter.losses * self._job.step_units / max(self._meter.busy, 1e-9)
 
     # Validation.
 
@@ -230,9 +211,10 @@ class _Loop:
             self._check_finite(sum(float(tf.reduce_sum(v)) for v in self._network.trainable_variables))
             self._history.append(row)
             self._callbacks.on_epoch_end(row.epoch - 1, self._logs(row))
-            written = self._preview(row)
+            entry, shown = self._learner.preview(self._run.name, row)
+            self._samples = (self._samples + entry)[-_MOST_SAMPLES:]
         self._run.write_logs(self._history, self._samples, step=self.step, seconds=row.seconds)
-        self._progress.validated(row, written)
+        self._progress.validated(row, shown)
         self._meter, self._clock = Meter(), time.monotonic()
         if self.step < self.schedule.total_steps:
             self._callbacks.on_epoch_begin(self.schedule.position(self.step)[0])
@@ -240,32 +222,29 @@ class _Loop:
     def _logs(self, row: HistoryRow) -> dict[str, Any]:
         logs = {"loss": row.train_nats, "learning_rate": row.learning_rate, "step": row.step}
         logs["whole_epoch"] = self.schedule.position(row.step)[1] == 0
+        if row.validation_accuracy is not None:
+            logs["val_accuracy"] = row.validation_accuracy
         return logs if row.validation_nats is None else logs | {"val_loss": row.validation_nats}
 
     def _history_row(self) -> HistoryRow:
-        nats = self._validator().nats_per_character if self._validator else None
+        found = self._learner.measure()
         return HistoryRow(
             step=self.step,
             epoch=self.schedule.position(self.step - 1)[0] + 1,
             train_nats=self._meter.mean,
-            validation_nats=nats,
-            validation_bits=None if nats is None else display.bits(nats),
+            validation_nats=found and found.nats,
+            validation_bits=found and display.bits(found.nats),
             learning_rate=self.schedule.learning_rate(self.step - 1),
             characters_per_second=round(self._speed(), 1),
             seconds=round(time.monotonic() - self._begun, 3),
+            validation_accuracy=found and found.accuracy,
         )
-
-    def _preview(self, row: HistoryRow) -> list[tuple[float, str]]:
-        samples = previews.write(self._job, self._run.name, self._network, row)
-        self._samples += previews.entry(row, samples, self._job.corpus.tokens)
-        self._samples = self._samples[-_MOST_SAMPLES:]
-        return [(sample.temperature, sample.text) for sample in samples]
 
     # Callbacks.
 
     def _begin_callbacks(self) -> None:
         callbacks.check_rates(self._users, self.schedule)
-        monitor, patience = "val_loss" if self._validator else "loss", self._job.training.patience
+        monitor, patience = "val_loss" if self._learner.measured else "loss", self._job.training.patience
         early = [] if patience is None else [callbacks.early_stopping(monitor, patience)]
         rate = callbacks.Rate(self.schedule, lambda: self.step)
         checkpoint = RunCheckpoint(self._run, self._network, monitor=monitor)
@@ -287,8 +266,8 @@ class _Loop:
         state = TrainingState(
             step=self.step,
             total_steps=self.schedule.total_steps,
-            text_sha256=self._job.corpus.sha256,
-            vocabulary_sha256=self._job.vocabulary.sha256,
+            text_sha256=self._job.sha256,
+            vocabulary_sha256=self._job.vocabulary_sha256,
             nats=self._meter.nats,
             losses=self._meter.losses,
             smooth=self._meter.smooth,
@@ -313,11 +292,12 @@ class _Loop:
                     "still write (lstmega sample). Train anew with another --run, from these weights "
                     "with --init-from."
                 )
-            self._adopt_initial()
+            if self._job.initial is not None:
+                self._learner.adopt(self._job.initial)
         for path in damaged:
             states.set_aside(path)
         if self._job.run is not None:
-            for line in self._run.rewind(self.step, self._job.vocabulary, self._job.texts[1]):
+            for line in self._job.rewind(self._run, self.step):
                 self._progress.note(line)
             self._run.write_logs(self._history, self._samples)
             self._progress.note(f"Going on from step {self.step:,}")
@@ -339,15 +319,10 @@ class _Loop:
             break
         return damaged
 
-    def _adopt_initial(self) -> None:
-        if (initial := self._job.initial) is not None:
-            known, now = initial.vocabulary, self._job.vocabulary
-            model.adopt(self._network, initial.weights(), known, now)
-
     def _go_back_to(self, state: TrainingState) -> None:
         if (state.text_sha256, state.vocabulary_sha256) != (
-            self._job.corpus.sha256,
-            self._job.vocabulary.sha256,
+            self._job.sha256,
+            self._job.vocabulary_sha256,
         ):
             raise RunError(f"The state of step {state.step:,} in {self._run.path} is of another text.")
         self.step, self._seconds = state.step, state.seconds
@@ -359,7 +334,7 @@ class _Loop:
     def _schedule(self, total: int) -> Schedule:
         options = self._job.training
         return Schedule(
-            total, self._job.lanes.batches, options.learning_rate, options.schedule, options.warmup
+            total, self._job.epoch_steps, options.learning_rate, options.schedule, options.warmup
         )
 
     def _total_steps(self) -> int:
@@ -367,7 +342,7 @@ class _Loop:
         if fixed is not None and not self._job.extended:
             return fixed
         if options.minutes is None:
-            total = options.steps or options.epochs * self._job.lanes.batches
+            total = options.steps or options.epochs * self._job.epoch_steps
             return max(total, self.step)
         seconds = self._learner.seconds_of_a_step(
             self._schedule(self.step + 1_000_000),
@@ -376,9 +351,8 @@ class _Loop:
             poll=self._mailbox.raise_if_any,
         )
         spent = self._seconds + time.monotonic() - self._job.started
-        after = _YARDSTICKS * min(2_000_000, len(self._job.texts[0]))
-        left = max(0.0, 60 * options.minutes - spent - after)
-        reading = self._measured / self._job.lanes.characters
+        left = max(0.0, 60 * options.minutes - spent - self._job.seconds_after)
+        reading = self._learner.measured / self._job.step_units
         total = max(1, self.step + self._schedule(1).steps_in(left, seconds, reading))
         self._progress.note(f"{options.minutes:g} minutes are {total:,} steps on this machine")
         return total

@@ -1,32 +1,34 @@
 """Arrays by our names <-> a Keras weights file, which is checked before it is believed."""
 
 import io
-from collections.abc import Mapping
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.errors import RunError
-from lstmega.options import ModelOptions
 
 Weights = dict[str, npt.NDArray[np.float32]]
+Shapes = Mapping[str, tuple[int, ...]]
 
 LARGEST = 1e6  # no trained weight comes near, and no sum of products of such overflows
 _KERAS_CLASS = {"lstm": "lstm", "gru": "gru", "rnn": "simple_rnn"}
 
 
-def read(content: bytes, model: ModelOptions, vocabulary_size: int, *, where: str) -> Weights:
+def read(content: bytes, shapes: Shapes, *, tied: bool = False, where: str) -> Weights:
     """Return the arrays of a `.weights.h5` file.
 
     Args:
         content: The whole file.
-        model: What it must be the weights of.
-        vocabulary_size: Number of token ids.
+        shapes: Every weight's name and shape, lowest layer first.
+        tied: Whether the embedding is Keras' `ReversibleEmbedding`.
         where: The file's name in messages.
 
     Returns:
-        Arrays by the names of `ModelOptions.weight_shapes`.
+        Arrays by the names of `shapes`.
 
     Raises:
         RunError: It is no HDF5 file, an array is missing, of another shape or type, not finite, or
@@ -34,33 +36,34 @@ def read(content: bytes, model: ModelOptions, vocabulary_size: int, *, where: st
     """
     import h5py  # noqa: PLC0415 - a tenth of a second that `runs` and `show` can do without
 
-    if len(content) < 4 * model.parameters(vocabulary_size):  # never allocate more than the file
-        raise RunError(f"{where} is shorter than its {model.parameters(vocabulary_size):,} numbers.")
+    numbers = sum(map(math.prod, shapes.values()))
+    if len(content) < 4 * numbers:  # never allocate more than the file
+        raise RunError(f"{where} is shorter than its {numbers:,} numbers.")
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             return {
-                name: _array(file, _keras_path(model, name), shape, where)
-                for name, shape in model.weight_shapes(vocabulary_size).items()
+                name: _array(file, path, shapes[name], where)
+                for name, path in _keras_paths(shapes, tied).items()
             }
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise RunError(f"{where} is not a weights file of this model: {error}.") from error
 
 
-def write(weights: Mapping[str, npt.NDArray[np.float32]], model: ModelOptions) -> bytes:
+def write(weights: Mapping[str, npt.NDArray[np.float32]], *, tied: bool = False) -> bytes:
     """Return arrays as a `.weights.h5` file that `keras.Model.load_weights` reads.
 
     It is made in memory: when a disk is full, HDF5's own writing ends the process instead of failing.
 
     Args:
-        weights: Arrays by the names of `ModelOptions.weight_shapes`.
-        model: What they are the weights of.
+        weights: Arrays by name, lowest layer first.
+        tied: Whether the embedding is Keras' `ReversibleEmbedding`.
     """
     import h5py  # noqa: PLC0415
 
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
-        for name, array in weights.items():
-            file.create_dataset(_keras_path(model, name), data=array)
+        for name, path in _keras_paths(weights, tied).items():
+            file.create_dataset(path, data=weights[name])
     return buffer.getvalue()
 
 
@@ -83,20 +86,26 @@ def _array(file: Any, path: str, shape: tuple[int, ...], where: str) -> npt.NDAr
     return values
 
 
-def _keras_path(model: ModelOptions, name: str) -> str:
-    """Return where Keras keeps a weight: by class and order of creation, not by layer name."""
-    layer, _, weight = name.partition("/")
+def _keras_paths(names: Iterable[str], tied: bool) -> dict[str, str]:
+    """Return where Keras keeps weights: by class and order of creation, not by layer name."""
+    layers: dict[str, list[str]] = {}
+    for name in names:
+        layers.setdefault(name.partition("/")[0], []).append(name)
+    counted: Counter[str] = Counter()
+    paths: dict[str, str] = {}
+    for layer, weights in layers.items():
+        kind, inside = _keras_class(layer, tied)
+        path = f"layers/{kind}_{counted[kind]}" if counted[kind] else f"layers/{kind}"
+        counted[kind] += 1
+        paths |= {name: f"{path}/{inside}vars/{number}" for number, name in enumerate(weights)}
+    return paths
+
+
+def _keras_class(layer: str, tied: bool) -> tuple[str, str]:
+    """Return a layer's class in Keras' spelling, and where inside its own weights are."""
     if layer == "embedding":
-        return f"layers/{'reversible_' if model.tied else ''}embedding/vars/0"
-    dense = [*model.hidden_names(), "projection" if model.tied else "logits"]
-    if layer in dense:
-        return f"{_numbered('dense', dense.index(layer))}/vars/{('kernel', 'bias').index(weight)}"
-    if layer in (norms := model.norm_names()):
-        path = _numbered("layer_normalization", norms.index(layer))
-        return f"{path}/vars/{('gamma', 'beta').index(weight)}"
-    path = _numbered(_KERAS_CLASS[model.cell], model.layer_names().index(layer))
-    return f"{path}/cell/vars/{('kernel', 'recurrent_kernel', 'bias').index(weight)}"
-
-
-def _numbered(kind: str, index: int) -> str:
-    return f"layers/{kind}_{index}" if index else f"layers/{kind}"
+        return f"{'reversible_' if tied else ''}embedding", ""
+    if layer.endswith("_norm"):
+        return "layer_normalization", ""
+    cell = layer.partition("_")[0]
+    return (_KERAS_CLASS[cell], "cell/") if cell in _KERAS_CLASS else ("dense", "")

@@ -82,11 +82,11 @@ def reseal(run, **changes):
     """Change run.json as somebody would who knows how it is sealed."""
     import json
 
-    from lstmega import runs, schema
+    from lstmega import directories, schema
 
     content = json.loads((run.path / "run.json").read_bytes())
     del content["schema"], content["sha256"]
-    (run.path / "run.json").write_bytes(schema.seal(content | changes, runs.SCHEMA))
+    (run.path / "run.json").write_bytes(schema.seal(content | changes, directories.SCHEMA))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from lstmega import devices, jobs, model
 from lstmega.corpus import Corpus
-from lstmega.learners import Learner
+from lstmega.learners import TextLearner
 from lstmega.schedule import Schedule
 
 
@@ -32,24 +32,24 @@ def job(tmp_path, text):
     ],
 )
 def test_long_trainings_are_compiled(job, options, compiled):
-    assert Learner(job(**options), devices.choose("cpu")).compiled is compiled
+    assert TextLearner(job(**options), devices.choose("cpu")).compiled is compiled
 
 
 def test_xla_and_cudnn_exclude_each_other(job):
     """Also where a run that XLA compiled goes on on a GPU."""
     gpu = devices.Device("gpu", 2, devices.tf.distribute.OneDeviceStrategy("/cpu:0"))
-    assert not Learner(job(steps=5000), gpu).compiled
-    assert not Learner(job(steps=5000), gpu, compiled=True).compiled
+    assert not TextLearner(job(steps=5000), gpu).compiled
+    assert not TextLearner(job(steps=5000), gpu, compiled=True).compiled
 
 
 def test_what_was_decided_before_stays(job):
-    assert Learner(job(steps=1), devices.choose("cpu"), compiled=True).compiled
+    assert TextLearner(job(steps=1), devices.choose("cpu"), compiled=True).compiled
 
 
 def test_batches_go_on_from_any_step(job):
     """Short epochs share a pipeline, and no batch is lost or doubled at its ends."""
     prepared = job(steps=1000)
-    learner = Learner(prepared, devices.choose("cpu"))
+    learner = TextLearner(prepared, devices.choose("cpu"))
     schedule = Schedule(230, prepared.lanes.batches, 1e-3, "constant", 0)
     whole = [batch[0].numpy() for batch in learner.batches(schedule, 0)]
     assert len(whole) == 230
@@ -65,7 +65,7 @@ def test_batches_go_on_from_any_step(job):
 
 def test_timing_a_step_leaves_no_trace(job):
     prepared = job(steps=1000)
-    learner = Learner(prepared, devices.choose("cpu"))
+    learner = TextLearner(prepared, devices.choose("cpu"))
     before, polls = learner.snapshot.take(), []
     schedule = Schedule(1000, prepared.lanes.batches, 1e-3, "constant", 0)
     seconds = learner.seconds_of_a_step(schedule, 0, budget=1, poll=lambda: polls.append(1))
@@ -76,7 +76,7 @@ def test_timing_a_step_leaves_no_trace(job):
 
 def test_averages_are_exponential_and_leave_no_trace(job):
     prepared = job(steps=5, average=0.5)
-    learner = Learner(prepared, devices.choose("cpu"))
+    learner = TextLearner(prepared, devices.choose("cpu"))
     schedule = Schedule(5, prepared.lanes.batches, 1e-2, "constant", 0)
     expected = None
     for batch in learner.batches(schedule, 0):
@@ -92,7 +92,7 @@ def test_averages_are_exponential_and_leave_no_trace(job):
 
 
 def test_without_averaging_the_weights_stay(job):
-    learner = Learner(job(steps=1), devices.choose("cpu"))
+    learner = TextLearner(job(steps=1), devices.choose("cpu"))
     before = model.weights(learner.network)
     with learner.averaged():
         after = model.weights(learner.network)
@@ -104,7 +104,7 @@ def test_decay_takes_from_kernels_alone(job):
     found = []
     for decay in (0.0, 0.5):
         prepared = job(steps=1, weight_decay=decay)
-        learner = Learner(prepared, devices.choose("cpu"))
+        learner = TextLearner(prepared, devices.choose("cpu"))
         before = model.weights(learner.network)
         learner.optimizer.learning_rate.assign(1e-2)
         learner.learn(next(learner.batches(Schedule(1, prepared.lanes.batches, 1e-2), 0)))

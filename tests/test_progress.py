@@ -13,7 +13,7 @@ def tell(listener):
     listener.note("corpus: \x1b[31mred")
     listener.begin(20, 2)
     listener.step(10, 1, 2.0, 1234.5, 30.0)
-    listener.validated(ROW, [(0.5, "one\ntwo\x07")])
+    listener.validated(ROW, [("0.5", "one\ntwo\x07")])
     listener.end()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lstmega
-from lstmega import runs, states
+from lstmega import directories, states
 from lstmega.checkpoints import Snapshot
 from lstmega.corpus import Corpus
 from lstmega.errors import UsageError
@@ -260,7 +260,7 @@ def test_an_extension_that_was_killed_early_is_not_forgotten(whole, corpus, tmp_
 def test_the_run_is_read_once_the_lock_is_held(whole, corpus, tmp_path, monkeypatch):
     """Another process finishes the run between our first look and our lock."""
     run = stopped_at(whole, EPOCH, tmp_path)
-    locked = runs.locked
+    locked = directories.locked
 
     @contextlib.contextmanager
     def late(path):
@@ -271,7 +271,7 @@ def test_the_run_is_read_once_the_lock_is_held(whole, corpus, tmp_path, monkeypa
         with locked(path):
             yield
 
-    monkeypatch.setattr(runs, "locked", late)
+    monkeypatch.setattr(directories, "locked", late)
     again = train(corpus, tmp_path, cell=whole.record.model.cell)
     assert again.record.weights == whole.record.weights
     assert everything(again) == everything(whole)

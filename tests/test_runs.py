@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from lstmega import runs, schema
+from lstmega import directories, runs, schema
 from lstmega.errors import RunError, UsageError
 from lstmega.runs import Run
 from lstmega.vocabulary import Vocabulary
@@ -67,7 +67,7 @@ def test_a_field_that_came_later_may_be_absent(tiny_run):
     for name in ("schema", "sha256", "initial"):
         del content[name]
     del content["training"]["restarts"]
-    (tiny_run.path / "run.json").write_bytes(schema.seal(content, runs.SCHEMA))
+    (tiny_run.path / "run.json").write_bytes(schema.seal(content, directories.SCHEMA))
     assert Run.open(tiny_run.path).record.initial == ""
 
 
@@ -153,12 +153,12 @@ def test_create_takes_no_used_directory(tiny_run):
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-x", "x" * 300, "a\n"])
 def test_names_that_are_no_directory(name):
     with pytest.raises(UsageError, match="--run"):
-        runs.check_name(name)
+        directories.check_name(name)
 
 
 @pytest.mark.parametrize("name", ["a", "nietzsche-20260101-120000", "夢", "v1.0+x"])
 def test_names(name):
-    assert runs.check_name(name) == name
+    assert directories.check_name(name) == name
 
 
 def test_html_is_escaped(tiny_run):

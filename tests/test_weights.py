@@ -11,9 +11,15 @@ from lstmega.options import ModelOptions
 SIZE = 7
 
 
+def read(content, options):
+    return weights.read(content, options.weight_shapes(SIZE), tied=options.tied, where="x")
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("wiring", [{}, {"tied": True, "layer_norm": True}])
+@pytest.mark.parametrize(
+    "wiring", [{}, {"tied": True, "layer_norm": True}, {"one_hot": True, "hidden": 3}]
+)
 def test_reads_what_keras_wrote(cell, layers, wiring, tmp_path):
     from lstmega import (
         devices,  # noqa: F401 - quiet TensorFlow first
@@ -23,7 +29,12 @@ def test_reads_what_keras_wrote(cell, layers, wiring, tmp_path):
     options = ModelOptions(cell=cell, layers=layers, units=5, embedding=4, **wiring)
     network = model.build(options, SIZE, seed=0)
     network.save_weights(tmp_path / "x.weights.h5")
-    found = weights.read((tmp_path / "x.weights.h5").read_bytes(), options, SIZE, where="x")
+    found = weights.read(
+        (tmp_path / "x.weights.h5").read_bytes(),
+        options.weight_shapes(SIZE),
+        tied=options.tied,
+        where="x",
+    )
     expected = model.weights(network)
     assert list(found) == list(options.weight_shapes(SIZE))
     for name, array in expected.items():
@@ -37,12 +48,17 @@ def test_keras_reads_what_is_written(cell, wiring, tmp_path):
 
     options = ModelOptions(cell=cell, layers=2, units=5, embedding=4, **wiring)
     arrays = model.weights(model.build(options, SIZE, seed=0))
-    (tmp_path / "x.weights.h5").write_bytes(weights.write(arrays, options))
+    (tmp_path / "x.weights.h5").write_bytes(weights.write(arrays, tied=options.tied))
     network = model.build(options, SIZE, seed=1)
     network.load_weights(tmp_path / "x.weights.h5")
     for name, array in model.weights(network).items():
         np.testing.assert_array_equal(array, arrays[name])
-    again = weights.read(weights.write(arrays, options), options, SIZE, where="x")
+    again = weights.read(
+        weights.write(arrays, tied=options.tied),
+        options.weight_shapes(SIZE),
+        tied=options.tied,
+        where="x",
+    )
     assert all((again[name] == array).all() for name, array in arrays.items())
 
 
@@ -92,7 +108,7 @@ def huge(file):
 
 
 def test_the_untouched_file_is_fine():
-    assert set(weights.read(h5_with(lambda _: None), OPTIONS, SIZE, where="x")) == set(
+    assert set(weights.read(h5_with(lambda _: None), OPTIONS.weight_shapes(SIZE), where="x")) == set(
         OPTIONS.weight_shapes(SIZE)
     )
 
@@ -117,10 +133,10 @@ def test_the_untouched_file_is_fine():
 )
 def test_hostile_files_are_refused(change):
     with pytest.raises(RunError):
-        weights.read(h5_with(change), OPTIONS, SIZE, where="x")
+        weights.read(h5_with(change), OPTIONS.weight_shapes(SIZE), where="x")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"x" * 3000])
 def test_what_is_no_hdf5_is_refused(content):
     with pytest.raises(RunError, match=r"^x is (not a weights file|shorter than)"):
-        weights.read(content, OPTIONS, SIZE, where="x")
+        weights.read(content, OPTIONS.weight_shapes(SIZE), where="x")
