@@ -69,7 +69,7 @@ class ClassifierOptions(Options):
             shapes["embedding/embeddings"] = (inputs, self.embedding)
             width = self.embedding
         for names in self.layer_names():
-            for name in names:
+            for name in reversed(names):  # Keras' order: what reads backward is farther from the output
                 shapes[f"{name}/kernel"] = (width, gates)
                 shapes[f"{name}/recurrent_kernel"] = (self.units, gates)
                 shapes[f"{name}/bias"] = (2, gates) if self.cell == "gru" else (gates,)

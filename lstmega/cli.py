@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from lstmega import terminal
+from lstmega.cli_classify import classify
 from lstmega.cli_runs import corpus, list_runs, show
 from lstmega.cli_studies import compare, evaluate, inspect
 from lstmega.cli_write import write
@@ -21,6 +22,7 @@ from lstmega.flags import (
     checkpoints_option,
     fields_as_options,
     json_option,
+    machine_options,
     prompt_options,
     reading_options,
     run_options,
@@ -98,26 +100,8 @@ def cli() -> None:
 @click.option("--max-vocabulary", type=int, help="Keep this many tokens, the rest become <unk>.")
 @click.option("--run", metavar="NAME|PATH", help="The run's name; without it, the text's and the time.")
 @checkpoints_option
-@click.option(
-    "--resume/--no-resume",
-    default=None,
-    help="Go on where --run stopped (the default), or the newest unfinished run on this text; or never. "
-    "--epochs, --steps, --minutes, --patience, --device and --threads may differ, nothing else.",
-)
+@machine_options
 @click.option("--init-from", metavar="NAME|PATH", help="Start from the best weights of this run.")
-@click.option(
-    "--save-every",
-    type=click.IntRange(1),
-    help="Steps between saved states; without it about every minute, and at validations.",
-)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "gpu"]),
-    default="auto",
-    show_default=True,
-    help="Where to train; auto takes a GPU where TensorFlow sees one.",
-)
-@click.option("--threads", type=click.IntRange(1), help="Threads of one operation on the CPU.")
 def train(corpus: tuple[str, ...], **options: Any) -> None:
     """Train a model on a text, and keep it in a run directory.
 
@@ -230,7 +214,7 @@ def sweep(temps: str, html: Path | None, as_json: bool, **options: Any) -> None:
         terminal.echo(str(result))
 
 
-for command in (write, evaluate, compare, inspect, list_runs, show, corpus):
+for command in (write, evaluate, compare, inspect, classify, list_runs, show, corpus):
     cli.add_command(command)
 
 

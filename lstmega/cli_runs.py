@@ -34,13 +34,13 @@ def list_runs(checkpoints: Path, as_json: bool) -> None:
 @json_option
 def show(run: str | None, checkpoints: Path, as_json: bool) -> None:
     """Explain one run: options, losses, samples. Without a name, the newest."""
-    from lstmega import api, reports
+    from lstmega import givens, reports
 
-    opened = api.load(run, checkpoints=checkpoints)
+    opened = givens.any_run(run, checkpoints)
     if as_json:
         terminal.print_json(reports.as_json(opened))
     else:
-        terminal.echo(reports.report(opened))
+        terminal.echo(givens.report(opened))
 
 
 @click.group()

@@ -21,7 +21,9 @@ _LEFT, _TOP, _RIGHT, _BOTTOM = 72.0, 48.0, 552.0, 254.0  # the curve within the 
 Point = tuple[float, float]  # step, nats
 
 
-def terminal(rows: Sequence[HistoryRow], *, width: int = 72, height: int = 12) -> str:
+def terminal(
+    rows: Sequence[HistoryRow], *, width: int = 72, height: int = 12, unit: str = "char"
+) -> str:
     """Return both losses as lines of text; nothing for less than two rows.
 
     Steps run evenly from left to right. First losses above the axis stand on its top line, and a last
@@ -31,6 +33,7 @@ def terminal(rows: Sequence[HistoryRow], *, width: int = 72, height: int = 12) -
         rows: The run's history.
         width: Columns of every line, at least 48.
         height: Lines of the curve, at least 4.
+        unit: What a loss is per.
     """
     train, held_out = _lines(rows)
     if len(rows) < 2 or not train + held_out:
@@ -54,7 +57,7 @@ def terminal(rows: Sequence[HistoryRow], *, width: int = 72, height: int = 12) -
     first, last = f"{rows[0].step:,}", f"{rows[-1].step:,} steps"
     foot = " " * (margin + 2) + first + last.rjust(width - margin - 2 - len(first))
     lines += [" " * (margin + 1) + "└" + "─" * (width - margin - 2), foot]
-    lines.append(f"nats/char  {_TRAIN} train  {_HELD_OUT} held out  {_BOTH} both")
+    lines.append(f"nats/{unit}  {_TRAIN} train  {_HELD_OUT} held out  {_BOTH} both")
     above = sum(nats > vertical.high for _, nats in train + held_out)
     if above:
         lines.append(f"{above} losses above {vertical.high:.3g} stand on the top line")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.errors import RunError, UsageError
-from lstmega.options import ModelOptions
+from lstmega.options import Cell, ModelOptions
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer]
@@ -32,7 +32,7 @@ _GATES: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]] = {
 
 
 @dataclass(frozen=True)
-class _Layer:
+class Layer:
     """One recurrent layer's arrays in our layout; the gates are the first axis."""
 
     units: int
@@ -42,6 +42,7 @@ class _Layer:
     candidate_bias: Array  # [units, 1], gru only: inside the product with the reset gate
 
     def project(self, below: Array) -> Array:
+        """Return the gates' inputs `[gates, rows]` of what comes from below, `[width, rows]`."""
         return self.kernel @ below + self.bias  # [gates, rows]
 
 
@@ -75,8 +76,10 @@ class Decoder:
         self._begins = begins
         self._units = options.units
         self._arrays_per_state = 2 if options.cell == "lstm" else 1
-        self._cell = _CELLS[options.cell]
-        self._layers = [_layer(options, weights, name) for name in options.layer_names()]
+        self._cell = CELLS[options.cell]
+        self._layers = [
+            layer_of(options.cell, options.units, weights, name) for name in options.layer_names()
+        ]
         self._residual = options.residual
         self._norms = [(weights[f"{n}/gamma"], weights[f"{n}/beta"]) for n in options.norm_names()]
         self._hidden = [_dense(weights, name) for name in options.hidden_names()]
@@ -231,7 +234,7 @@ def repeat(states: States, rows: int) -> States:
 # where the array was made here.
 
 
-def _lstm(layer: _Layer, inputs: Array, state: LayerState) -> LayerState:
+def _lstm(layer: Layer, inputs: Array, state: LayerState) -> LayerState:
     """Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000."""
     hidden, memory = state
     gates: Array = layer.recurrent @ hidden  # [4 * units, rows]
@@ -247,7 +250,7 @@ def _lstm(layer: _Layer, inputs: Array, state: LayerState) -> LayerState:
     return new_hidden, new_memory
 
 
-def _gru(layer: _Layer, inputs: Array, state: LayerState) -> LayerState:
+def _gru(layer: Layer, inputs: Array, state: LayerState) -> LayerState:
     """Cho et al. 2014, with the reset gate after the product (`reset_after=True`, as in cuDNN)."""
     (hidden,) = state
     gates: Array = layer.recurrent @ hidden  # [3 * units, rows]
@@ -266,7 +269,7 @@ def _gru(layer: _Layer, inputs: Array, state: LayerState) -> LayerState:
     return (new_hidden,)
 
 
-def _rnn(layer: _Layer, inputs: Array, state: LayerState) -> LayerState:
+def _rnn(layer: Layer, inputs: Array, state: LayerState) -> LayerState:
     """Elman 1990."""
     new_hidden: Array = layer.recurrent @ state[0]  # [units, rows]
     new_hidden += inputs
@@ -274,7 +277,7 @@ def _rnn(layer: _Layer, inputs: Array, state: LayerState) -> LayerState:
     return (new_hidden,)
 
 
-_CELLS: Mapping[str, Callable[[_Layer, Array, LayerState], LayerState]] = {
+CELLS: Mapping[str, Callable[[Layer, Array, LayerState], LayerState]] = {
     "lstm": _lstm,
     "gru": _gru,
     "rnn": _rnn,
@@ -286,17 +289,17 @@ def _to_sigmoid(tanh_of_half: Array) -> None:
     tanh_of_half += 0.5
 
 
-def _layer(options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]], name: str) -> _Layer:
+def layer_of(cell: Cell, units: int, weights: Mapping[str, npt.NDArray[np.float32]], name: str) -> Layer:
+    """Return the arrays of a recurrent layer in our layout."""
     kernel, recurrent, bias = (
-        _our_gates(options.cell, weights[f"{name}/{part}"])
-        for part in ("kernel", "recurrent_kernel", "bias")
+        _our_gates(cell, weights[f"{name}/{part}"]) for part in ("kernel", "recurrent_kernel", "bias")
     )
     candidate_bias = np.zeros((0, 1), np.float32)
-    if options.cell == "gru":
+    if cell == "gru":
         # Only the candidate's recurrent bias stands inside the reset product; the rest just adds.
-        candidate_bias = bias[2 * options.units :, 1:].copy()  # [units, 1]
-        bias[: 2 * options.units, 0] += bias[: 2 * options.units, 1]
-    return _Layer(options.units, kernel, recurrent, bias[:, :1].copy(), candidate_bias)
+        candidate_bias = bias[2 * units :, 1:].copy()  # [units, 1]
+        bias[: 2 * units, 0] += bias[: 2 * units, 1]
+    return Layer(units, kernel, recurrent, bias[:, :1].copy(), candidate_bias)
 
 
 def _head(options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]]) -> tuple[Array, Array]:

@@ -1,13 +1,13 @@
 """Click options that several commands share, and those that are made from option dataclasses."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from lstmega.options import flag
+from lstmega.options import ModelOptions, TrainingOptions, flag
 from lstmega.presets import PRESETS
 
 Command = Callable[..., Any]
@@ -79,17 +79,63 @@ reading_options = _stack(
 )
 
 
-def fields_as_options(options: type) -> Callable[[Command], Command]:
-    """Make a click option of every field of an option dataclass; without one it is None."""
+data_options = _stack(
+    click.option("--label", metavar="COLUMN", help="Column of the class in a table; the first, else."),
+    click.option(
+        "--text",
+        multiple=True,
+        metavar="COLUMN",
+        help="Column to read, by number from 1 or by name. Repeatable; all others, else.",
+    ),
+    click.option("--header", is_flag=True, help="The first row of a table holds names."),
+    click.option(
+        "--class-names", type=Path, help="A file whose lines name the classes 1, 2, ... (or 0, 1, ...)."
+    ),
+    encoding_option,
+)
+machine_options = _stack(
+    click.option(
+        "--resume/--no-resume",
+        default=None,
+        help="Go on where --run stopped (the default), or the newest unfinished run of the same; or "
+        "never. --epochs, --steps, --minutes, --patience, --device and --threads may differ, nothing "
+        "else.",
+    ),
+    click.option(
+        "--save-every",
+        type=click.IntRange(1),
+        help="Steps between saved states; without it about every minute, and at validations.",
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "gpu"]),
+        default="auto",
+        show_default=True,
+        help="Where to train; auto takes a GPU where TensorFlow sees one.",
+    ),
+    click.option("--threads", type=click.IntRange(1), help="Threads of one operation on the CPU."),
+)
+
+
+def fields_as_options(options: type, without: Sequence[str] = ()) -> Callable[[Command], Command]:
+    """Make a click option of every field of an option dataclass; without one it is None.
+
+    Args:
+        options: The dataclass.
+        without: Fields to leave out.
+    """
     hints = get_type_hints(options)
-    return _stack(*(_field_option(item, hints[item.name]) for item in dataclasses.fields(options)))
+    wanted = [item for item in dataclasses.fields(options) if item.name not in without]
+    return _stack(*(_field_option(item, hints[item.name], options) for item in wanted))
 
 
-def _field_option(item: "dataclasses.Field[Any]", hint: Any) -> Callable[[Command], Command]:
+def _field_option(
+    item: "dataclasses.Field[Any]", hint: Any, options: type
+) -> Callable[[Command], Command]:
     kind = get_args(hint)[0] if get_origin(hint) not in (None, Literal) else hint
     choices = get_args(kind) if get_origin(kind) is Literal else None
     small = vars(PRESETS["small"].model) | vars(PRESETS["small"].training)
-    default = small.get(item.name)
+    default = small.get(item.name) if options in (ModelOptions, TrainingOptions) else None
     shown = "" if default is None else f"  [small: {default}]"
     if kind is bool:
         name = flag(item.name)

@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from lstmega import jobs, origins, runs
+from lstmega import classifier_reports, directories, jobs, origins, reports, runs
+from lstmega.classifier_runs import ClassifierRun
 from lstmega.corpus import CORPORA, Corpus, read
+from lstmega.directories import RunDirectory
 from lstmega.errors import UsageError
 from lstmega.progress import Progress, on
 from lstmega.runs import Run
@@ -22,6 +24,28 @@ def run(given: Run | Where | None, checkpoints: Where = jobs.CHECKPOINTS) -> Run
         RunError: It is damaged.
     """
     return given if isinstance(given, Run) else runs.find(Path(checkpoints), given)
+
+
+def any_run(given: Where | None, checkpoints: Path) -> RunDirectory:
+    """Return the run of that name or path, or the newest, of whatever kind.
+
+    Raises:
+        UsageError: There is no such run.
+        RunError: It is damaged.
+    """
+    newest = next(iter(directories.directories(checkpoints)), None) if given is None else None
+    if given is None and newest is None:
+        return Run.find(checkpoints)  # which says what to do
+    path = newest or directories.located(checkpoints, given or "")
+    kinds = {"generator": Run, "classifier": ClassifierRun}
+    return next(kind.open(path) for name, kind in kinds.items() if directories.is_kind(path, name))
+
+
+def report(run: RunDirectory) -> str:
+    """Return what a person wants to read of a run."""
+    if isinstance(run, ClassifierRun):
+        return classifier_reports.report(run)
+    return reports.report(cast(Run, run))
 
 
 def listener(progress: Progress | bool) -> Progress:

@@ -110,7 +110,8 @@ class Lines:
 
     def plan(self, epoch: int) -> Plan:
         """Return what an epoch reads: each line once."""
-        groups = self._groups(epoch)  # [groups, rows], -1 where there is no line
+        noise = None if self.seed is None else self._random(_NEAR, epoch)
+        groups = grouped(self.lengths, self.rows, noise)  # [groups, rows], -1 where there is no line
         lengths = np.where(groups < 0, 0, self.lengths[groups])
         begins = self.ends[groups]
         parts = []
@@ -124,15 +125,6 @@ class Lines:
         times = np.minimum(self.time_steps, rounded(left.max(axis=1)))
         return Plan(starts, carries, times, np.zeros_like(left), left)
 
-    def _groups(self, epoch: int) -> npt.NDArray[np.int64]:
-        """Return the lines of each group, those of about one length together."""
-        count = len(self.lengths)
-        noise = np.arange(count) if self.seed is None else self._random(_NEAR, epoch).permutation(count)
-        ordered = np.lexsort((noise, self.lengths))
-        groups = np.full(-(-count // self.rows) * self.rows, -1)
-        groups[:count] = ordered
-        return groups.reshape(-1, self.rows)
-
     def _shuffled(self, groups: int, epoch: int) -> npt.NDArray[np.int64]:
         return (
             np.arange(groups) if self.seed is None else self._random(_ORDER, epoch).permutation(groups)
@@ -140,6 +132,24 @@ class Lines:
 
     def _random(self, purpose: int, epoch: int) -> np.random.Generator:
         return np.random.default_rng([self.seed or 0, purpose, epoch])
+
+
+def grouped(lengths: Ends, rows: int, noise: np.random.Generator | None) -> npt.NDArray[np.int64]:
+    """Return which sequences share a batch: those of about one length.
+
+    Args:
+        lengths: Of each sequence, `[sequences]`.
+        rows: Of a batch.
+        noise: Decides which of equal length meet; None is their order.
+
+    Returns:
+        `[batches, rows]`, the shortest first, -1 where there are no more.
+    """
+    count = len(lengths)
+    ties = np.arange(count) if noise is None else noise.permutation(count)
+    groups = np.full(-(-count // rows) * rows, -1)
+    groups[:count] = np.lexsort((ties, lengths))
+    return groups.reshape(-1, rows)
 
 
 def rounded(lengths: Ends) -> Ends:

@@ -19,7 +19,7 @@ from lstmega.options import ModelOptions
 from lstmega.vocabulary import Vocabulary
 
 _FOLDED = 3  # a table's row costs about a third of a feature: one product has all steps' one-hot ids
-_LAYERS = {"lstm": recurrent.LSTM, "gru": recurrent.GRU, "rnn": keras.layers.SimpleRNN}
+LAYERS = {"lstm": recurrent.LSTM, "gru": recurrent.GRU, "rnn": keras.layers.SimpleRNN}
 
 
 def build(options: ModelOptions, vocabulary_size: int, *, seed: int) -> keras.Model:
@@ -96,7 +96,7 @@ def _dense(units: int, name: str, seed: int, activation: str | None = None) -> k
 
 
 def _recurrent(options: ModelOptions, name: str, kernel_seed: int, recurrent_seed: int) -> keras.Layer:
-    return _LAYERS[options.cell](
+    return LAYERS[options.cell](
         options.units,
         return_sequences=True,
         return_state=True,
@@ -216,7 +216,7 @@ def adopt(
     axes = {"embedding/embeddings": 0, "logits/kernel": -1, "logits/bias": -1}
     for layer in model.layers:
         if layer.name == "embedding" and not layer.trainable:  # one-hot: the kernel reads characters
-            axes |= {f"{name}_1/kernel": 0 for name in _LAYERS}
+            axes |= {f"{name}_1/kernel": 0 for name in LAYERS}
             continue
         for variable in layer.weights:
             taken = known[f"{layer.name}/{variable.name}"]

@@ -39,13 +39,14 @@ def draw(options: ModelOptions, rows: int, time: int, seed: tf.Tensor) -> dict[s
     ):
         wanted[name] = rate, (rows, steps, units)
     return {
-        name: _mask(rate, shape, tf.random.experimental.stateless_fold_in(seed, place))
+        name: mask(rate, shape, tf.random.experimental.stateless_fold_in(seed, place))
         for place, (name, (rate, shape)) in enumerate(wanted.items())
         if rate > 0
     }
 
 
-def _mask(rate: float, shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
+def mask(rate: float, shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
+    """Draw a mask: 0 for about `rate` of the numbers, the rest scaled to keep the mean."""
     kept = tf.random.stateless_uniform(shape, seed) >= rate
     return tf.cast(kept, tf.float32) / (1 - rate)
 

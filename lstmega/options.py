@@ -26,6 +26,7 @@ GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 
 def option(default: Any, doc: str, low: float = 0, high: float = 0) -> Any:
+    """Return a field with its help, and its bounds where it is a number."""
     return field(default=default, metadata={"doc": doc, "low": low, "high": high})
 
 

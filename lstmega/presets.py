@@ -5,11 +5,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from lstmega.checks import real
+from lstmega.classifier_options import ClassifierOptions
 from lstmega.errors import UsageError
 from lstmega.options import ModelOptions, TrainingOptions
+
+Model = TypeVar("Model", ModelOptions, ClassifierOptions)
 
 
 @dataclass(frozen=True)
@@ -137,15 +140,15 @@ def resolve(preset: str | None, changes: Mapping[str, Any]) -> tuple[ModelOption
 
 
 def changed(
-    options: tuple[ModelOptions, TrainingOptions], changes: Mapping[str, Any]
-) -> tuple[ModelOptions, TrainingOptions]:
+    options: tuple[Model, TrainingOptions], changes: Mapping[str, Any]
+) -> tuple[Model, TrainingOptions]:
     """Return options with some fields changed; arguments and errors as for `resolve`."""
     model, training = options
     absent = [
         name for name, value in changes.items() if value is None or (type(value) is tuple and not value)
     ]
     given = {name: value for name, value in changes.items() if name not in absent}
-    of_model = {item.name for item in dataclasses.fields(ModelOptions)}
+    of_model = {item.name for item in dataclasses.fields(model)}
     of_training = {item.name for item in dataclasses.fields(TrainingOptions)}
     if unknown := sorted(set(given) - of_model - of_training):
         raise UsageError(f"Unknown options {unknown}. Accepted: {sorted(of_model | of_training)}.")

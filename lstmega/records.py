@@ -165,6 +165,10 @@ class RunRecord:
         """The number of trained numbers."""
         return sum(math.prod(shape) for shape in self.trained_shapes.values())
 
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what a person wants to know first, as (label, text) pairs."""
+        raise NotImplementedError
+
     @property
     def status_line(self) -> str:
         """Where the training is."""

@@ -41,7 +41,7 @@ def _overview_row(path: Path) -> dict[str, Any]:
     }
 
 
-def as_json(run: Run) -> dict[str, Any]:
+def as_json(run: RunDirectory) -> dict[str, Any]:
     """Return a run for a machine: run.json's fields, the history, the path."""
     history = [dataclasses.asdict(row) for row in run.history()]
     return dataclasses.asdict(run.record) | {

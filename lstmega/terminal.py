@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -34,6 +35,28 @@ def progress() -> Any:
 
 def is_one(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
+
+
+def sequences(given: Sequence[str], *, vectors: bool) -> list[Any]:
+    """Return what a person names to a classifier: texts, lines of stdin for -, arrays of .npz files.
+
+    Raises:
+        UsageError: Nothing is named, or a file is no such file.
+    """
+    if not given:
+        raise UsageError("Name what to classify. Received: nothing. Accepted: texts, - or .npz files.")
+    if vectors:
+        from lstmega.labelled import vectors_of
+
+        return [row for name in given for row in vectors_of(name)]
+    typed = [text for text in given if text != "-"]
+    if "-" not in given:
+        return typed
+    try:
+        lines = sys.stdin.buffer.read().decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"Standard input must be UTF-8. Received: {error}.") from error
+    return typed + [line for line in lines if line.strip()]
 
 
 class Lines:

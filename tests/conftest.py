@@ -45,6 +45,17 @@ def real_corpus(corpora_directory: Path) -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture(scope="session")
+def datasets_directory() -> Path:
+    """The directory of labelled data: `LSTMEGA_DATASETS`, else `datasets` beside the real texts."""
+    given = os.environ.get("LSTMEGA_DATASETS")
+    texts = Path(os.environ.get("LSTMEGA_CORPORA") or REPOSITORY.parent / "shared" / "corpora")
+    directory = Path(given) if given else texts.parent / "datasets"
+    if not directory.is_dir():
+        pytest.skip(f"no labelled data at {directory}; set LSTMEGA_DATASETS")
+    return directory
+
+
 TEXT = (
     "The owl and the pussy-cat went to sea.\nIn a beautiful pea-green boat, they took some honey.\n" * 20
 )
