@@ -121,7 +121,7 @@ class ClassifierJob:
         texts = [self.data.sequences[place] for place in self.split[0].tolist()]
         if self.tokens == "word":
             return WordVocabulary.of(texts, max_size=self.max_vocabulary)
-        known = Vocabulary.of("".join(texts), max_size=self.max_vocabulary)
+        known = Vocabulary.of("\n".join(["", *texts, ""]), max_size=self.max_vocabulary)
         return dataclasses.replace(known, has_unknown=True)
 
     @property

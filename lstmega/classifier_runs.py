@@ -99,13 +99,15 @@ class ClassifierRun(RunDirectory):
 def encoded(sequence: Any, lexicon: Lexicon | None, features: int) -> npt.NDArray[Any]:
     """Return a text as ids `[time]`, or vectors as float32 `[time, features]`.
 
+    Characters stand between two line ends, so that a model knows where a text begins and ends.
+
     Raises:
         UsageError: It is neither, has another width, no step, or is not finite.
     """
     if lexicon is not None:
         if not isinstance(sequence, str) or not sequence.strip():
             raise UsageError(f"A text to classify must have a character. Received: {sequence!r:.80}.")
-        return lexicon.encode(sequence.strip())
+        return lexicon.encode(f"\n{sequence.strip()}\n" if isinstance(lexicon, Vocabulary) else sequence)
     array = np.asarray(sequence, np.float32)
     if array.ndim != 2 or array.shape[1] != features or len(array) == 0:
         raise UsageError(

@@ -43,8 +43,18 @@ class _Fast:
 
     @cached_property
     def _graph(self):
-        """The loop as a graph of its own, for eager calls: one by one its operations would be slow."""
-        return tf.function(self._loop, reduce_retracing=True)
+        """The loop as a graph of its own, for eager calls: one by one its operations would be slow.
+
+        One graph serves all lengths and batch sizes.
+        """
+        kind = self.compute_dtype
+        weights = [tf.TensorSpec(part.shape, kind) for part in self._recurrent_weights()]
+        states = [tf.TensorSpec((self.units, None), kind) for _ in tf.nest.flatten(self.cell.state_size)]
+        given = tf.TensorSpec((None, self.cell.kernel.shape[-1], None), kind)
+        return tf.function(
+            lambda given, weights, states: self._loop(given, None, *weights, *states),
+            input_signature=[given, weights, states],
+        )
 
     def __reduce__(self):
         # Pickle would look for the class where files say that it is.
@@ -99,9 +109,10 @@ class _Fast:
             ids = tf.reverse(ids, [0])
         states = [tf.transpose(state) for state in initial_state]  # [units, rows]
         weights = [tf.convert_to_tensor(weight) for weight in self._recurrent_weights()]
-        arguments = given, ids, *weights, *states
-        loop = self._graph if tf.executing_eagerly() else self._loop
-        outputs, *states = loop(*arguments)
+        if ids is None and tf.executing_eagerly():
+            outputs, *states = self._graph(given, weights, states)
+        else:
+            outputs, *states = self._loop(given, ids, *weights, *states)
         states = [tf.transpose(state) for state in states]  # [rows, units]
         return states[0], tf.transpose(outputs, (2, 0, 1)), states
 

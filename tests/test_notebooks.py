@@ -12,7 +12,7 @@ pytest.importorskip("ipykernel")
 from notebooks import refresh  # noqa: E402
 
 PLACE = Path(__file__).parents[1] / "notebooks"
-NAMES = ["reference", "tour"]
+NAMES = ["first_steps", "reference", "tour"]
 
 
 def outputs(notebook):
@@ -59,7 +59,15 @@ def test_they_are_kept_with_what_they_show(name):
 
 def check(name, notebook):
     assert not [output for output in outputs(notebook) if output.output_type == "error"]
+    assert "WARNING" not in said(notebook)
     pages = shown(notebook, "text/html")
+    if name == "first_steps":
+        assert said(notebook).count("equal to the layer: True") == 2
+        assert "at the last valid step: True" in said(notebook)
+        assert "zeros equal nothing: 0.0" in said(notebook)
+        assert shown(notebook, "image/svg+xml").count("<circle") == 4
+        assert shown(notebook, "image/png").startswith("iVBOR")
+        return
     assert "Losses of" in pages  # the learning curve
     assert "<polyline" in pages
     if name == "tour":
