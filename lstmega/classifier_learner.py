@@ -41,6 +41,7 @@ class ClassifierLearner(Learner):
             seed=job.training.seed,
             compiled=self.compiled,
             unknown=None if job.lexicon is None else job.lexicon.unknown_id,
+            class_weights=job.class_weights(),
             examples=job.step_units,
         )
         self._held_out = job.split[1][:MEASURED]

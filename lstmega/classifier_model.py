@@ -139,6 +139,7 @@ class ClassifierStep(ShardedStep):
         options: The network's.
         optimizer, device, seed, compiled: As for `ShardedStep`.
         unknown: The id that dropped tokens are read as; None where there are no tokens.
+        class_weights: Of the examples of each class, `[classes]`.
         examples: In a batch, on average: the loss of a step is its total over this number, so that every
             example of an epoch has the same weight.
     """
@@ -153,13 +154,14 @@ class ClassifierStep(ShardedStep):
         seed: int,
         compiled: bool,
         unknown: int | None,
+        class_weights: Any,
         examples: float,
     ) -> None:
         super().__init__(network, optimizer, device, seed=seed, compiled=compiled)
         self._options, self._unknown, self._examples = options, unknown, examples
         layers = {layer.name: layer for layer in network.layers}
         self._forward = _Wired(layers, options)
-        self._classes = network.outputs[0].shape[-1]
+        self._class_weights = tf.constant(class_weights)
 
     def __call__(self, inputs, lengths, labels):
         """Take a step.
@@ -195,8 +197,8 @@ class ClassifierStep(ShardedStep):
         if "tokens" in masks:
             inputs = tf.where(masks["tokens"] > 0, inputs, self._unknown)
         logits = self._forward(inputs, lengths, masks)  # [rows, classes]
-        smoothing = self._options.smoothing
-        targets = tf.one_hot(labels, self._classes) * (1 - smoothing) + smoothing / self._classes
+        smoothing, true = self._options.smoothing, tf.one_hot(labels, logits.shape[-1])  # 0 for -1
+        targets = true * (1 - smoothing) + smoothing / logits.shape[-1]
         nats = tf.nn.softmax_cross_entropy_with_logits(targets, logits)  # [rows]
-        counted = tf.where(labels >= 0, nats, tf.zeros_like(nats))
-        return tf.reduce_sum(counted) / self._examples, []
+        weights = tf.linalg.matvec(true, self._class_weights)  # [rows], 0 where a row does not count
+        return tf.reduce_sum(nats * weights) / self._examples, []

@@ -40,6 +40,13 @@ class ClassifierOptions(Options):
     smoothing: float = option(
         0.0, "Share of the target that is spread over all classes (label smoothing).", 0, 0.5
     )
+    balance: float = option(
+        0.0,
+        "Weigh an example by its class' share to the power of minus this: 1 gives all classes the same "
+        "weight.",
+        0,
+        1,
+    )
     split: Split = option(
         "distinct",
         "What is held out: distinct drops repeats and keeps equal inputs on one side, random draws any.",

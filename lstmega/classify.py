@@ -38,6 +38,7 @@ def train(
     text: Sequence[str] = (),
     header: bool = False,
     class_names: Where | None = None,
+    labels: Where | None = None,
     encoding: str | None = None,
     tokens: Tokens | None = None,
     max_vocabulary: int | None = None,
@@ -60,6 +61,7 @@ def train(
         text: The columns that are read, joined by spaces; none is all others.
         header: Skip the first row of a table.
         class_names: A file whose lines name the classes 1, 2, ... (or 0, 1, ...).
+        labels: MNIST's file of labels, where it is not beside the images.
         encoding: Of text files, where it is not UTF-8 and has no mark.
         tokens: Read texts by `char` or by `word`; None takes characters for short ones.
         max_vocabulary: Keep this many characters or words; the rest is read as unknown.
@@ -83,6 +85,7 @@ def train(
         "text": tuple([text] if isinstance(text, str) else text),
         "header": header,
         "class_names": None if class_names is None else str(Path(class_names).resolve()),
+        "labels": None if labels is None else str(Path(labels).resolve()),
         "encoding": encoding,
     }
     try:
@@ -171,7 +174,7 @@ def evaluate(
         checkpoints: The directory of runs.
         moved: `data` is the run's own data in another place: measure what was held out of it.
         how: How `data` is read where that is not as for the run: `label=`, `text=`, `header=`,
-            `class_names=`, `encoding=`.
+            `class_names=`, `labels=`, `encoding=`.
 
     Returns:
         Accuracy, macro-F1, the scores of each class, the confusion matrix; shows itself in notebooks.

@@ -91,6 +91,7 @@ data_options = _stack(
     click.option(
         "--class-names", type=Path, help="A file whose lines name the classes 1, 2, ... (or 0, 1, ...)."
     ),
+    click.option("--labels", type=Path, help="MNIST's labels, where they are not beside the images."),
     encoding_option,
 )
 machine_options = _stack(

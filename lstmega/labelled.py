@@ -23,10 +23,14 @@ import numpy as np
 from lstmega import encodings, vectors
 from lstmega.corpus import Source
 from lstmega.errors import CorpusError
-from lstmega.vectors import Vectors
+from lstmega.sources import shown
+from lstmega.vectors import Vectors, Where, spoken
 
 Kind = Literal["text", "vectors"]
+Example = tuple[Where, str, Any]  # its place, its label, its sequence
 _LONGEST = 1_000_000  # characters of a field: a row that is longer is a mistake, such as a lost quote
+_LINE_END = re.compile("\r\n|\r|\n")  # and no other: U+2028 and the like are text
+_TRAINING = ("train-images-idx3-ubyte", "train-images-idx3-ubyte.gz")
 _ACCEPTED = (
     "a directory with a text file for each class, a .csv or .tsv file, an .npz file with x and y, "
     "or MNIST's images (…-images-idx3-ubyte, also .gz)"
@@ -68,8 +72,10 @@ class Labelled:
                 if isinstance(sequence, str)
                 else np.ascontiguousarray(sequence).tobytes()
             )
-            digest.update(struct.pack("<QQ", len(label.encode()), len(content)))
-            digest.update(label.encode() + content)
+            name = label.encode("utf-8", "surrogatepass")
+            shape = np.shape(sequence)  # of a text nothing
+            head = struct.pack(f"<QQ{len(shape)}Q", len(name), len(content), *shape)
+            digest.update(head + name + content)
         return digest.hexdigest()
 
 
@@ -96,6 +102,7 @@ def read(
     header: bool = False,
     class_names: str | Path | None = None,
     encoding: str | None = None,
+    labels: str | Path | None = None,
 ) -> Labelled:
     """Read labelled sequences.
 
@@ -109,6 +116,8 @@ def read(
         header: Skip the first row of a table; a name of a column means that too.
         class_names: A text file whose lines are the names of the classes 1, 2, ... (or 0, 1, ...).
         encoding: Of text files, where it is not UTF-8 and has no mark.
+        labels: MNIST's file of labels, where it does not lie beside the one path of images under its
+            usual name.
 
     Raises:
         CorpusError: Something cannot be read; the message has the file and the row.
@@ -116,9 +125,13 @@ def read(
     paths = [Path(data)] if isinstance(data, str | Path) else [Path(one) for one in data]
     if not paths:
         raise CorpusError(f"--data needs a path. Received: none. Accepted: {_ACCEPTED}.")
+    if labels is not None and len(paths) > 1:
+        raise CorpusError(
+            f"Labels of their own belong to one file of images. Received: {len(paths)} paths."
+        )
     codec = None if encoding is None else encodings.codec_of(encoding)
     columns = Columns(label, (text,) if isinstance(text, str) else tuple(text), header)
-    reader = _Reader(codec, columns)
+    reader = _Reader(codec, columns, None if labels is None else Path(labels))
     for path in paths:
         reader.add(path)
     names = None if class_names is None else _class_names(reader, Path(class_names))
@@ -128,16 +141,21 @@ def read(
 class _Reader:
     """Files -> sequences and labels."""
 
-    def __init__(self, codec: str | None, columns: Columns) -> None:
-        self._codec, self._columns = codec, columns
+    def __init__(self, codec: str | None, columns: Columns, labels_file: Path | None = None) -> None:
+        self._codec, self._columns, self._labels_file = codec, columns, labels_file
         self._sequences: list[Any] = []
         self._labels: list[str] = []
+        self._where: list[Where] = []
         self._sources: list[Source] = []
         self._notes: list[str] = []
         self._kinds: dict[Kind, Path] = {}
 
     def add(self, path: Path) -> None:
-        if path.is_dir():
+        with _reading(path):
+            directory = stat.S_ISDIR(path.stat().st_mode)
+        if self._labels_file is not None:
+            found = self._idx(path)
+        elif directory:
             found = self._directory(path)
         elif path.suffix.lower() in {".csv", ".tsv"}:
             found = self._table(path, "\t" if path.suffix.lower() == ".tsv" else ",")
@@ -149,11 +167,13 @@ class _Reader:
             self.content(path)  # the reason, where there is a better one
             raise CorpusError(f"Not labelled data. Received: {str(path)!r}. Accepted: {_ACCEPTED}.")
         before = len(self._sequences)
-        for label, sequence in found:
+        for where, label, sequence in found:
+            _check_label(label, where)
+            self._where.append(where)
             self._labels.append(label)
             self._sequences.append(sequence)
         if len(self._sequences) == before:
-            raise CorpusError(f"{path} holds no example. Accepted: {_ACCEPTED}.")
+            raise CorpusError(f"{spoken(path)} holds no example. Accepted: {_ACCEPTED}.")
         self._kinds.setdefault("text" if isinstance(self._sequences[-1], str) else "vectors", path)
 
     def finished(self, name: str, names: list[str] | None) -> Labelled:
@@ -163,11 +183,11 @@ class _Reader:
         widths = {one.shape[1] for one in self._sequences} if kind == "vectors" else {0}
         if len(widths) > 1:
             raise CorpusError(f"All vectors must be of one width. Received: {sorted(widths)}.")
-        labels = self._labels if names is None else _named(self._labels, names)
+        labels = self._labels if names is None else _named(self._labels, names, self._where)
         if len(set(labels)) < 2:
             raise CorpusError(
                 f"A classifier needs two classes at least. Received: {sorted(set(labels))} "
-                f"in {self._sources[0].path}."
+                f"in {spoken(Path(self._sources[0].path))}."
             )
         safe = re.sub(r"[^\w.-]+", "-", name)[:40].strip("-.") or "data"
         return Labelled(
@@ -177,16 +197,10 @@ class _Reader:
     # Files.
 
     def content(self, path: Path) -> bytes:
-        try:
-            mode = path.stat().st_mode
-            if not stat.S_ISREG(mode):
+        with _reading(path):
+            if not stat.S_ISREG(path.stat().st_mode):
                 raise OSError(0, "not a regular file")
             raw = path.read_bytes()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise CorpusError(
-                f"Cannot read the data: {reason}. Received: {str(path)!r}. Accepted: {_ACCEPTED}."
-            ) from error
         self._sources.append(
             Source(str(path.absolute()), "bytes", len(raw), hashlib.sha256(raw).hexdigest())
         )
@@ -199,54 +213,62 @@ class _Reader:
         last = self._sources[-1]
         self._sources[-1] = Source(last.path, encoding, last.size, last.sha256)
         if remark:
-            self._notes.append(f"{path.name}: {remark}.")
+            self._notes.append(f"{shown(path.name)}: {remark}.")
         return found
 
-    # Formats: each yields (label, sequence).
+    # Formats.
 
-    def _directory(self, path: Path) -> Iterator[tuple[str, Any]]:
-        images = sorted(path.glob("train-images-idx3-ubyte*"))
+    def _directory(self, path: Path) -> Iterator[Example]:
+        with _reading(path):  # `glob` would pass over a directory that cannot be listed
+            visible = sorted(one for one in path.iterdir() if not one.name.startswith("."))
+        images = [one for one in visible if one.name in _TRAINING]
         if images:
             yield from self._idx(images[0])
             return
-        files = sorted(one for one in path.glob("*.txt") if not one.name.startswith("."))
+        files = [one for one in visible if one.suffix == ".txt"]
         if not files:
             raise CorpusError(f"No *.txt file in the directory {str(path)!r}. Accepted: {_ACCEPTED}.")
         for file in files:
-            lines = [line.strip() for line in self.text(file).splitlines()]
+            lines = [line.strip() for line in _LINE_END.split(self.text(file))]
             if not any(lines):
-                raise CorpusError(f"{file} holds no example: a class needs one line at least.")
+                raise CorpusError(f"{spoken(file)} holds no example: a class needs one line at least.")
             for number, line in enumerate(lines, 1):
-                _check_length(line, f"{file}, line {number}")
+                _check_length(line, Where(file, number))
                 if line:
-                    yield file.stem, line
+                    yield Where(file, number), file.stem, line
 
-    def _table(self, path: Path, delimiter: str) -> Iterator[tuple[str, str]]:
+    def _table(self, path: Path, delimiter: str) -> Iterator[Example]:
         columns = self._columns
         with _long_fields():
             rows = csv.reader(io.StringIO(self.text(path), newline=""), delimiter=delimiter, strict=True)
             numbered = _numbered(rows, path)
             first = next(numbered, None)
             if first is None:
-                raise CorpusError(f"{path} is empty. Accepted: rows of a label and a text.")
+                raise CorpusError(f"{spoken(path)} is empty. Accepted: rows of a label and a text.")
             width = len(first[1])
             label, texts, named = _places(columns, first[1], path)
             skipped = columns.header or named
             for number, row in numbered if skipped else itertools.chain([first], numbered):
+                where = Where(path, number)
                 if len(row) != width:
                     raise CorpusError(
-                        f"{path}, line {number}: {len(row)} fields, the first row has {width}. "
-                        f"Received: {row!r:.200}."
+                        f"{where}: {len(row)} fields, the first row has {width}. Received: {row!r:.200}."
                     )
-                yield _example(row, label, texts, where=f"{path}, line {number}")
+                yield where, *_example(row, label, texts, where=where)
 
-    def _archive(self, path: Path) -> Iterator[tuple[str, Vectors]]:
+    def _archive(self, path: Path) -> Iterator[Example]:
         return vectors.archive(self.content(path), path)
 
-    def _idx(self, path: Path) -> Iterator[tuple[str, Vectors]]:
-        beside = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
+    def _idx(self, path: Path) -> Iterator[Example]:
+        name = path.name.replace("images-idx3", "labels-idx1")
+        beside = self._labels_file or path.with_name(name)
         x = vectors.idx(self.content(path), path, dimensions=3)
         y = vectors.idx(self.content(beside), beside, dimensions=1)
+        if len(x) != len(y):
+            raise CorpusError(
+                f"{spoken(beside)} must have a label for each of the {len(x):,} images of "
+                f"{spoken(path)}. Received: {len(y):,}."
+            )
         return vectors.pairs(x, y, path)
 
 
@@ -262,7 +284,18 @@ def vectors_of(path: str | Path) -> list[Vectors]:
             f"This classifier reads arrays. Received: {str(path)!r}. Accepted: .npz files."
         )
     content = reader.content(Path(path))
-    return [one for _, one in vectors.archive(content, Path(path), needs_labels=False)]
+    return [one for *_, one in vectors.archive(content, Path(path), needs_labels=False)]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CorpusError(
+            f"Cannot read the data: {reason}. Received: {str(path)!r}. Accepted: {_ACCEPTED}."
+        ) from error
 
 
 def _numbered(rows: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -275,30 +308,33 @@ def _numbered(rows: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
             begun = rows.line_num + 1
     except csv.Error as error:
         raise CorpusError(
-            f"{path}, line {begun}: {error}. Accepted: rows of equally many fields, quotes closed, "
+            f"{Where(path, begun)}: {error}. Accepted: rows of equally many fields, quotes closed, "
             f"fields of at most {_LONGEST:,} characters."
         ) from error
 
 
 def _places(columns: Columns, first: list[str], path: Path) -> tuple[int, list[int], bool]:
     """Return the places of label and texts, and whether they were named."""
-    wanted = [columns.label or "1", *columns.text]
-    named = any(not one.isdecimal() for one in wanted)
+    wanted = ["1" if columns.label is None else columns.label, *columns.text]
+    named = any(not _is_number(one) for one in wanted)
     places = []
     for one in wanted:
-        by_name = first.index(one) if one in first else -1
-        place = int(one) - 1 if one.isdecimal() else by_name
+        by_name = first.index(one) if first.count(one) == 1 else -1
+        place = int(one) - 1 if _is_number(one) else by_name
         if not 0 <= place < len(first):
-            raise CorpusError(f"{path} has no column {one!r}. Received: {first!r:.200}.")
+            many = "more than one" if first.count(one) > 1 else "no"
+            raise CorpusError(f"{spoken(path)} has {many} column {one!r:.50}. Received: {first!r:.200}.")
         places.append(place)
     label, *texts = places
     texts = texts or [place for place in range(len(first)) if place != label]
     if not texts:
-        raise CorpusError(f"{path} needs a column of texts beside the labels. Received: {first!r:.200}.")
+        raise CorpusError(
+            f"{spoken(path)} needs a column of texts beside the labels. Received: {first!r:.200}."
+        )
     return label, texts, named
 
 
-def _example(row: list[str], label: int, texts: list[int], *, where: str) -> tuple[str, str]:
+def _example(row: list[str], label: int, texts: list[int], *, where: Where) -> tuple[str, str]:
     name, text = row[label].strip(), " ".join(row[place].strip() for place in texts).strip()
     if not name or not text:
         raise CorpusError(f"{where}: no {'text' if name else 'label'}. Received: {row!r:.200}.")
@@ -306,9 +342,15 @@ def _example(row: list[str], label: int, texts: list[int], *, where: str) -> tup
     return name, text
 
 
-def _check_length(text: str, where: str) -> None:
+def _check_length(text: str, where: Where) -> None:
     if len(text) > _LONGEST:
         raise CorpusError(f"{where}: {len(text):,} characters. Accepted: at most {_LONGEST:,}.")
+
+
+def _check_label(label: str, where: Where) -> None:
+    """Refuse what cannot be a name in a run: nothing, and half characters."""
+    if not label.strip() or any("\ud800" <= character <= "\udfff" for character in label):
+        raise CorpusError(f"{where}: no label. Received: {label!r:.200}. Accepted: a text in Unicode.")
 
 
 @contextmanager
@@ -322,26 +364,35 @@ def _long_fields() -> Iterator[None]:
 
 
 def _class_names(reader: _Reader, path: Path) -> list[str]:
-    names = [line.strip() for line in reader.text(path).splitlines()]
+    names = [line.strip() for line in _LINE_END.split(reader.text(path))]
     while names and not names[-1]:
         names.pop()
-    if not names or "" in names or len(set(names)) < len(names):
-        raise CorpusError(f"{path} must have a name of its own on each line. Received: {names!r:.200}.")
+    known: set[str] = set()
+    for number, name in enumerate(names or [""], 1):
+        if not name or name in known:
+            raise CorpusError(
+                f"{Where(path, number)}: each class needs a name of its own. Received: {name!r:.200}."
+            )
+        known.add(name)
     return names
 
 
-def _named(labels: Sequence[str], names: list[str]) -> list[str]:
+def _named(labels: Sequence[str], names: list[str], where: Sequence[Where]) -> list[str]:
     first = 0 if "0" in labels else 1
     known = {str(number): name for number, name in enumerate(names, first)}
-    if odd := sorted(set(labels) - known.keys(), key=_natural):
-        raise CorpusError(
-            f"--class-names has {len(names)} names, for the labels {first} to {len(names) - 1 + first}. "
-            f"Received also: {odd[:5]}."
-        )
+    for label, place in zip(labels, where, strict=True):
+        if label not in known:
+            raise CorpusError(
+                f"{place}: --class-names has no name for the label {label!r:.100}. Received: "
+                f"{len(names)} names. Accepted: labels from {first} to {len(names) - 1 + first}."
+            )
     return [known[label] for label in labels]
 
 
 def _natural(label: str) -> tuple[int, int, str]:
     """Return what sorts numbers by value, before names."""
-    number = label.isascii() and label.isdecimal() and len(label) < 19
-    return (0, int(label), label) if number else (1, 0, label)
+    return (0, int(label), label) if _is_number(label) else (1, 0, label)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19  # int() has a limit, too

@@ -4,11 +4,10 @@ import gzip
 import io
 import math
 import struct
-import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,52 +19,99 @@ Vectors = npt.NDArray[np.float32]
 _BYTES = 0x08  # an idx file's number type: the only one that MNIST has
 
 
-def archive(raw: bytes, path: Path, *, needs_labels: bool = True) -> Iterator[tuple[str, Vectors]]:
-    """Return (label, vectors) of an `.npz` file's arrays x and y; without y all labels are 0.
+class Where(NamedTuple):
+    """A place in a file, as messages name it: a line, or an example of arrays (from 0)."""
+
+    path: Path
+    number: int
+    unit: str = "line"
+
+    def __str__(self) -> str:
+        return f"{spoken(self.path)}, {self.unit} {self.number}"
+
+
+def spoken(path: Path) -> str:
+    """Return a path for a message, escaped where it is not printable."""
+    return str(path) if str(path).isprintable() else repr(str(path))
+
+
+def archive(
+    raw: bytes, path: Path, *, needs_labels: bool = True
+) -> Iterator[tuple[Where, str, Vectors]]:
+    """Return (place, label, vectors) of an `.npz` file's arrays x and y; without y all labels are 0.
 
     Raises:
         CorpusError: It has other arrays, other shapes, objects, or numbers that are not finite.
     """
-    wanted = {"x", "y"} if needs_labels else {"x"}
+    wanted = ["x", "y"] if needs_labels else ["x"]
+    if not raw.startswith(b"PK"):  # numpy would read a single array, too
+        raise CorpusError(
+            f"{spoken(path)} is no readable .npz file. Received: it begins with {raw[:8]!r}. "
+            f"Accepted: what numpy.savez writes, with the arrays {wanted}."
+        )
+    x, *y = _arrays(raw, wanted, path)
+    return pairs(x, y[0] if y else np.zeros(x.shape[:1], int), path)
+
+
+def _arrays(raw: bytes, wanted: list[str], path: Path) -> list[npt.NDArray[Any]]:
     try:
         with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-            if not wanted <= set(arrays.files):
-                raise CorpusError(
-                    f"{path} must have the arrays {sorted(wanted)}. Received: {sorted(arrays.files)}."
-                )
-            x = arrays["x"]
-            y = arrays["y"] if needs_labels else np.zeros(x.shape[:1], int)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise CorpusError(f"{path} is no readable .npz file without objects: {error}.") from error
-    return pairs(x, y, path)
+            names = sorted(arrays.files)
+            found = [arrays[name] for name in wanted if name in names]
+        if not all(isinstance(one, np.ndarray) for one in found):
+            raise ValueError("a member is not an array")
+    except Exception as error:  # of damaged bytes zipfile, zlib and numpy raise a dozen kinds
+        raise CorpusError(
+            f"{spoken(path)} is no readable .npz file without objects. Received: {str(error)!r:.300}. "
+            f"Accepted: what numpy.savez writes, with the arrays {wanted}."
+        ) from error
+    if len(found) < len(wanted):
+        raise CorpusError(f"{spoken(path)} must have the arrays {wanted}. Received: {names!r:.300}.")
+    return found
 
 
-def pairs(x: npt.NDArray[Any], y: npt.NDArray[Any], path: Path) -> Iterator[tuple[str, Vectors]]:
-    """Return (label, vectors `[time, features]`) of examples; pixels (uint8) become numbers from 0 to 1.
+def pairs(x: npt.NDArray[Any], y: npt.NDArray[Any], path: Path) -> Iterator[tuple[Where, str, Vectors]]:
+    """Return (place, label, vectors `[time, features]`) of examples; uint8 pixels become 0 to 1.
 
     Raises:
         CorpusError: Shapes or types do not fit, or a number is not finite.
     """
     if x.dtype.kind not in "uif" or x.ndim not in (2, 3) or 0 in x.shape:
         raise CorpusError(
-            f"{path}: x must be numbers [examples, time] or [examples, time, features]. "
+            f"{spoken(path)}: x must be numbers [examples, time] or [examples, time, features]. "
             f"Received: {x.dtype} {list(x.shape)}."
         )
     if y.dtype.kind not in "uiU" or y.shape != x.shape[:1]:
         raise CorpusError(
-            f"{path}: y must be a whole number or a text for each of the {len(x):,} examples. "
+            f"{spoken(path)}: y must be a whole number or a text for each of the {len(x):,} examples. "
             f"Received: {y.dtype} {list(y.shape)}."
         )
-    vectors = x.reshape(*x.shape[:2], math.prod(x.shape[2:])).astype(np.float32)
+    with np.errstate(all="ignore"):  # what is too large becomes infinity, which is refused
+        vectors = x.reshape(*x.shape[:2], math.prod(x.shape[2:])).astype(np.float32)
     if x.dtype == np.uint8:
         vectors /= 255  # pixels
-    finite = np.isfinite(vectors).all(axis=(1, 2))
+    elif x.dtype.kind == "f":
+        _check_finite(vectors, path)
+    labelled = zip(_texts(y, path), vectors, strict=True)
+    return ((Where(path, n, "example"), label, one) for n, (label, one) in enumerate(labelled))
+
+
+def _check_finite(vectors: Vectors, path: Path) -> None:
+    finite = np.isfinite(vectors)
     if not finite.all():
-        place = int(np.argmin(finite))
+        place = np.unravel_index(int(np.argmin(finite)), finite.shape)
+        example, time, feature = (int(one) for one in place)
         raise CorpusError(
-            f"{path}, example {place} (from 0): NaN or infinity. Accepted: finite numbers."
+            f"{spoken(path)}, example {example}, time {time}, feature {feature} (from 0): NaN or "
+            f"infinity. Received: {vectors[place]}. Accepted: finite numbers, as float32."
         )
-    return zip(map(str, y.tolist()), vectors, strict=True)
+
+
+def _texts(y: npt.NDArray[Any], path: Path) -> list[str]:
+    try:
+        return [str(one) for one in y.tolist()]
+    except (ValueError, SystemError) as error:  # numpy keeps numbers that are no characters
+        raise CorpusError(f"{spoken(path)}: y holds no text. Received: {error}.") from error
 
 
 def idx(raw: bytes, path: Path, *, dimensions: int) -> npt.NDArray[np.uint8]:
@@ -77,16 +123,18 @@ def idx(raw: bytes, path: Path, *, dimensions: int) -> npt.NDArray[np.uint8]:
     try:
         content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     except (OSError, EOFError, zlib.error) as error:
-        raise CorpusError(f"{path} is a damaged gzip file: {error}.") from error
+        raise CorpusError(f"{spoken(path)} is a damaged gzip file: {error}.") from error
     begin = 4 + 4 * dimensions
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _BYTES:
-        raise CorpusError(f"{path} is no idx file of bytes. Received: it begins with {content[:4]!r}.")
+        raise CorpusError(
+            f"{spoken(path)} is no idx file of bytes. Received: it begins with {content[:4]!r}."
+        )
     if content[3] != dimensions or len(content) < begin:
-        raise CorpusError(f"{path} must have {dimensions} dimensions. Received: {content[3]}.")
+        raise CorpusError(f"{spoken(path)} must have {dimensions} dimensions. Received: {content[3]}.")
     shape = struct.unpack(f">{dimensions}I", content[4:begin])
     if len(content) - begin != math.prod(shape):
         raise CorpusError(
-            f"{path} must have {math.prod(shape):,} bytes for {list(shape)}. "
+            f"{spoken(path)} must have {math.prod(shape):,} bytes for {list(shape)}. "
             f"Received: {len(content) - begin:,}."
         )
     return np.frombuffer(content, np.uint8, offset=begin).reshape(shape)

@@ -48,7 +48,7 @@ INSIDE = {  # imports within one layer
     "lines": {"lanes"},
     "windows": {"lanes"},
     "classifier_options": {"options"},
-    "labelled": {"corpus", "encodings", "vectors"},
+    "labelled": {"corpus", "encodings", "sources", "vectors"},
     "words": {"vocabulary"},
     "examples": {"lines"},
     "classifier": {"classifier_options", "decoder", "scores"},
