@@ -58,7 +58,7 @@ def train(
         glob: Which files of a directory; None means `**/*.txt`.
         tokens: `char` (as None) for code points, `byte` for any file.
         keep_line_ends: Do not turn CRLF and CR into LF.
-        lower: Turn the text into lower case.
+        lower: Turn the text into lower case; None as the preset does, a `Corpus` is left as it is.
         corpora: Where named corpora are kept.
         max_vocabulary: Keep this many tokens; the rest become `<unk>`.
         resume: None goes on where `run` stopped, if it exists; True, without `run`, with the newest
@@ -86,7 +86,7 @@ def train(
         "glob": glob,
         "tokens": tokens,
         "keep_line_ends": keep_line_ends,
-        "lower": lower or (preset or "") in {name for name, one in PRESETS.items() if one.lower} or None,
+        "lower": lower or (not isinstance(corpus, Corpus) and _lowers(preset)) or None,
     }
     given = {name: value for name, value in choices.items() if value is not None}
     resolve(preset, options)  # a wrong option is told before a text is read or downloaded
@@ -119,6 +119,11 @@ def train(
             return finished
     finally:
         listener.end()
+
+
+def _lowers(preset: str | None) -> bool:
+    """Return whether a preset is for text in lower case."""
+    return preset is not None and preset in PRESETS and PRESETS[preset].lower
 
 
 def load(run: Where | None = None, *, checkpoints: Where = jobs.CHECKPOINTS) -> Run:

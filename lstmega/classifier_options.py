@@ -83,10 +83,12 @@ class ClassifierOptions(Options):
             width = self.width
         return shapes | {"classes/kernel": (width, classes), "classes/bias": (classes,)}
 
-    def sentence(self) -> str:
-        """Say what it is in one line."""
+    def sentence(self, tokens: bool) -> str:
+        """Say what it is in one line; `tokens` as for `weight_shapes`."""
         ways = "both ways" if self.bidirectional else "one way"
+        embedding = f", embedding {self.embedding}" if tokens else ""
+        pool = {"last": "the last valid step"}.get(self.pool, f"{self.pool} over valid steps")
         return (
-            f"{self.layers} x {self.cell} of {self.units} units, {ways}, embedding {self.embedding}, "
-            f"{self.pool} over valid steps, dropout {self.dropout:g}"
+            f"{self.layers} x {self.cell} of {self.units} units, {ways}{embedding}, {pool}, "
+            f"dropout {self.dropout:g}"
         )

@@ -64,7 +64,7 @@ def terminal(
     return "\n".join(lines)
 
 
-def svg(rows: Sequence[HistoryRow], *, title: str) -> str:
+def svg(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> str:
     """Return both losses as a picture; nothing for less than two rows.
 
     It has its own white ground, so that it reads in light and in dark notebooks. Where first losses lie
@@ -73,6 +73,7 @@ def svg(rows: Sequence[HistoryRow], *, title: str) -> str:
     Args:
         rows: The run's history.
         title: What is shown.
+        unit: What a loss is per.
     """
     train, held_out = _lines(rows)
     if len(rows) < 2 or not train + held_out:
@@ -84,21 +85,24 @@ def svg(rows: Sequence[HistoryRow], *, title: str) -> str:
         text((_LEFT, 24), display.one_line(title, 72), size=14),
         *_grid(horizontal, vertical),
         text((_RIGHT, _BOTTOM + 54), "steps", anchor="end"),
-        f'<g transform="rotate(-90)">{text((-_BOTTOM, 16), "nats per character")}</g>',
+        f'<g transform="rotate(-90)">{text((-_BOTTOM, 16), _per(unit))}</g>',
         _line(train, horizontal, vertical, f'stroke="{GREY}" stroke-width="1.5" stroke-dasharray="4 3"'),
         _line(held_out, horizontal, vertical, f'stroke="{RED}" stroke-width="2"'),
         *_names(train, held_out, vertical),
         *_best_mark(held_out, horizontal, vertical),
     ]
-    return axes.svg((640, 320), parts, title=title, description=_description(rows, train, held_out))
+    return axes.svg(
+        (640, 320), parts, title=title, description=_description(rows, train, held_out, unit)
+    )
 
 
-def figure(rows: Sequence[HistoryRow], *, title: str) -> Any:
+def figure(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> Any:
     """Return both losses as a matplotlib figure.
 
     Args:
         rows: The run's history.
         title: What is shown.
+        unit: What a loss is per.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -109,7 +113,7 @@ def figure(rows: Sequence[HistoryRow], *, title: str) -> Any:
     for points, name, colour, style in ((train, "train", GREY, "--"), (held_out, "held out", RED, "-")):
         if points:
             place.plot(*zip(*points, strict=True), color=colour, linestyle=style, label=name)
-    place.set(title=title, xlabel="steps", ylabel="nats per character")
+    place.set(title=title, xlabel="steps", ylabel=_per(unit))
     if train or held_out:
         vertical = _vertical(train, held_out, 0, 1)
         place.set_ylim(vertical.low, vertical.high)
@@ -141,6 +145,10 @@ def verdict(rows: Sequence[HistoryRow]) -> str:
         said = f"The held-out loss was still falling at the end, by {late - nats:.3f} nats"
         return f"{said} in the last tenth of the steps: train longer."
     return ""
+
+
+def _per(unit: str) -> str:
+    return f"nats per {'character' if unit == 'char' else unit}"
 
 
 def _held_out(rows: Sequence[HistoryRow]) -> list[tuple[HistoryRow, float]]:
@@ -211,8 +219,10 @@ def _best_mark(held_out: Sequence[Point], horizontal: Axis, vertical: Axis) -> I
     yield text(beside, f"best {best[1]:.3f}", anchor="middle", ink=RED)
 
 
-def _description(rows: Sequence[HistoryRow], train: Sequence[Point], held_out: Sequence[Point]) -> str:
+def _description(
+    rows: Sequence[HistoryRow], train: Sequence[Point], held_out: Sequence[Point], unit: str
+) -> str:
     named = [(name, line) for name, line in (("training", train), ("held-out", held_out)) if line]
     parts = [f"{name} loss from {line[0][1]:.3f} to {line[-1][1]:.3f}" for name, line in named]
-    said = f"Steps {rows[0].step:,} to {rows[-1].step:,}: {', '.join(parts)} nats per character."
+    said = f"Steps {rows[0].step:,} to {rows[-1].step:,}: {', '.join(parts)} {_per(unit)}."
     return f"{said} {verdict(rows)}".strip()

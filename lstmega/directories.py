@@ -248,12 +248,14 @@ class RunDirectory:
         Raises:
             UsageError: matplotlib is not installed.
         """
-        return curves.figure(self.history(), title=f"Losses of {self.name}")
+        return curves.figure(self.history(), title=f"Losses of {self.name}", unit=self.record.unit)
 
     def _repr_html_(self) -> str:
         table = display.html_table([("", self.name), *self.record.facts()], f"lstmega run {self.name}")
         try:
-            return table + curves.svg(self.history(), title=f"Losses of {self.name}")
+            return table + curves.svg(
+                self.history(), title=f"Losses of {self.name}", unit=self.record.unit
+            )
         except RunError as error:  # a cell that shows a run is no place to fail
             return f"{table}<p>{html.escape(display.plain(str(error)))}</p>"
 

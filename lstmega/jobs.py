@@ -243,11 +243,8 @@ def prepare(
     """
     if max_vocabulary is not None:
         max_vocabulary = whole("--max-vocabulary", max_vocabulary, 2, MAX_SIZE)
-    vocabulary = Vocabulary.of(corpus.text, kind=corpus.tokens, max_size=max_vocabulary)
     if init_from is not None:
-        given = {name: value for name, value in changes.items() if value is not None}
-        changes = dataclasses.asdict(init_from.record.model) | given
-        vocabulary = init_from.vocabulary.merged(vocabulary)
+        changes = dataclasses.asdict(init_from.record.model) | presets.given_of(changes)
     path = run_path(run, Path(checkpoints), corpus.name, corpus.sha256, resume)
     if preset is None and resume is not False and directories.exists(path):
         record = Run.open(path).record
@@ -258,7 +255,11 @@ def prepare(
     else:
         model, training = presets.resolve(preset, changes)
         preset = preset or presets.default(changes)
+    # A line may be a whole text, whose end it does not have.
+    known = corpus.text + LF * training.lines
+    vocabulary = Vocabulary.of(known, kind=corpus.tokens, max_size=max_vocabulary)
     if init_from is not None:
+        vocabulary = init_from.vocabulary.merged(vocabulary)
         check_same(init_from, {flag(n): v for n, v in differences(init_from.record.model, model)})
     keeps_length = not any(changes.get(name) is not None for name in ("epochs", "steps", "minutes"))
     job = Job(corpus, vocabulary, preset, model, training, path, None, init_from, False, keeps_length)

@@ -226,7 +226,9 @@ class TrainingOptions(Options):
         10**6,
     )
     batch_size: int = option(64, "Rows of a batch.", 1, 65536)
-    sequence_length: int = option(100, "Characters of a row of a batch.", 1, 65536)
+    sequence_length: int = option(
+        100, "Characters of a row of a batch; of a sequence with a class, so many are read.", 1, 65536
+    )
     optimizer: Optimizer = option("adam", "What takes the steps.")
     learning_rate: float = option(1e-3, "Peak learning rate of the optimizer.", 1e-9, 10)
     schedule: Schedule = option("cosine", "Warm-up and cosine decay, or one constant rate.")
@@ -257,7 +259,9 @@ class TrainingOptions(Options):
     restarts: float = option(
         0.0, "Share of rows that restart from the zero state at each batch (lanes only).", 0, 1
     )
-    validation: float = option(0.1, "Share of the text, at its end, that is held out.", 0, 0.9)
+    validation: float = option(
+        0.1, "Share that is held out: the end of the text, or lines or examples drawn at random.", 0, 0.9
+    )
     patience: int | None = option(
         None, "Stop after this many validations without a better held-out loss.", 1, 10**6
     )

@@ -139,15 +139,21 @@ def resolve(preset: str | None, changes: Mapping[str, Any]) -> tuple[ModelOption
     return changed((chosen.model, chosen.training), changes)
 
 
+def given_of(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given: not None, which means "as it is", nor no value of an option of several."""
+    return {
+        name: value
+        for name, value in changes.items()
+        if not (value is None or (isinstance(value, tuple) and not value))
+    }
+
+
 def changed(
     options: tuple[Model, TrainingOptions], changes: Mapping[str, Any]
 ) -> tuple[Model, TrainingOptions]:
     """Return options with some fields changed; arguments and errors as for `resolve`."""
     model, training = options
-    absent = [
-        name for name, value in changes.items() if value is None or (type(value) is tuple and not value)
-    ]
-    given = {name: value for name, value in changes.items() if name not in absent}
+    given = given_of(changes)
     of_model = {item.name for item in dataclasses.fields(model)}
     of_training = {item.name for item in dataclasses.fields(TrainingOptions)}
     if unknown := sorted(set(given) - of_model - of_training):

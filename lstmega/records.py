@@ -342,7 +342,7 @@ class ClassifierRecord(RunRecord):
                 f"sha256 {data.sha256[:12]}",
             ),
             ("held out", held_out if self.held_out else "nothing"),
-            ("model", self.model.sentence()),
+            ("model", self.model.sentence(data.kind == "text")),
             *self.closing_facts(),
         ]
 

@@ -56,7 +56,11 @@ def report(run: Run) -> str:
     facts = display.columns([(f"{label}:", text) for label, text in run.record.facts()])
     history = display.columns(history_table(run))
     table, words = _standing(run)
-    curve = [part for part in (curves.terminal(run.history()), curves.verdict(run.history())) if part]
+    curve = [
+        part
+        for part in (curves.terminal(run.history(), unit=run.record.unit), curves.verdict(run.history()))
+        if part
+    ]
     standing = [display.columns(table), words] if table else []
     options = display.columns(_option_rows(run.record))
     samples = re.split(r"^=== (?=epoch \d+, step [\d,]+: )", run.samples(), flags=re.MULTILINE)[

@@ -5,13 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from lstmega import (
-    devices,  # noqa: F401 - quiet TensorFlow first
-    weights,
-)
+from lstmega import devices, weights
 from lstmega.classifier import Classifier
-from lstmega.classifier_model import build
+from lstmega.classifier_model import ClassifierStep, build
 from lstmega.classifier_options import ClassifierOptions
+from lstmega.devices import tf
 from lstmega.model import weights as weights_of
 from tests import oracles
 
@@ -114,6 +112,26 @@ def test_keras_reads_what_we_write(bidirectional, tmp_path):
     for name, array in weights_of(fresh).items():
         np.testing.assert_array_equal(array, arrays[name])
         np.testing.assert_array_equal(array, again[name])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_of_a_step_is_the_textbooks(smoothing):
+    options, network, arrays = made(smoothing=smoothing)
+    inputs, lengths = batch()
+    labels, weights_ = np.array([1, 3, -1, 1], np.int32), np.array([1, 0.5, 1, 2], np.float32)
+    expected = 0.0
+    for row in (0, 1, 3):
+        logits = slow(options, arrays, inputs[row, : lengths[row]])
+        logs = logits - np.log(np.exp(logits).sum())
+        target = np.eye(CLASSES)[labels[row]] * (1 - smoothing) + smoothing / CLASSES
+        expected -= weights_[labels[row]] * (target * logs).sum()
+    optimizer = devices.keras.optimizers.Adam(1e-3)
+    optimizer.build(network.trainable_variables)
+    step = ClassifierStep(
+        network, options, optimizer, devices.Device("cpu", 1, tf.distribute.get_strategy()),
+        seed=0, compiled=False, unknown=10, class_weights=weights_, examples=2.5,
+    )  # fmt: skip
+    assert float(step(inputs, lengths, labels)) == pytest.approx(expected / 2.5, rel=1e-5)
 
 
 def test_same_seed_same_weights():

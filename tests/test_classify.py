@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lstmega
-from lstmega import classify, states
+from lstmega import classifier_jobs, classify, states
 from lstmega.classifier_runs import ClassifierRun
 from lstmega.errors import RunError, UsageError
 from lstmega.labelled import Labelled
@@ -226,6 +226,16 @@ def test_tokens_are_about_texts(tmp_path):
     data = Labelled("v", "vectors", [np.zeros((2, 2), np.float32)] * 4, ("a", "b", "a", "b"))
     with pytest.raises(UsageError, match="--tokens is about texts"):
         classify.train(data, checkpoints=tmp_path, tokens="char")
+
+
+def test_balance_weighs_classes_and_keeps_the_mean():
+    data = names()
+    job = classifier_jobs.prepare(data, checkpoints="none", balance=1.0, validation=0.0, split="random")
+    weights = job.class_weights()
+    counts = np.array([data.labels.count(name) for name in data.classes])
+    np.testing.assert_allclose(weights * counts, len(data.labels) / 3, rtol=1e-5)
+    plain = classifier_jobs.prepare(data, checkpoints="none", balance=0.0)
+    np.testing.assert_allclose(plain.class_weights(), 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize("text", ["", " "])

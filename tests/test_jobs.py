@@ -95,3 +95,23 @@ def test_minutes_pick_the_options(text, tmp_path):
     )
     assert short.preset == long.preset == "fitted"
     assert short.model.units < long.model.units
+
+
+def test_lines_of_a_text_without_a_last_end(tmp_path):
+    job = jobs.prepare(
+        Corpus.from_text("one line"), checkpoints=tmp_path, lines=True, steps=1, preset="tiny"
+    )
+    assert job.texts == ("one line\n", "")
+    assert "\n" in job.vocabulary
+    assert job.training_ids().tolist()[0] == job.vocabulary.encode("\n")[0]
+    assert job.lanes.rows == 1
+
+
+def test_only_blank_lines(tmp_path):
+    with pytest.raises(CorpusError, match="not blank"):
+        jobs.prepare(Corpus.from_text(" \n\n"), checkpoints=tmp_path, lines=True, steps=1)
+
+
+def test_windows_of_a_short_text_say_what_they_need(tmp_path):
+    with pytest.raises(CorpusError, match=r"needs 326 characters, has 90"):
+        jobs.prepare(Corpus.from_text("ab" * 50), checkpoints=tmp_path, preset="windowed", steps=1)
