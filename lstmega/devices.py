@@ -7,10 +7,10 @@ past every logging setting, so the descriptor itself is turned aside while it lo
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from lstmega.checks import refusal, whole
 from lstmega.errors import LstmegaError, UsageError
@@ -150,3 +150,13 @@ def _cores() -> int:
 def versions() -> dict[str, str]:
     """Return the versions of what computes."""
     return {"tensorflow": tf.__version__, "keras": keras.__version__}
+
+
+def graph(function: Callable[..., Any], **options: Any) -> Any:
+    """Return `tf.function(function, **options)` that may be traced for several shapes without a warning.
+
+    Lengths differ, they are few, and TensorFlow would count those of all models of a process together.
+    """
+    made = tf.function(function, **options)
+    made._omit_frequent_tracing_warning = True  # what it is called in TensorFlow 2.21
+    return made

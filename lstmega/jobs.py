@@ -111,11 +111,12 @@ class Job:
         return self.vocabulary.encode("\n" * self.training.lines + self.texts[0])
 
     def measured_ids(self) -> npt.NDArray[np.int32] | None:
-        """Return the held-out ids that validation reads; None where there are fewer than two."""
-        held_out = self.texts[1][:MEASURED]
-        return (
-            self.vocabulary.encode("\n" * self.training.lines + held_out) if len(held_out) > 1 else None
-        )
+        """Return the held-out ids that validation reads; None where none can be predicted."""
+        options, held_out = self.training, self.texts[1][:MEASURED]
+        least = options.sequence_length if options.order == "windows" else 1
+        if len(held_out) <= least:
+            return None
+        return self.vocabulary.encode(LF * options.lines + held_out)
 
     def measured_plan(self) -> Plan | None:
         """Return how validation reads them; None where they are read as one stream."""

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from lstmega import loops
-from lstmega.devices import keras, tf
+from lstmega.devices import graph, keras, tf
 
 
 def is_fast(layer: keras.Layer) -> bool:
@@ -51,7 +51,7 @@ class _Fast:
         weights = [tf.TensorSpec(part.shape, kind) for part in self._recurrent_weights()]
         states = [tf.TensorSpec((self.units, None), kind) for _ in tf.nest.flatten(self.cell.state_size)]
         given = tf.TensorSpec((None, self.cell.kernel.shape[-1], None), kind)
-        return tf.function(
+        return graph(
             lambda given, weights, states: self._loop(given, None, *weights, *states),
             input_signature=[given, weights, states],
         )

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.devices import Device, keras, tf
+from lstmega.devices import Device, graph, keras, tf
 from lstmega.model import forward, zero_states
 from lstmega.noise import draw
 from lstmega.options import ModelOptions
@@ -40,9 +40,9 @@ class ShardedStep:
     ) -> None:
         self._network, self._optimizer, self._seed = network, optimizer, seed
         self._strategy, self._threads = device.strategy, device.threads if device.kind == "cpu" else 1
-        self._step = tf.function(self._on_all)
-        self._shard = tf.function(self._gradients, jit_compile=True) if compiled else self._gradients
-        self._update = tf.function(self._apply, jit_compile=True) if compiled else self._apply
+        self._step = graph(self._on_all)
+        self._shard = graph(self._gradients, jit_compile=True) if compiled else self._gradients
+        self._update = graph(self._apply, jit_compile=True) if compiled else self._apply
 
     def _masks(self, rows, time, seed):
         """Draw the noise of a shard."""

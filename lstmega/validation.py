@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega import batches
-from lstmega.devices import keras, tf
+from lstmega.devices import graph, keras, tf
 from lstmega.display import bits
 from lstmega.errors import UsageError
 from lstmega.lanes import Plan
@@ -60,7 +60,7 @@ class Validator:
         self, model: keras.Model, options: ModelOptions, ids: npt.NDArray[np.integer], plan: Plan
     ) -> None:
         self._model, self._options = model, options
-        self._compiled = tf.function(self._batch, reduce_retracing=True)
+        self._compiled = graph(self._batch, reduce_retracing=True)
         self._rows = plan.starts.shape[1]
         self._dataset = batches.dataset(ids, plan)
 
