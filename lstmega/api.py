@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lstmega import directories, givens, jobs, reports, sampling, sweeps
+from lstmega import givens, jobs, sampling, sweeps
 from lstmega.copies import Index
 from lstmega.corpus import CORPORA, Corpus, Tokens
 from lstmega.givens import Where
@@ -101,22 +101,16 @@ def train(
             max_vocabulary=max_vocabulary,
             **options,
         )
-        with directories.locked(job.path):
-            job = jobs.renewed(job)  # as the process that held the lock before us left it
-            if job.run is not None and job.finished:
-                listener.note(reports.nothing_to_do(job.run))
-                return job.run
-            from lstmega import training
-
-            finished: Run = training.train(
-                job,
-                device=device,
-                threads=threads,
-                save_every=save_every,
-                users=callbacks,
-                progress=listener,
-            )
-            return finished
+        finished: Run = givens.trained(
+            job,
+            jobs.renewed,
+            device=device,
+            threads=threads,
+            save_every=save_every,
+            users=callbacks,
+            progress=listener,
+        )
+        return finished
     finally:
         listener.end()
 

@@ -70,6 +70,21 @@ def length(training: TrainingOptions) -> dict[str, Any]:
     return {name: getattr(training, name) for name in ("epochs", "steps", "minutes")}
 
 
+def length_now(
+    run: RunDirectory, training: TrainingOptions, *, keeps: bool
+) -> tuple[TrainingOptions, bool]:
+    """Return how a run that goes on is trained, and whether it is to end elsewhere than it was to.
+
+    Args:
+        run: It.
+        training: As it is asked for.
+        keeps: Whether no length was asked for.
+    """
+    before = run.record.training
+    now = training.replace(**length(before)) if keeps else training
+    return now, length(before) != length(now)
+
+
 def differences(before: Any, now: Any) -> list[tuple[str, tuple[Any, Any]]]:
     """Return (name, (before, now)) of the fields in which two dataclasses differ."""
     pairs = zip(dataclasses.asdict(before).items(), dataclasses.asdict(now).values(), strict=True)

@@ -18,7 +18,7 @@ from lstmega import classifier_reports, directories, display, examples
 from lstmega.beginnings import (
     check_same,
     is_finished,
-    length,
+    length_now,
     option_changes,
     remarks,
     run_path,
@@ -333,10 +333,8 @@ def renewed(job: ClassifierJob) -> ClassifierJob:
     if not directories.exists(job.path):
         return dataclasses.replace(job, run=None, extended=False)
     run = ClassifierRun.open(job.path)
-    record, training = run.record, job.training
-    if job.keeps_length:
-        training = training.replace(**length(record.training))
-    extended = length(record.training) != length(training)
+    record = run.record
+    training, extended = length_now(run, job.training, keeps=job.keeps_length)
     job = dataclasses.replace(job, run=run, training=training, extended=extended)
     data = {
         "the data's sha256": (record.data.sha256, job.sha256),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmega import classifier_jobs, directories, examples, givens, labelled, reports, verdicts
+from lstmega import classifier_jobs, examples, givens, labelled, verdicts
 from lstmega.classifier_jobs import Tokens
 from lstmega.classifier_runs import ClassifierRun
 from lstmega.errors import UsageError
@@ -99,24 +99,16 @@ def train(
             reading=how | {"data": _places(data)},
             **options,
         )
-        with directories.locked(job.path):
-            job = classifier_jobs.renewed(job)  # as the process that held the lock before us left it
-            if job.run is not None and job.finished:
-                listener.note(reports.nothing_to_do(job.run))
-                return job.run
-            from lstmega import training
-            from lstmega.classifier_learner import ClassifierLearner
-
-            finished: ClassifierRun = training.train(
-                job,
-                learner=ClassifierLearner,
-                device=device,
-                threads=threads,
-                save_every=save_every,
-                users=callbacks,
-                progress=listener,
-            )
-            return finished
+        finished: ClassifierRun = givens.trained(
+            job,
+            classifier_jobs.renewed,
+            device=device,
+            threads=threads,
+            save_every=save_every,
+            users=callbacks,
+            progress=listener,
+        )
+        return finished
     finally:
         listener.end()
 

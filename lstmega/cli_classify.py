@@ -86,9 +86,4 @@ def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
     from lstmega import classify
 
     result = classify.evaluate(options.pop("run"), options.pop("data") or None, **options)
-    if html is not None:
-        terminal.say(f"Wrote {result.save_html(html)}")
-    if as_json:
-        terminal.print_json(result.to_dict())
-    else:
-        terminal.echo(str(result))
+    terminal.result(result, html, as_json)

@@ -47,12 +47,7 @@ def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
 
     with terminal.progress() as listener:
         result = studies.evaluate(**options, progress=listener)
-    if html is not None:
-        terminal.say(f"Wrote {result.save_html(html)}")
-    if as_json:
-        terminal.print_json(result.to_dict())
-    else:
-        terminal.echo(str(result))
+    terminal.result(result, html, as_json)
 
 
 @click.command()

@@ -1,15 +1,17 @@
 """What the verbs are given: a run or its name, a text or its file, progress or none."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from lstmega import classifier_reports, directories, jobs, origins, reports, runs
+from lstmega.classifier_jobs import ClassifierJob
 from lstmega.classifier_runs import ClassifierRun
 from lstmega.corpus import CORPORA, Corpus, read
 from lstmega.directories import RunDirectory
 from lstmega.errors import UsageError
+from lstmega.jobs import Job
 from lstmega.progress import Progress, on
 from lstmega.runs import Run
 
@@ -53,6 +55,30 @@ def listener(progress: Progress | bool) -> Progress:
     if isinstance(progress, Progress):
         return progress
     return on(sys.stderr) if progress else Progress()
+
+
+def trained(
+    job: Job | ClassifierJob, renewed: Callable[[Any], Any], *, progress: Progress, **how: Any
+) -> Any:
+    """Train a job, or go on with its run; return the finished run.
+
+    Args:
+        job: What to train.
+        renewed: Returns the job as its directory is now: another process may have changed it.
+        progress: Hears what happens.
+        how: As for `training.train`.
+    """
+    with directories.locked(job.path):
+        job = renewed(job)
+        if job.run is not None and job.finished:
+            progress.note(reports.nothing_to_do(job.run))
+            return job.run
+        from lstmega import classifier_learner, learners, training
+
+        learner: Any = learners.TextLearner
+        if isinstance(job, ClassifierJob):
+            learner = classifier_learner.ClassifierLearner
+        return training.train(job, learner=learner, progress=progress, **how)
 
 
 def corpus(

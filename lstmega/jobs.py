@@ -17,7 +17,7 @@ from lstmega.beginnings import (
     check_same,
     differences,
     is_finished,
-    length,
+    length_now,
     option_changes,
     remarks,
     run_path,
@@ -276,11 +276,9 @@ def renewed(job: Job) -> Job:
     if not directories.exists(job.path):
         return dataclasses.replace(job, run=None, extended=False)
     run = Run.open(job.path)
-    record, training = run.record, job.training
-    if job.keeps_length:
-        training = training.replace(**length(record.training))
+    record = run.record
+    training, extended = length_now(run, job.training, keeps=job.keeps_length)
     vocabulary = run.vocabulary if record.initial else job.vocabulary  # merged with the initial run's
-    extended = length(record.training) != length(training)
     job = dataclasses.replace(job, run=run, training=training, vocabulary=vocabulary, extended=extended)
     check_same(run, _changed(record, job))
     return job

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -25,6 +26,16 @@ def echo(text: str) -> None:
     from lstmega.display import plain
 
     click.echo(plain(text))
+
+
+def result(found: Any, html: Path | None, as_json: bool) -> None:
+    """Show a result, and write its page where one is asked for."""
+    if html is not None:
+        say(f"Wrote {found.save_html(html)}")
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        echo(str(found))
 
 
 def progress() -> Any:

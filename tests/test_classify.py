@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,15 @@ def test_predicts_and_evaluates_without_tensorflow(trained):
     assert (one["class"], list(one["probabilities"])) == ("Polish", ["Polish"])
     assert "Polish" in str(found)
     assert "<table>" in found._repr_html_()
+
+
+def test_asking_brings_no_tensorflow(trained):
+    code = (
+        "import sys; from lstmega import classify; "
+        f"classify.predict({str(trained.path)!r}, 'bobski'); classify.evaluate({str(trained.path)!r}); "
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_evaluation_is_of_what_was_held_out(trained):
