@@ -174,15 +174,14 @@ class ClassifierJob:
     @property
     def notes(self) -> Sequence[str]:
         """Sentences that the user should read."""
-        cut = int((self.examples.lengths == self.training.sequence_length).sum())
-        said = (
-            []
-            if not cut
-            else [
-                f"{cut:,} sequences are read up to --sequence-length {self.training.sequence_length:,}."
-            ]
-        )
-        return [*self.data.notes, *said]  # fmt: skip
+        most = self.training.sequence_length
+        long = int((self.examples.lengths == most).sum())
+        if not long:
+            return self.data.notes
+        return [
+            *self.data.notes,
+            f"{long:,} sequences have {most:,} steps or more: the rest is not read.",
+        ]
 
     @property
     def epoch_steps(self) -> int:
