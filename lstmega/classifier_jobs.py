@@ -25,7 +25,7 @@ from lstmega.beginnings import (
     versions,
 )
 from lstmega.checks import whole
-from lstmega.classifier_options import ClassifierOptions
+from lstmega.classifier_options import OF_ONE_TEXT, ClassifierOptions
 from lstmega.classifier_runs import ClassifierRun, Lexicon, encoded
 from lstmega.errors import CorpusError, UsageError
 from lstmega.examples import Bucketed, Examples
@@ -39,7 +39,6 @@ from lstmega.words import WordVocabulary
 Tokens = Literal["char", "word"]
 
 _SHORT = 30  # characters: texts that are shorter, on average, are read by character
-OTHER = {"order", "stride", "restarts", "lines"}  # options of training that are about one long text
 
 # Chosen on names, AG News and MNIST, and so a little on their test rows (benchmarks/README.md).
 PRESETS: Mapping[str, tuple[ClassifierOptions, TrainingOptions]] = {
@@ -109,12 +108,7 @@ class ClassifierJob:
     @cached_property
     def split(self) -> tuple[examples.Numbers, examples.Numbers]:
         """Which examples are trained on, and which are held out."""
-        keys = [one if isinstance(one, str) else one.tobytes() for one in self.data.sequences]
-        options = self.training
-        distinct = self.model.split == "distinct"
-        return examples.split(
-            keys, self.data.labels, options.validation, options.seed, distinct=distinct
-        )
+        return split(self.data, self.model, self.training)
 
     @cached_property
     def lexicon(self) -> Lexicon | None:
@@ -256,6 +250,15 @@ class ClassifierJob:
         )
 
 
+def split(
+    data: Labelled, model: ClassifierOptions, training: TrainingOptions
+) -> tuple[examples.Numbers, examples.Numbers]:
+    """Return which examples are trained on and which are held out; a function of data and options."""
+    keys = [one if isinstance(one, str) else one.tobytes() for one in data.sequences]
+    distinct = model.split == "distinct"
+    return examples.split(keys, data.labels, training.validation, training.seed, distinct=distinct)
+
+
 def describe(data: Labelled, tokens: str, path: Path, reading: Mapping[str, Any]) -> DataInfo:
     """Return what a run directory says of its data."""
     counts = Counter(data.labels)
@@ -305,7 +308,7 @@ def prepare(
         UsageError: An option is unknown or out of bounds, or the run exists and differs.
         CorpusError: There are too few examples.
     """
-    if odd := sorted(OTHER & {name for name, value in changes.items() if value is not None}):
+    if odd := sorted(set(OF_ONE_TEXT) & {name for name, value in changes.items() if value is not None}):
         raise UsageError(f"Options of text, not of labelled sequences: {odd}.")
     if max_vocabulary is not None:
         max_vocabulary = whole("--max-vocabulary", max_vocabulary, 2, MAX_SIZE)

@@ -8,6 +8,8 @@ from lstmega.options import GATES, MAX_LAYERS, MAX_UNITS, Cell, Options, option
 Pool = Literal["last", "mean", "max"]
 Split = Literal["distinct", "random"]
 
+OF_ONE_TEXT = ("order", "stride", "lines", "restarts")  # options of training that mean nothing here
+
 
 @dataclass(frozen=True)
 class ClassifierOptions(Options):

@@ -3,11 +3,10 @@
 import dataclasses
 
 from lstmega import curves, display
+from lstmega.classifier_options import OF_ONE_TEXT
 from lstmega.classifier_runs import ClassifierRun
 from lstmega.records import ClassifierRecord
 from lstmega.reports import history_table
-
-_NOT_HERE = {"order", "stride", "lines", "restarts"}  # options of training that are about one long text
 
 
 def report(run: ClassifierRun) -> str:
@@ -66,4 +65,4 @@ def card(run: ClassifierRun) -> str:
 
 def _option_rows(record: ClassifierRecord) -> list[tuple[str, str]]:
     fields = dataclasses.asdict(record.model) | dataclasses.asdict(record.training)
-    return [(name, str(value)) for name, value in fields.items() if name not in _NOT_HERE]
+    return [(name, str(value)) for name, value in fields.items() if name not in OF_ONE_TEXT]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmega import classifier_jobs, examples, givens, labelled, verdicts
+from lstmega import classifier_jobs, givens, labelled, verdicts
 from lstmega.classifier_jobs import Tokens
 from lstmega.classifier_runs import ClassifierRun
 from lstmega.errors import UsageError
@@ -187,9 +187,7 @@ def evaluate(
             f"{own.name} is not the data that {opened.name} was trained on. "
             f"Received: sha256 {own.sha256[:12]}. Accepted: {info.sha256[:12]}."
         )
-    keys = [one if isinstance(one, str) else one.tobytes() for one in own.sequences]
-    options, distinct = opened.record.training, opened.record.model.split == "distinct"
-    places = examples.split(keys, own.labels, options.validation, options.seed, distinct=distinct)[1]
+    _, places = classifier_jobs.split(own, opened.record.model, opened.record.training)
     return verdicts.evaluate(opened, own, places, f"held out of {own.name}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from lstmega import terminal
-from lstmega.classifier_options import ClassifierOptions
+from lstmega.classifier_options import OF_ONE_TEXT, ClassifierOptions
 from lstmega.flags import (
     checkpoints_option,
     data_options,
@@ -39,7 +39,7 @@ def classify() -> None:
 )
 @click.option("--max-vocabulary", type=int, help="Keep this many tokens, the rest is read as unknown.")
 @fields_as_options(ClassifierOptions)
-@fields_as_options(TrainingOptions, without=("order", "stride", "lines", "restarts"))
+@fields_as_options(TrainingOptions, without=OF_ONE_TEXT)
 @click.option("--run", metavar="NAME|PATH", help="The run's name; without it, the data's and the time.")
 @checkpoints_option
 @machine_options
