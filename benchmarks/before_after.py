@@ -11,7 +11,7 @@ import argparse
 import tempfile
 
 import lstmega
-from lstmega.display import columns, one_line
+from lstmega.display.formatting import columns, one_line
 
 RECIPES = {
     "before: windowed": {"preset": "windowed"},

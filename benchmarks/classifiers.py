@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lstmega import classify, examples, labelled
-from lstmega.confusion import Confusion
-from lstmega.labelled import Labelled
+from lstmega import classify
+from lstmega.data import examples, labelled
+from lstmega.data.labelled import Labelled
+from lstmega.evaluation.confusion_matrix import Confusion
 
 
 def main() -> None:

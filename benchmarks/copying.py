@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-from lstmega.copies import Index
-from lstmega.corpus import read
+from lstmega.data.corpus import read
+from lstmega.data.suffix_array import Index
 
 QUERY = 100_000  # characters: words of the text in another order
 

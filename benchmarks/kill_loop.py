@@ -21,9 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lstmega
-from lstmega import devices, training  # noqa: F401 - TensorFlow is imported once, before the forks
-from lstmega.corpus import Corpus
-from lstmega.runs import Run
+from lstmega.data.corpus import Corpus
+from lstmega.runs.run import Run
+from lstmega.training import trainer as training  # noqa: F401 - TensorFlow is imported once, before the forks
 from tests.comparing import everything
 
 TEXT = "The owl and the pussy-cat went to sea in a beautiful pea-green boat.\n" * 30

@@ -27,12 +27,13 @@ from typing import Any
 
 import numpy as np
 
-from lstmega import scores, weights
-from lstmega.corpus import read
-from lstmega.decoder import Decoder
-from lstmega.options import ModelOptions
-from lstmega.runs import Run
-from lstmega.vocabulary import Vocabulary
+from lstmega.config.options import ModelOptions
+from lstmega.data.corpus import read
+from lstmega.data.vocabulary import Vocabulary
+from lstmega.evaluation import scoring as scores
+from lstmega.inference.decoder import Decoder
+from lstmega.runs import weights
+from lstmega.runs.run import Run
 
 HERE = Path(__file__).parent
 VALIDATION = 0.1

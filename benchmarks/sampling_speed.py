@@ -2,7 +2,7 @@
 
     python benchmarks/sampling_speed.py [--torch [PYTHON]] [--length 1000] [--rounds 3]
 
-Ours is `lstmega.sampling.sample`, end to end: prompt, decoder, Gumbel-max, text; all temperatures
+Ours is `lstmega.inference.generate.sample`, end to end: prompt, decoder, Gumbel-max, text; all temperatures
 are rows of one batch. The notebook's is one eager call of a stateful Keras model per character and
 temperature, with the same weights. Rounds are interleaved and medians printed. The notebook's loop
 is linear in the length, so it writes fewer characters and its time is scaled, as the table says.
@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lstmega.decoder import Decoder
-from lstmega.options import ModelOptions
-from lstmega.sampling import sample, stream
-from lstmega.vocabulary import Vocabulary
+from lstmega.config.options import ModelOptions
+from lstmega.data.vocabulary import Vocabulary
+from lstmega.inference.decoder import Decoder
+from lstmega.inference.generate import sample, stream
 
 VOCABULARY = Vocabulary("\n" + "".join(map(chr, range(32, 115))))  # 84 characters
 TEMPERATURES = (0.2, 0.5, 0.8, 1.0, 1.2)
@@ -54,7 +54,7 @@ class RandomRun:
 
 def notebook_loop(options: ModelOptions, run: RandomRun) -> Callable[[int], None]:
     """Return the notebook's way of writing `length` characters at each temperature."""
-    from lstmega.devices import keras, tf
+    from lstmega.nn.devices import keras, tf
 
     model = keras.Sequential(
         [

@@ -13,10 +13,10 @@ import time
 
 PARTS = {
     "python": "pass",
-    "+ click and the command line": "import lstmega.cli",
-    "+ numpy": "import lstmega.cli, numpy",
-    "+ decoder, sampling, runs": "import lstmega.cli, lstmega.runs, lstmega.sampling",
-    "+ h5py": "import lstmega.cli, lstmega.runs, lstmega.sampling, h5py",
+    "+ click and the command line": "import lstmega.cli.main",
+    "+ numpy": "import lstmega.cli.main, numpy",
+    "+ decoder, sampling, runs": "import lstmega.cli.main, lstmega.runs.run, lstmega.inference.generate",
+    "+ h5py": "import lstmega.cli.main, lstmega.runs.run, lstmega.inference.generate, h5py",
 }
 
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 
 import lstmega
-from lstmega import training
+from lstmega.training import trainer as training
 
 
 def main() -> None:

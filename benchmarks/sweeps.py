@@ -14,8 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lstmega.corpus import read
-from lstmega.runs import Run
+from lstmega.data.corpus import read
+from lstmega.runs.run import Run
 
 
 def main() -> None:

@@ -70,9 +70,9 @@ SIZES = {
 
 def ours(size: Size) -> Callable[[int], None]:
     """Set up what `lstmega train` runs."""
-    from lstmega import devices
-    from lstmega.learners import TextLearner
-    from lstmega.schedule import Schedule
+    from lstmega.nn import devices
+    from lstmega.training.learner import TextLearner
+    from lstmega.training.schedule import Schedule
 
     job = a_job(size, steps=100_000, checkpoints="unused")
     learner = TextLearner(job, devices.choose("cpu"))
@@ -88,8 +88,8 @@ def ours(size: Size) -> Callable[[int], None]:
 
 def a_job(size: Size, **options: Any) -> Any:
     """Return a training of random characters."""
-    from lstmega import jobs
-    from lstmega.corpus import Corpus
+    from lstmega.data.corpus import Corpus
+    from lstmega.runs import generator_job as jobs
 
     letters = [chr(48 + number) for number in range(VOCABULARY)]
     text = "".join(letters) + "".join(np.random.default_rng(0).choice(letters, 1_000_000))
@@ -108,7 +108,7 @@ def a_job(size: Size, **options: Any) -> Any:
 
 def keras(size: Size) -> Callable[[int], None]:
     """Set up stock Keras."""
-    from lstmega.devices import keras, tf
+    from lstmega.nn.devices import keras, tf
 
     layer = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[size.cell]
     model = keras.Sequential(
@@ -172,7 +172,7 @@ def work(contestant: str, size: Size) -> None:
     if contestant == "PyTorch":
         import torch  # noqa: F401 - its memory is not the training's
     else:
-        from lstmega.devices import tf
+        from lstmega.nn.devices import tf
 
         tf.constant(0)
     before = _peak_memory()
@@ -271,8 +271,8 @@ def loop_share(size: Size) -> float:
 
     That is the input pipeline, callbacks, progress and the check for signals.
     """
-    from lstmega import training
-    from lstmega.learners import TextLearner
+    from lstmega.training import trainer as training
+    from lstmega.training.learner import TextLearner
 
     learn, times = TextLearner.learn, []
 

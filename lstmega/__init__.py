@@ -22,11 +22,11 @@ _HOMES = {
     "inspect": "studies",
     "unit": "studies",
     "find": "studies",
-    "Corpus": "corpus",
-    "read": "corpus",
+    "Corpus": "data.corpus",
+    "read": "data.corpus",
     "LstmegaError": "errors",
-    "Run": "runs",
-    "Vocabulary": "vocabulary",
+    "Run": "runs.run",
+    "Vocabulary": "data.vocabulary",
 }
 
 __all__ = [*_HOMES]  # noqa: PLE0604 - names of the table above

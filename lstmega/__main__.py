@@ -1,6 +1,6 @@
 """`python -m lstmega`."""
 
-from lstmega.cli import main
+from lstmega.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -3,24 +3,27 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lstmega import givens, jobs, sampling, sweeps
-from lstmega.copies import Index
-from lstmega.corpus import CORPORA, Corpus, Tokens
-from lstmega.givens import Where
-from lstmega.options import WritingOptions
-from lstmega.presets import PRESETS, resolve
-from lstmega.progress import Progress
-from lstmega.runs import Run
-from lstmega.sweeps import Sweep
-from lstmega.temperatures import check_temperatures
-from lstmega.texts import Samples, Stream
-from lstmega.vocabulary import UnknownPolicy
-from lstmega.writing import Session
+from lstmega import arguments as givens
+from lstmega.arguments import Where
+from lstmega.config.options import WritingOptions
+from lstmega.config.presets import PRESETS, resolve
+from lstmega.data.corpus import CORPORA, Corpus, Tokens
+from lstmega.data.suffix_array import Index
+from lstmega.data.vocabulary import UnknownPolicy
+from lstmega.display.progress import Progress
+from lstmega.evaluation import sweep as sweeps
+from lstmega.evaluation.sweep import Sweep
+from lstmega.inference import generate as sampling
+from lstmega.inference.outputs import Samples, Stream
+from lstmega.inference.session import Session
+from lstmega.inference.temperature import check_temperatures
+from lstmega.runs import generator_job as jobs
+from lstmega.runs.run import Run
 
 if TYPE_CHECKING:
     import keras
 
-    from lstmega.devices import DeviceChoice
+    from lstmega.nn.devices import DeviceChoice
 
 
 def train(

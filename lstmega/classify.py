@@ -13,20 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmega import classifier_jobs, givens, labelled, verdicts
-from lstmega.classifier_jobs import Tokens
-from lstmega.classifier_runs import ClassifierRun
+from lstmega import arguments as givens
+from lstmega.arguments import Where
+from lstmega.data import labelled
+from lstmega.data.labelled import Labelled
+from lstmega.display.progress import Progress
 from lstmega.errors import UsageError
-from lstmega.givens import Where
-from lstmega.jobs import CHECKPOINTS
-from lstmega.labelled import Labelled
-from lstmega.progress import Progress
-from lstmega.verdicts import ClassifierEvaluation, Predictions
+from lstmega.evaluation import classifier as verdicts
+from lstmega.evaluation.classifier import ClassifierEvaluation, Predictions
+from lstmega.runs import classifier_job as classifier_jobs
+from lstmega.runs.classifier_job import Tokens
+from lstmega.runs.classifier_run import ClassifierRun
+from lstmega.runs.generator_job import CHECKPOINTS
 
 if TYPE_CHECKING:
     import keras
 
-    from lstmega.devices import DeviceChoice
+    from lstmega.nn.devices import DeviceChoice
 
 Data = Labelled | Where | Sequence[Where]
 

@@ -3,18 +3,24 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from lstmega import evaluation, findings, givens, inspection, jobs, readings, units
-from lstmega.comparisons import Comparison, measured
-from lstmega.corpus import Corpus
+from lstmega import arguments as givens
+from lstmega.arguments import Where
+from lstmega.data.corpus import Corpus
+from lstmega.display.progress import Progress
 from lstmega.errors import UsageError
-from lstmega.evaluation import Evaluation, UnknownRule
-from lstmega.findings import Findings
-from lstmega.givens import Where
-from lstmega.inspection import Inspection
-from lstmega.progress import Progress
-from lstmega.runs import Run
-from lstmega.tracks import Track
-from lstmega.units import Part, Unit, UnitView
+from lstmega.evaluation import activations as units
+from lstmega.evaluation import generator as evaluation
+from lstmega.evaluation import predictions as inspection
+from lstmega.evaluation import probing as findings
+from lstmega.evaluation import readings
+from lstmega.evaluation.activations import Part, Unit, UnitView
+from lstmega.evaluation.comparison import Comparison, measured
+from lstmega.evaluation.features import Track
+from lstmega.evaluation.generator import Evaluation, UnknownRule
+from lstmega.evaluation.predictions import Inspection
+from lstmega.evaluation.probing import Findings
+from lstmega.runs import generator_job as jobs
+from lstmega.runs.run import Run
 
 
 def evaluate(
@@ -63,7 +69,7 @@ def evaluate(
     with listener:
         corpus = givens.foreign(opened, text, encoding, listener)
         if dynamic is not None:
-            from lstmega.adaptation import Adapted
+            from lstmega.training.dynamic_evaluation import Adapted
 
             reader = Adapted(opened, dynamic, listener.reading)
             return evaluation.read_by(

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from lstmega import states
+from lstmega.runs import state as states
 
 _TIMES = {"seconds": 0.0, "characters_per_second": 0.0}
 

@@ -93,7 +93,8 @@ def reseal(run, **changes):
     """Change run.json as somebody would who knows how it is sealed."""
     import json
 
-    from lstmega import directories, schema
+    from lstmega.runs import directory as directories
+    from lstmega.runs import schema
 
     content = json.loads((run.path / "run.json").read_bytes())
     del content["schema"], content["sha256"]
@@ -103,6 +104,6 @@ def reseal(run, **changes):
 @pytest.fixture
 def tiny_run(tiny_run_directory: Path, tmp_path: Path):
     """A fresh copy of the trained run."""
-    from lstmega.runs import Run
+    from lstmega.runs.run import Run
 
     return Run.open(shutil.copytree(tiny_run_directory, tmp_path / "checkpoints" / "owl"))

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from lstmega.decoder import Decoder
-from lstmega.options import ModelOptions
-from lstmega.vocabulary import Vocabulary
-from tests.test_decoder import random_weights
+from lstmega.config.options import ModelOptions
+from lstmega.data.vocabulary import Vocabulary
+from lstmega.inference.decoder import Decoder
+from tests.inference.test_decoder import random_weights
 
 FOLLOWS, STILL = (
     3,

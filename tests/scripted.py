@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from lstmega.decoder import Decoder
-from lstmega.options import ModelOptions
-from lstmega.vocabulary import Vocabulary
+from lstmega.config.options import ModelOptions
+from lstmega.data.vocabulary import Vocabulary
+from lstmega.inference.decoder import Decoder
 
 LETTERS = Vocabulary("\n abcdefghijklmnopqrstuvwxyz")
 

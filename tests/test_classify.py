@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 import lstmega
-from lstmega import classifier_jobs, classify, states
-from lstmega.classifier_runs import ClassifierRun
+from lstmega import classify
+from lstmega.data.labelled import Labelled
 from lstmega.errors import RunError, UsageError
-from lstmega.labelled import Labelled
+from lstmega.runs import classifier_job as classifier_jobs
+from lstmega.runs import state as states
+from lstmega.runs.classifier_run import ClassifierRun
+from tests.cli.test_main import lstmega as command
 from tests.comparing import everything
-from tests.test_cli import lstmega as command
 
 SMALL = {
     "units": 8,

@@ -1,8 +1,8 @@
 """Runs that version 0.1.0 trained open, write the same text, and resume bit by bit.
 
-`earlier_runs` holds what that version left when it was stopped at step 35 of 60, and what it wrote, measured
-and ended with (`expected.json`). Options are those that a later change is most likely to disturb: all kinds of
-noise, averaged weights, both directions, lines, windows, one run compiled by XLA.
+`earlier_runs` holds what that version left when it was stopped at step 35 of 60, and what it wrote,
+measured and ended with (`expected.json`). Options are those that a change is most likely to disturb:
+all kinds of noise, averaged weights, both directions, lines, windows, one run compiled by XLA.
 """
 
 import hashlib
@@ -32,9 +32,8 @@ from lstmega import classify
 
 for name, text in zip(sys.argv[2::2], sys.argv[3::2]):
     train = classify.train if text.endswith(".csv") else lstmega.train
-    options = {"lower": True} if name == "windowed" else {}
-    checkpoints = Path(sys.argv[1])
-    train(Path(text), run=name, checkpoints=checkpoints, threads=1, device="cpu", progress=False, **options)
+    how = {"checkpoints": Path(sys.argv[1]), "threads": 1, "device": "cpu", "progress": False}
+    train(Path(text), run=name, **how, **({"lower": True} if name == "windowed" else {}))
 """
 
 

@@ -20,9 +20,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lstmega
-from lstmega import files, reports, schema, states
+from lstmega import files
 from lstmega.errors import LstmegaError, RunError
-from lstmega.runs import Run
+from lstmega.runs import report as reports
+from lstmega.runs import schema
+from lstmega.runs import state as states
+from lstmega.runs.run import Run
 from tests.comparing import everything
 from tests.conftest import TINY, reseal
 
@@ -274,7 +277,7 @@ def hook(event, arguments):
             written.append(arguments[0])
 sys.addaudithook(hook)
 sys.argv = ["lstmega", *sys.argv[1:]]
-from lstmega.cli import main
+from lstmega.cli.main import main
 try:
     main()
 finally:

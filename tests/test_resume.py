@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import lstmega
-from lstmega import directories, states
-from lstmega.checkpoints import Snapshot
-from lstmega.corpus import Corpus
+from lstmega.data.corpus import Corpus
 from lstmega.errors import UsageError
-from lstmega.runs import Run
-from lstmega.training import _Loop
+from lstmega.runs import directory as directories
+from lstmega.runs import state as states
+from lstmega.runs.run import Run
+from lstmega.training.checkpoints import Snapshot
+from lstmega.training.trainer import _Loop
 from tests.comparing import everything
 
 EPOCH = 12  # steps

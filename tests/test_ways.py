@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import lstmega
-from lstmega.corpus import Corpus
+from lstmega.data.corpus import Corpus
 from lstmega.errors import UsageError
-from tests.test_cli import lstmega as command
+from tests.cli.test_main import lstmega as command
 
 SENTENCES = "tenha um bom dia\neu gosto de ler\noi tudo bem\n"
 SMALL = {"preset": "tiny", "units": 12, "embedding": 8, "batch_size": 16, "progress": False}

@@ -1,0 +1,92 @@
+"""Commands that list and explain: runs, one run, texts."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lstmega.cli import terminal
+from lstmega.cli.options import checkpoints_option, json_option, reading_options
+
+
+@click.command("runs")
+@checkpoints_option
+@json_option
+def list_runs(checkpoints: Path, as_json: bool) -> None:
+    """List the runs, newest first."""
+    from lstmega.runs import report as reports
+
+    rows = reports.overview(checkpoints)
+    if as_json:
+        terminal.print_json(rows)
+    elif rows:
+        click.echo(reports.overview_table(rows))
+    else:
+        terminal.say(
+            f"There are no runs in {checkpoints}. Train one: lstmega train --corpus pydoc --preset tiny"
+        )
+
+
+@click.command()
+@click.argument("run", required=False)
+@checkpoints_option
+@json_option
+def show(run: str | None, checkpoints: Path, as_json: bool) -> None:
+    """Explain one run: options, losses, samples. Without a name, the newest."""
+    from lstmega import arguments as givens
+    from lstmega.runs import report as reports
+
+    opened = givens.any_run(run, checkpoints)
+    if as_json:
+        terminal.print_json(reports.as_json(opened))
+    else:
+        terminal.echo(givens.report(opened))
+
+
+@click.group()
+def corpus() -> None:
+    """Named corpora, and what a text is like."""
+
+
+@corpus.command("list")
+@json_option
+def list_corpora(as_json: bool) -> None:
+    """List the named corpora."""
+    from lstmega.data.corpus import NAMED
+    from lstmega.display import formatting as display
+    from lstmega.runs import report as reports
+
+    if as_json:
+        terminal.print_json([dataclasses.asdict(item) for item in NAMED.values()])
+    else:
+        click.echo(display.columns(reports.named_corpora()))
+
+
+@corpus.command()
+@click.argument("name")
+@click.option("--corpora", type=Path, default="corpora", show_default=True, help="Where to keep it.")
+def fetch(name: str, corpora: Path) -> None:
+    """Download a named corpus once, checked against its sha256."""
+    from lstmega.data.corpus import fetch
+
+    with terminal.progress() as listener:
+        click.echo(fetch(name, corpora=corpora, progress=listener.download))
+
+
+@corpus.command()
+@click.argument("paths", nargs=-1, required=True)
+@reading_options
+@json_option
+def info(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Describe a text: encoding, characters, words, hash."""
+    from lstmega.data.corpus import describe, read
+    from lstmega.display import formatting as display
+    from lstmega.runs import report as reports
+
+    with terminal.progress() as listener:
+        facts = describe(read(paths, progress=listener.download, **options))
+    if as_json:
+        terminal.print_json(facts)
+    else:
+        terminal.echo(display.columns(reports.text_facts(facts)))

@@ -1,0 +1,224 @@
+"""The command `write`: a conversation, line by line, on any terminal or pipe.
+
+The conversation is on stderr; the text itself goes to stdout when it is finished.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lstmega.cli import terminal
+from lstmega.cli.options import (
+    fields_as_options,
+    prompt_options,
+    run_options,
+    training_text_option,
+)
+from lstmega.config.options import WritingOptions
+from lstmega.errors import LstmegaError, UsageError
+
+HELP = """\
+  a number      take that proposal
+  Enter, /again other proposals
+  any text      is added as you type it, without a line end: type \\n for one (and \\\\ for \\);
+                spaces at the start and the end count
+  /add TEXT     the same, for a text that is a number or begins with /
+  /undo /redo   one step back, with the proposals that were there; one forward
+  /cut N        take N characters away at the end
+  /edit TEXT    put TEXT in the place of the last line; at a terminal /edit alone lets you change it
+  /temps LIST   propose at these temperatures, as 0.4,0.7 or 0.2:1:0.2
+  /length N     propose so many characters
+  /count N      propose so many at each temperature
+  /show         the whole text
+  /save FILE    keep it in a file
+  /help         this list
+  /quit         or Ctrl-D: finish; the text goes to standard output (after Ctrl-C too)"""
+_SILENT = ("show", "save", "help")  # commands that change nothing
+_BACK = ("undo", "redo")  # commands that show again what was proposed there
+_TAIL = 300  # characters of the text that are shown above the proposals
+_PROMPT = "> "
+
+
+@click.command()
+@run_options
+@click.option(
+    "--temps", default="0.4,0.7,1.0", show_default=True, metavar="LIST", help="One proposal at each."
+)
+@click.option("--length", type=int, default=80, show_default=True, help="Characters of a proposal.")
+@click.option("--count", type=int, default=1, show_default=True, help="Proposals at each temperature.")
+@prompt_options
+@fields_as_options(WritingOptions)
+@training_text_option
+@click.option(
+    "--output",
+    type=Path,
+    help="Keep the text in this file after every change; where it has a text, go on with that.",
+)
+def write(output: Path | None, **options: Any) -> None:
+    """Write together with a run: it proposes, you pick, type, undo and go on.
+
+    /help lists what can be typed. What options such as --regex, --acrostic or --lines ask for counts
+    from the start of each proposal, and holds for each on its own.
+    """
+    from lstmega import api
+    from lstmega.inference.temperature import parse_temperatures
+
+    options["prompt"] = _beginning(options["prompt"], output)
+    temperatures = parse_temperatures(options.pop("temps"))
+    session = api.write(temperatures=temperatures, **options)
+    interrupted = _Talk(session, output).go_on()
+    _finish(session.text)
+    if interrupted:
+        raise click.Abort
+
+
+def _beginning(prompt: str | None, output: Path | None) -> str | None:
+    """Return what the text begins with: what was kept, where something was."""
+    from lstmega.inference import transcripts
+
+    if prompt == "-":
+        raise UsageError("--prompt of write is a text: what you type comes from standard input.")
+    kept = transcripts.load(output) if output is not None else None
+    if kept and prompt is not None:
+        raise UsageError(
+            f"--output has a text already, and that goes on. Received: {output}, and a --prompt. "
+            "Accepted: one of the two, or the name of a new file."
+        )
+    return kept or prompt
+
+
+def _finish(text: str) -> None:
+    """Put the text on stdout: as it is, but safe and with a line end where that is a terminal."""
+    if terminal.is_one(sys.stdout):
+        terminal.echo(text)
+    else:
+        click.echo(text, nl=False)
+
+
+def _say(line: str) -> None:
+    """Talk, or work on in silence where nobody listens any more: the text is worth more."""
+    with suppress(OSError, ValueError):
+        terminal.say(line)
+
+
+class _Talk:
+    """One conversation."""
+
+    def __init__(self, session: Any, output: Path | None) -> None:
+        self.session = session
+        self._output = output
+        self._lines = terminal.Lines(_PROMPT)
+        self._commands: dict[str, Callable[[str], None]] = {
+            "add": lambda words: session.add(_unescaped(words)),
+            "again": lambda _: None,
+            "undo": lambda _: session.undo(),
+            "redo": lambda _: session.redo(),
+            "cut": lambda words: _say(f"Cut: {session.cut(_number('/cut', words))!r}"),
+            "edit": self._edit,
+            "temps": self._heat,
+            "length": lambda words: setattr(session, "length", _number("/length", words)),
+            "count": lambda words: setattr(session, "count", _number("/count", words)),
+            "show": lambda _: _say(session.text),
+            "save": lambda words: _say(f"Wrote {session.save(_path(words))}"),
+            "help": lambda _: _say(HELP),
+        }
+
+    def go_on(self) -> bool:
+        """Talk until the end, and return whether that was Ctrl-C."""
+        self._keep()  # a file that cannot be written is told before anything is
+        try:
+            _say(f"{self.session.heading}. /help lists what you can type; Ctrl-D ends.")
+            self._show(self.session.propose())
+            while self._answer():
+                pass
+        except KeyboardInterrupt:
+            _say("")
+            return True
+        return False
+
+    def _answer(self) -> bool:
+        """Do what the next line says, False at the end; a mistake is told and changes nothing."""
+        try:
+            line = self._lines.next()
+            if line is None or line.strip() == "/quit":
+                _say("")
+                return False
+            proposals = self._do(line)
+        except (LstmegaError, OSError) as error:
+            _say(str(error))
+            return True
+        try:
+            self._keep()
+        except (LstmegaError, OSError) as error:
+            _say(f"The text is not in its file: {error}")
+        if proposals is not None:
+            self._show(proposals)
+        return True
+
+    def _do(self, line: str) -> Any:
+        """Return the proposals that are to be shown then, None where there is no need."""
+        if line.startswith("/"):
+            name, _, words = line[1:].partition(" ")
+            self._command(name)(words)
+            if name in _SILENT:
+                return None
+            seen = self.session.proposals if name in _BACK else None
+            return seen or self.session.propose()
+        if line.isascii() and line.rstrip().isdecimal():
+            self.session.pick(_number("A pick", line))
+        elif line:
+            self.session.add(_unescaped(line))
+        return self.session.propose()
+
+    def _command(self, name: str) -> Callable[[str], None]:
+        if name not in self._commands:
+            accepted = ", ".join(f"/{known}" for known in [*self._commands, "quit"])
+            raise UsageError(f"A command must be one of: {accepted}. Received: /{name:.60}.")
+        return self._commands[name]
+
+    def _keep(self) -> None:
+        if self._output is not None:
+            self.session.save(self._output)
+
+    def _show(self, proposals: Any) -> None:
+        """Show the end of the text, and numbered proposals."""
+        text = self.session.text
+        _say(f"\n{'…' if len(text) > _TAIL else ''}{text[-_TAIL:]}")
+        for number, proposal in enumerate(proposals, 1):
+            shown = proposal.text.replace("\n", "⏎") or "(nothing may follow)"
+            _say(f"  {number}  {proposal.temperature:<4g} {shown}")
+
+    def _edit(self, words: str) -> None:
+        if not words:
+            words = self._lines.changed(_escaped(self.session.last_line))
+        self.session.edit(_unescaped(words))
+
+    def _heat(self, words: str) -> None:
+        from lstmega.inference.temperature import parse_temperatures
+
+        self.session.heat(parse_temperatures(words.strip()))
+
+
+def _unescaped(words: str) -> str:
+    return re.sub(r"\\([n\\])", lambda found: "\n" if found[1] == "n" else "\\", words)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _number(what: str, words: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", words.strip()):
+        raise UsageError(f"{what} needs a whole number. Received: {words.strip()!r:.60}.")
+    return int(words)
+
+
+def _path(words: str) -> str:
+    if not words.strip():
+        raise UsageError("/save needs the name of a file. Received: none.")
+    return words.strip()

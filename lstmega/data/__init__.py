@@ -1,0 +1,1 @@
+"""Text and labels -> ids -> batches."""

@@ -1,0 +1,196 @@
+"""What the user named -> what can be read: files, directories, standard input, named corpora.
+
+Nothing is opened here but directories; each `Found` reads its bytes when asked, so that a thousand
+files are never in memory at once as bytes.
+"""
+
+import errno
+import os
+import platform
+import stat
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from lstmega.data import download as downloads
+from lstmega.errors import CorpusError
+
+
+class Found(NamedTuple):
+    """Something to read, and its name in the run (absolute path, `-` or a corpus' name)."""
+
+    label: str
+    read: Callable[[], bytes]
+
+
+class Finder:
+    """Looks up what the user named; collects names for the run and notes for the user.
+
+    Args:
+        glob: Which files of a directory; sorted, regular, not hidden.
+        corpora: The directory of named corpora.
+        stdin: What `-` reads; standard input where it is `None`.
+        progress: For a download.
+    """
+
+    def __init__(
+        self, glob: str, corpora: Path, stdin: BinaryIO | None, progress: downloads.Progress | None
+    ) -> None:
+        self._glob, self._corpora, self._stdin, self._progress = glob, corpora, stdin, progress
+        self.names: list[str] = []
+        self.notes: list[str] = []
+
+    def find(self, source: str) -> list[Found]:
+        """Return what can be read for one of the user's words.
+
+        A path comes first. A name without a directory is then looked for as `<name>.txt` in
+        `corpora` and among `NAMED`; a download is always checked against its hash.
+
+        Raises:
+            CorpusError: Missing, of an odd kind, or a directory without matches.
+            DownloadError: A named corpus could not be downloaded whole.
+        """
+        path = Path(source)
+        if source == "-":
+            return self._named("stdin", Found("-", partial(_read_stdin, self._stdin)))
+        mode = _mode(path)
+        if mode is None and path.name == source:
+            return self._find_name(source.removesuffix(".txt"), source)
+        if mode is not None and stat.S_ISDIR(mode):
+            self.names.append(path.resolve().name)
+            return self._find_in(path)
+        return self._named(path.stem, _file(path, mode))
+
+    def _named(self, name: str, found: Found) -> list[Found]:
+        self.names.append(name)
+        return [found]
+
+    def _find_name(self, name: str, source: str) -> list[Found]:
+        local, named = self._corpora / f"{name}.txt", downloads.NAMED.get(name)
+        if named and named.url:
+            path = downloads.fetch(name, corpora=self._corpora, progress=self._progress)
+            return self._named(name, _file(path, _mode(path))._replace(label=name))
+        if (mode := _mode(local)) is not None:
+            return self._named(name, _file(local, mode))
+        if named:
+            label = f"{name} (Python {platform.python_version()})"
+            return self._named(name, Found(label, _read_pydoc))
+        raise CorpusError(_refusal(source, os.strerror(errno.ENOENT)))
+
+    def _find_in(self, directory: Path) -> list[Found]:
+        try:
+            paths = self._matches(directory)
+        except (ValueError, NotImplementedError) as error:
+            raise CorpusError(
+                f"--glob is no pattern for files below a directory ({error}). Received: "
+                f"{self._glob!r}. Accepted: a pattern like '*.md' or '**/*.txt'."
+            ) from error
+        except OSError as error:
+            raise CorpusError(_refusal(str(directory), _reason(error))) from error
+        if not paths:
+            raise CorpusError(
+                f"No file to read in the directory {str(directory)!r}. Received: --glob "
+                f"{self._glob!r}, hidden files apart. Accepted: a pattern like '*.md' or '**/*'."
+            )
+        return [_file(path, _mode(path)) for path in paths]
+
+    def _matches(self, directory: Path) -> list[Path]:
+        self._note_blocked(directory)
+        visible = [
+            path
+            for path in sorted(set(directory.glob(self._glob)))
+            if not any(part.startswith(".") for part in path.relative_to(directory).parts)
+        ]
+        regular = [path for path in visible if path.is_file()]
+        odd = len(visible) - len(regular) - sum(path.is_dir() for path in visible)
+        if odd:
+            self.notes.append(f"{shown(str(directory))}: {odd:,} matches skipped, no regular files.")
+        return regular
+
+    def _note_blocked(self, directory: Path) -> None:
+        """Say which directories cannot be listed: `glob` would pass over them without a word."""
+        blocked: list[OSError] = []
+        for _, names, _ in os.walk(directory, onerror=blocked.append):
+            names[:] = [name for name in names if not name.startswith(".") and "**" in self._glob]
+        for error in blocked:
+            if error.filename == str(directory):
+                raise error
+            self.notes.append(f"{shown(error.filename)} was skipped: {_reason(error)}.")
+
+
+def _mode(path: Path) -> int | None:
+    """Return the mode of a file without opening it, or nothing where there is none."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            reason = f"a symbolic link to {str(path.readlink())!r}, which does not exist"
+            raise CorpusError(_refusal(str(path), reason)) from None
+        return None
+    except (OSError, ValueError) as error:
+        raise CorpusError(_refusal(str(path), _reason(error))) from error
+
+
+_KINDS = {
+    stat.S_IFIFO: "a FIFO (try: --corpus - < FIFO)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFDIR: "a directory",
+}
+
+
+def _file(path: Path, mode: int | None) -> Found:
+    if mode is None:
+        raise CorpusError(_refusal(str(path), os.strerror(errno.ENOENT)))
+    if not stat.S_ISREG(mode):
+        raise CorpusError(_refusal(str(path), _KINDS.get(stat.S_IFMT(mode), "not a regular file")))
+    return Found(str(path.absolute()), partial(_read_file, path))
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CorpusError(_refusal(str(path), _reason(error))) from error
+
+
+def _read_stdin(stdin: BinaryIO | None) -> bytes:
+    stream = stdin or getattr(sys.stdin, "buffer", None)
+    try:
+        if stream is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        content: bytes = stream.read()
+    except (OSError, ValueError) as error:
+        raise CorpusError(_refusal("-", _reason(error))) from error
+    return content
+
+
+def _read_pydoc() -> bytes:
+    """Return the language reference of this Python, its topics in the order of their keys."""
+    try:
+        from pydoc_data import topics  # noqa: PLC0415 (700 kB that nothing else needs)
+    except ImportError as error:
+        raise CorpusError(_refusal("pydoc", f"this Python came without it ({error})")) from error
+    return "\n\n".join(text.strip() + "\n" for _, text in sorted(topics.topics.items())).encode()
+
+
+def _refusal(source: str, reason: str) -> str:
+    return f"Cannot read the corpus: {reason}. Received: {source!r}. Accepted: {accepted()}."
+
+
+def accepted() -> str:
+    """Return what `--corpus` accepts, for a message."""
+    return f"a text file, a directory, - for standard input, or a name ({', '.join(downloads.NAMED)})"
+
+
+def _reason(error: Exception) -> str:
+    return f"{getattr(error, 'strerror', None) or error}"
+
+
+def shown(label: str) -> str:
+    """Return the file name of a label, escaped where it is not printable."""
+    name = Path(label).name
+    return name if name.isprintable() else repr(name)

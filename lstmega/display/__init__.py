@@ -1,0 +1,1 @@
+"""Results for terminals, pages and pictures."""

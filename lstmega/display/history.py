@@ -1,0 +1,286 @@
+"""The learning curve of a run: for a terminal, for a notebook, and what it says in words.
+
+Losses that are not finite are left out. The first ones are far above the rest, so an axis may end below
+them: the first quarter of each line (one loss of three) counts only up to 1.5 times the range of the
+rest.
+"""
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lstmega.display import export as exports
+from lstmega.display import formatting as display
+from lstmega.display import svg as axes
+from lstmega.display.svg import GREY, GRID, PAPER, RED, Axis, labels, text
+
+_NOISE = 0.01  # nats: a smaller change is none
+_TRAIN, _HELD_OUT, _BOTH = "·", "●", "◉"
+_NARROWEST = 48  # columns, the length of the legend
+_LEFT, _TOP, _RIGHT, _BOTTOM = 72.0, 48.0, 552.0, 254.0  # the curve within the picture of 640 x 320
+
+Point = tuple[float, float]  # step, nats
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """One validation. Losses are per character, a classifier's per example.
+
+    What validation measures is None where nothing is held out, and accuracy where nothing is classified.
+    """
+
+    step: int
+    epoch: int
+    train_nats: float
+    validation_nats: float | None
+    validation_bits: float | None
+    learning_rate: float
+    characters_per_second: float
+    seconds: float
+    validation_accuracy: float | None = None
+
+
+def terminal(
+    rows: Sequence[HistoryRow], *, width: int = 72, height: int = 12, unit: str = "char"
+) -> str:
+    """Return both losses as lines of text; nothing for less than two rows.
+
+    Steps run evenly from left to right. First losses above the axis stand on its top line, and a last
+    line says how many.
+
+    Args:
+        rows: The run's history.
+        width: Columns of every line, at least 48.
+        height: Lines of the curve, at least 4.
+        unit: What a loss is per.
+    """
+    train, held_out = _lines(rows)
+    if len(rows) < 2 or not train + held_out:
+        return ""
+    width, height = max(width, _NARROWEST), max(height, 4)
+    vertical = _vertical(train, held_out, height - 1, 0)
+    ticks = vertical.ticks(max(3, height // 2 - 1))
+    marks = {round(vertical.at(tick)): label for tick, label in zip(ticks, labels(ticks), strict=True)}
+    margin = max([5, *map(len, marks.values())])
+    horizontal = Axis(rows[0].step, rows[-1].step, 0, width - margin - 3)
+    cells: dict[tuple[int, int], str] = {}
+    for mark, points in ((_TRAIN, train), (_HELD_OUT, held_out)):
+        for step, nats in points:
+            place = round(vertical.at(nats)), round(horizontal.at(step))
+            cells[place] = mark if cells.get(place, mark) == mark else _BOTH
+    lines = []
+    for number in range(height):
+        drawn = "".join(cells.get((number, column), " ") for column in range(width - margin - 2))
+        edge = "┤" if number in marks else "│"
+        lines.append(f"{marks.get(number, ''):>{margin}} {edge}{drawn}".rstrip())
+    first, last = f"{rows[0].step:,}", f"{rows[-1].step:,} steps"
+    foot = " " * (margin + 2) + first + last.rjust(width - margin - 2 - len(first))
+    lines += [" " * (margin + 1) + "└" + "─" * (width - margin - 2), foot]
+    lines.append(f"nats/{unit}  {_TRAIN} train  {_HELD_OUT} held out  {_BOTH} both")
+    above = sum(nats > vertical.high for _, nats in train + held_out)
+    if above:
+        lines.append(f"{above} losses above {vertical.high:.3g} stand on the top line")
+    return "\n".join(lines)
+
+
+def svg(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> str:
+    """Return both losses as a picture; nothing for less than two rows.
+
+    It has its own white ground, so that it reads in light and in dark notebooks. Where first losses lie
+    above the axis, the lines enter at its top.
+
+    Args:
+        rows: The run's history.
+        title: What is shown.
+        unit: What a loss is per.
+    """
+    train, held_out = _lines(rows)
+    if len(rows) < 2 or not train + held_out:
+        return ""
+    horizontal = Axis(rows[0].step, rows[-1].step, _LEFT, _RIGHT)
+    vertical = _vertical(train, held_out, _BOTTOM, _TOP)
+    parts = [
+        f'<rect width="640" height="320" fill="{PAPER}"/>',
+        text((_LEFT, 24), display.one_line(title, 72), size=14),
+        *_grid(horizontal, vertical),
+        text((_RIGHT, _BOTTOM + 54), "steps", anchor="end"),
+        f'<g transform="rotate(-90)">{text((-_BOTTOM, 16), _per(unit))}</g>',
+        _line(train, horizontal, vertical, f'stroke="{GREY}" stroke-width="1.5" stroke-dasharray="4 3"'),
+        _line(held_out, horizontal, vertical, f'stroke="{RED}" stroke-width="2"'),
+        *_names(train, held_out, vertical),
+        *_best_mark(held_out, horizontal, vertical),
+    ]
+    return axes.svg(
+        (640, 320), parts, title=title, description=_description(rows, train, held_out, unit)
+    )
+
+
+def figure(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> Any:
+    """Return both losses as a matplotlib figure.
+
+    Args:
+        rows: The run's history.
+        title: What is shown.
+        unit: What a loss is per.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    train, held_out = _lines(rows)
+    drawn = exports.figure(7, 4)
+    place = drawn.subplots()
+    for points, name, colour, style in ((train, "train", GREY, "--"), (held_out, "held out", RED, "-")):
+        if points:
+            place.plot(*zip(*points, strict=True), color=colour, linestyle=style, label=name)
+    place.set(title=title, xlabel="steps", ylabel=_per(unit))
+    if train or held_out:
+        vertical = _vertical(train, held_out, 0, 1)
+        place.set_ylim(vertical.low, vertical.high)
+        place.legend()
+    return drawn
+
+
+def verdict(rows: Sequence[HistoryRow]) -> str:
+    """Say in a sentence what the held-out loss asks for; nothing where it asks for nothing.
+
+    Overfitting: the last loss is more than 0.01 nats above the best, and the training loss fell. Too
+    short: the last is the best, and fell by more than 0.01 nats within the last tenth of the steps; only
+    validations in that tenth count, so that a coarse history claims nothing.
+    """
+    measured = _held_out(rows)
+    if len(measured) < 2:
+        return ""
+    best, least = min(measured, key=lambda item: item[1])
+    last, nats = measured[-1]
+    if nats - least > _NOISE:
+        said = (
+            f"Best at epoch {best.epoch}; since then the held-out loss rose by {nats - least:.3f} nats"
+        )
+        fall = best.train_nats - last.train_nats  # nan where one is not finite
+        trained = f" while the training loss fell by {fall:.3f}: overfitting."
+        return said + (trained if math.isfinite(fall) and fall > 0 else ".")
+    late = next(loss for row, loss in measured if row.step * 10 >= last.step * 9)
+    if best is last and late - nats > _NOISE:
+        said = f"The held-out loss was still falling at the end, by {late - nats:.3f} nats"
+        return f"{said} in the last tenth of the steps: train longer."
+    return ""
+
+
+def _per(unit: str) -> str:
+    return f"nats per {'character' if unit == 'char' else unit}"
+
+
+def _held_out(rows: Sequence[HistoryRow]) -> list[tuple[HistoryRow, float]]:
+    return [
+        (row, row.validation_nats)
+        for row in rows
+        if row.validation_nats is not None and math.isfinite(row.validation_nats)
+    ]
+
+
+def _lines(rows: Sequence[HistoryRow]) -> tuple[list[Point], list[Point]]:
+    """Return the training and the held-out losses that are finite."""
+    train = [(float(row.step), row.train_nats) for row in rows if math.isfinite(row.train_nats)]
+    return train, [(float(row.step), nats) for row, nats in _held_out(rows)]
+
+
+def _vertical(train: Sequence[Point], held_out: Sequence[Point], start: float, end: float) -> Axis:
+    nats = [loss for _, loss in [*train, *held_out]]
+    late = [loss for line in (train, held_out) for _, loss in line[(len(line) + 1) // 4 :]]
+    low = min(nats)
+    high = min(max(nats), low + 1.5 * (max(late) - low))
+    spare = max(0.0, 0.01 - (high - low)) / 2  # equal losses lie in the middle
+    return Axis(low - spare, high + spare, start, end)
+
+
+def _grid(horizontal: Axis, vertical: Axis) -> Iterable[str]:
+    ticks = vertical.ticks(5)
+    for tick, label in zip(ticks, labels(ticks), strict=True):
+        y = vertical.at(tick)
+        yield f'<path d="M{_LEFT},{y:.1f}H{_RIGHT}" stroke="{GRID}"/>'
+        yield text((_LEFT - 8, y + 4), label, anchor="end")
+    yield f'<path d="M{_LEFT},{_TOP}V{_BOTTOM}H{_RIGHT}" fill="none" stroke="{GREY}"/>'
+    for tick in horizontal.ticks(5):
+        if not tick.is_integer():
+            continue  # a history of a few steps
+        yield text((horizontal.at(tick), _BOTTOM + 34), f"{tick:,.0f}", anchor="middle")
+
+
+def _line(points: Sequence[Point], horizontal: Axis, vertical: Axis, style: str) -> str:
+    top, kept = vertical.high, []
+    for number, (step, nats) in enumerate(points):
+        if number and (points[number - 1][1] > top) != (nats > top):
+            before, loss = points[number - 1]
+            kept.append((before + (step - before) * (top - loss) / (nats - loss), top))
+        if nats <= top:
+            kept.append((step, nats))
+    kept *= 2 if len(kept) == 1 else 1  # a line of one point is a dot
+    placed = " ".join(f"{horizontal.at(step):.1f},{vertical.at(nats):.1f}" for step, nats in kept)
+    return f'<polyline points="{placed}" fill="none" stroke-linecap="round" {style}/>'
+
+
+def _names(train: Sequence[Point], held_out: Sequence[Point], vertical: Axis) -> Iterable[str]:
+    named = [("train", train, GREY), ("held out", held_out, RED)]
+    places = sorted((vertical.at(line[-1][1]), name, ink) for name, line, ink in named if line)
+    if len(places) == 2 and places[1][0] - places[0][0] < 14:  # kept apart
+        middle = (places[0][0] + places[1][0]) / 2
+        places = [(middle + shift, *item[1:]) for shift, item in zip((-7, 7), places, strict=True)]
+    return [text((_RIGHT + 8, y + 4), name, ink=ink) for y, name, ink in places]
+
+
+def _best_mark(held_out: Sequence[Point], horizontal: Axis, vertical: Axis) -> Iterable[str]:
+    if not held_out:
+        return
+    best = min(held_out, key=lambda point: point[1])
+    x, y = horizontal.at(best[0]), vertical.at(best[1])
+    yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{RED}"/>'
+    beside = min(max(x, _LEFT + 32), _RIGHT - 32), y + 18  # below, where its line never is
+    yield text(beside, f"best {best[1]:.3f}", anchor="middle", ink=RED)
+
+
+def _description(
+    rows: Sequence[HistoryRow], train: Sequence[Point], held_out: Sequence[Point], unit: str
+) -> str:
+    named = [(name, line) for name, line in (("training", train), ("held-out", held_out)) if line]
+    parts = [f"{name} loss from {line[0][1]:.3f} to {line[-1][1]:.3f}" for name, line in named]
+    said = f"Steps {rows[0].step:,} to {rows[-1].step:,}: {', '.join(parts)} {_per(unit)}."
+    return f"{said} {verdict(rows)}".strip()
+
+
+def columns(rows: Sequence[HistoryRow]) -> list[str]:
+    """Return the columns that these rows need: only classifiers have an accuracy."""
+    names = [item.name for item in dataclasses.fields(HistoryRow)]
+    classified = any(row.validation_accuracy is not None for row in rows)
+    return names if classified else names[:-1]
+
+
+def to_csv(rows: Sequence[HistoryRow]) -> str:
+    """Return history.csv."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, columns(rows), lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(row) for row in rows)
+    return table.getvalue()
+
+
+def from_csv(text: str) -> list[HistoryRow]:
+    """Return the rows of history.csv.
+
+    Raises:
+        ValueError, TypeError, KeyError: It is not as `to_csv` writes it.
+    """
+    return [_row(fields) for fields in csv.DictReader(io.StringIO(text))]
+
+
+def _row(fields: Mapping[str, str]) -> HistoryRow:
+    values: dict[str, Any] = {
+        item.name: (int if item.name in {"step", "epoch"} else float)(fields[item.name])
+        if fields.get(item.name)
+        else None
+        for item in dataclasses.fields(HistoryRow)
+    }
+    return HistoryRow(**values)

@@ -1,0 +1,229 @@
+"""Single units of a run: what one does over a text, and which of them follow a feature of it.
+
+After Karpathy, Johnson and Fei-Fei 2015 (arXiv:1506.02078), who coloured texts by tanh(c) and found
+units that follow quotes, brackets and the place in the line, and Radford, Jozefowicz and Sutskever 2017
+(arXiv:1704.01444), whose unit followed sentiment.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from lstmega.config import base as checks
+from lstmega.config.options import ModelOptions
+from lstmega.data.corpus import Corpus
+from lstmega.display import export as exports
+from lstmega.display import formatting as display
+from lstmega.display import html as coloured
+from lstmega.evaluation import readings
+from lstmega.evaluation.readings import UnknownRule
+from lstmega.evaluation.scoring import Done
+from lstmega.inference.decoder import Array, States
+from lstmega.runs.run import Run
+
+Part = Literal["memory", "hidden"]
+
+_PREVIEW = 2000  # characters in a notebook
+_LISTED = 5  # peaks
+_APART = 20  # characters between two peaks
+_STEPS = tuple(number / 10 for number in range(-9, 10, 2))
+# Even steps in OKLab (Ottosson 2020) from the ground to blue and to red.
+_LIGHT = (
+    "#3492ff", "#66a9fe", "#8fc0ff", "#b5d5ff", "#dbeafe", "#ffffff",
+    "#ffe0dd", "#fec1bb", "#fd9f97", "#f87d75", "#f05653",
+)  # fmt: skip
+_DARK = (
+    "#0061be", "#0050a0", "#0c427d", "#153359", "#172536", "#161616",
+    "#341d1b", "#53211e", "#732221", "#942023", "#b71824",
+)  # fmt: skip
+_PALETTE = coloured.Palette("lstmega-unit", _STEPS, _LIGHT, _DARK, ground=5)
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """One unit, written `1.37`: layer and number, both from 1."""
+
+    layer: int
+    number: int
+
+    @classmethod
+    def parse(cls, text: "str | Unit") -> "Unit":
+        """Return the unit that `1.37` means.
+
+        Raises:
+            UsageError: It is written otherwise.
+        """
+        if isinstance(text, Unit):
+            return text
+        found = (
+            re.fullmatch("([1-9][0-9]{0,8})[.]([1-9][0-9]{0,8})", text)
+            if isinstance(text, str)
+            else None
+        )
+        if found is None:
+            raise checks.refusal("--unit", "LAYER.UNIT, both from 1, as '1.37'", text)
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.layer}.{self.number}"
+
+
+@dataclass(frozen=True)
+class UnitView:
+    """What one unit did while a text was read.
+
+    Args:
+        run: The run's name.
+        source: What was read.
+        unit: Which.
+        part: `memory` is tanh(c) of an LSTM, `hidden` what the layer passes on.
+        text: What was read, skipped characters left out.
+        activation: After each character, from -1 to 1, `[characters]`.
+        unknown: How many characters were left out, because the run does not know them.
+    """
+
+    run: str
+    source: str
+    unit: Unit
+    part: Part
+    text: str = field(repr=False)
+    activation: Array = field(repr=False, compare=False)
+    unknown: int = 0
+
+    @property
+    def heading(self) -> str:
+        """What is shown, in one line."""
+        return f"{self.run}, unit {self.unit} ({self.part}): {self.source}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything for JSON."""
+        return {
+            "run": self.run,
+            "source": self.source,
+            "unit": str(self.unit),
+            "part": self.part,
+            "unknown_characters": self.unknown,
+            "text": self.text,
+            "activation": self.activation.tolist(),
+        }
+
+    def to_dataframe(self) -> Any:
+        """Return a pandas DataFrame of characters and activations.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        pairs = zip(self.text, self.activation.tolist(), strict=True)
+        return exports.dataframe([{"character": one, "activation": value} for one, value in pairs])
+
+    def to_html(self) -> str:
+        """Return a page of the text: blue where the unit is negative, red where it is positive."""
+        return coloured.page(_PALETTE, self._box(coloured.MOST), title=self.heading)
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write `to_html` to a file and return its path."""
+        return exports.save(path, self.to_html())
+
+    def _repr_html_(self) -> str:
+        return self._box(_PREVIEW)
+
+    def _box(self, most: int) -> str:
+        shown = self.activation[:most]
+        remarks = [f"{value:+z.2f}" for value in shown.tolist()]
+        edges = ["-1", *(f"{step:g}" for step in _STEPS)]
+        inner = coloured.legend(_PALETTE, "Activation, from", edges)
+        inner += coloured.written(self.text, _PALETTE.shades(shown), remarks)
+        return coloured.box(_PALETTE, inner, title=self.heading)
+
+    def __str__(self) -> str:
+        summary = (
+            f"From {self.activation.min():+z.2f} to {self.activation.max():+z.2f}, "
+            f"{self.activation.mean():+z.2f} on average."
+        )
+        peaks = [["activation", "after"]]
+        for order in (-self.activation, self.activation):
+            peaks += [[f"{self.activation[at]:+z.2f}", self._before(at)] for at in _peaks(order)]
+        return "\n".join([self.heading, summary, "", display.columns(peaks)])
+
+    def _before(self, at: int) -> str:
+        return display.one_line(self.text[max(0, at - 59) : at + 1], 80)
+
+
+def _peaks(order: Array) -> list[int]:
+    """Return the places of the lowest values, some characters apart."""
+    chosen: list[int] = []
+    for place in np.argsort(order, kind="stable").tolist():
+        if len(chosen) == _LISTED:
+            break
+        if all(abs(place - other) >= _APART for other in chosen):
+            chosen.append(place)
+    return chosen
+
+
+def unit(
+    run: Run,
+    which: str | Unit,
+    text: Corpus | None = None,
+    *,
+    part: Part | None = None,
+    characters: int | None = 2000,
+    unknown: UnknownRule = "error",
+    done: Done | None = None,
+) -> UnitView:
+    """Read a text and keep what one unit does.
+
+    Args:
+        run: A trained run.
+        which: The unit, as `1.37`: layer and number, both from 1.
+        text: What to read; None is the run's held-out tail.
+        part: `memory` is tanh(c) of an LSTM, `hidden` what the layer passes on; None is the memory
+            where there is one.
+        characters: Read the first ones only; None reads all.
+        unknown: As for `inspection.inspect`.
+        done: Hears how far it is.
+
+    Raises:
+        UsageError: There is no such unit or part, or as for `inspection.inspect`.
+    """
+    options, chosen = run.record.model, Unit.parse(which)
+    if chosen.layer > options.layers or chosen.number > options.units:
+        bounds = f"from 1.1 to {options.layers}.{options.units} in {run.name}"
+        raise checks.refusal("--unit", bounds, str(chosen))
+    part = part_of(options, part)
+    passage = readings.choose(run, text, characters=characters, unknown=unknown)
+    activation = np.empty(len(passage.text), np.float32)
+    for step in readings.walk(readings.read_states(run), run.vocabulary.encode(passage.text), done):
+        layer = step.states[chosen.layer - 1 : chosen.layer]
+        activation[step.places] = activations(layer, part)[chosen.number - 1, step.counted]
+    return UnitView(
+        run=run.name,
+        source=passage.source,
+        unit=chosen,
+        part=part,
+        text=passage.text,
+        activation=activation,
+        unknown=passage.unknown,
+    )
+
+
+def part_of(options: ModelOptions, part: Part | None) -> Part:
+    """Return which part of the state is shown.
+
+    Raises:
+        UsageError: The cell has no such part.
+    """
+    parts: tuple[Part, ...] = ("memory", "hidden") if options.cell == "lstm" else ("hidden",)
+    if part is not None and part not in parts:
+        raise checks.refusal("--part", f"one of: {', '.join(parts)} ({options.cell})", part)
+    return part or parts[0]
+
+
+def activations(states: States, part: Part) -> Array:
+    """Return the activations of all units, lowest layer first, `[layers * units, rows]`."""
+    if part == "hidden":
+        return np.concatenate([state[0] for state in states])
+    squashed: Array = np.tanh(np.concatenate([state[1] for state in states]))
+    return squashed

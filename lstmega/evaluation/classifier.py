@@ -1,0 +1,289 @@
+"""What a classifier says: of sequences that it is asked about, and of those whose class is known."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstmega.data.examples import Examples
+from lstmega.data.labelled import Labelled
+from lstmega.display import export as exports
+from lstmega.display import formatting as display
+from lstmega.display import html as coloured
+from lstmega.display.svg import escaped
+from lstmega.errors import UsageError
+from lstmega.evaluation.confusion_matrix import Confusion
+from lstmega.runs.classifier_run import ClassifierRun, encoded, log_probabilities
+
+_WIDEST = 50  # characters of a text in a table
+_STYLE = (
+    "main{max-width:60em;margin:2em auto;padding:0 1em;font-family:system-ui,sans-serif}"
+    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;text-align:left}"
+    "tr:nth-child(even){background:#8881}caption{text-align:left;font-weight:bold}"
+)
+_ERRORS = 10  # that an evaluation shows
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one sequence was taken for.
+
+    Args:
+        sequence: The text, or which example of a file it is.
+        probabilities: Class -> probability, the likeliest first.
+    """
+
+    sequence: str
+    probabilities: dict[str, float]
+
+    @property
+    def label(self) -> str:
+        """The likeliest class."""
+        return next(iter(self.probabilities))
+
+
+@dataclass(frozen=True)
+class Predictions(Sequence[Prediction]):
+    """One prediction for each sequence."""
+
+    run: str
+    items: tuple[Prediction, ...] = field(repr=False)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.items[place]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def labels(self) -> list[str]:
+        """The likeliest class of each."""
+        return [item.label for item in self.items]
+
+    def to_dicts(self, top: int | None = None) -> list[dict[str, Any]]:
+        """Return them for JSON, with the `top` likeliest classes."""
+        return [
+            {
+                "run": self.run,
+                "text": item.sequence,
+                "class": item.label,
+                "probability": item.probabilities[item.label],
+                "probabilities": dict(list(item.probabilities.items())[:top]),
+            }
+            for item in self.items
+        ]
+
+    def to_dataframe(self) -> Any:
+        """Return text, class and probability as a pandas DataFrame.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        rows = self.to_dicts(0)
+        return exports.dataframe([{name: row[name] for name in list(row)[1:4]} for row in rows])
+
+    def table(self, top: int = 3) -> list[list[str]]:
+        """Return each text and its likeliest classes."""
+        return [
+            [
+                display.one_line(item.sequence, _WIDEST),
+                *(f"{name} {share:.1%}" for name, share in list(item.probabilities.items())[:top]),
+            ]
+            for item in self.items
+        ]
+
+    def __str__(self) -> str:
+        return display.columns(self.table()) if self.items else ""
+
+    def _repr_html_(self) -> str:
+        rows = self.table()
+        head = ["", "likeliest", *("next" for _ in range(len(rows[0]) - 2))] if rows else [""]
+        return display.html_table([head, *rows], f"{self.run}: predictions")
+
+
+@dataclass(frozen=True)
+class ClassifierEvaluation:
+    """What a classifier says of examples whose class is known.
+
+    Args:
+        run: The run's name.
+        source: What was read.
+        confusion: Predicted beside true classes.
+        nats_per_example: Mean cost of the true class.
+        errors: The surest mistakes: (text, true class, predicted class, its probability).
+    """
+
+    run: str
+    source: str
+    confusion: Confusion
+    nats_per_example: float
+    errors: tuple[tuple[str, str, str, float], ...] = ()
+
+    @property
+    def accuracy(self) -> float:
+        """The share that is right."""
+        return self.confusion.accuracy
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the classes, each of the same weight."""
+        return self.confusion.macro_f1
+
+    @property
+    def examples(self) -> int:
+        """How many were read."""
+        return int(self.confusion.counts.sum())
+
+    @property
+    def heading(self) -> str:
+        """What was measured, and the two numbers, in one line."""
+        return (
+            f"{self.run}: {self.source}, {self.examples:,} examples: {self.accuracy:.2%} right, "
+            f"macro-F1 {self.macro_f1:.3f}"
+        )
+
+    @property
+    def remark(self) -> str:
+        """What it takes no model to reach."""
+        return (
+            f"Always saying the commonest class is right in {self.confusion.majority:.2%}. "
+            f"The true class costs {display.loss(self.nats_per_example, 'example')}."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers for JSON."""
+        return {
+            "run": self.run,
+            "source": self.source,
+            "examples": self.examples,
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "majority": self.confusion.majority,
+            "nats_per_example": self.nats_per_example,
+            "classes": [asdict(score) for score in self.confusion.scores()],
+            "confusion": self.confusion.counts.tolist(),
+        }
+
+    def to_dataframe(self) -> Any:
+        """Return each class' scores as a pandas DataFrame.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return exports.dataframe([asdict(score) for score in self.confusion.scores()])
+
+    def _mistakes(self) -> list[list[str]]:
+        return [
+            [display.one_line(text, _WIDEST), true, f"{taken} {share:.1%}"]
+            for text, true, taken, share in self.errors
+        ]
+
+    def __str__(self) -> str:
+        parts = [
+            self.heading,
+            display.columns(self.confusion.table()),
+            self.confusion.grid(),
+            self.remark,
+        ]
+        if self.errors:
+            parts.append(display.columns([["surest mistakes", "true", "taken for"], *self._mistakes()]))
+        return "\n\n".join(parts)
+
+    def to_html(self) -> str:
+        """Return a page of its own."""
+        body = f"<main>{self._repr_html_()}</main>"
+        return coloured.document(body, title=self.heading, style=_STYLE)
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write `to_html` to a file and return its path."""
+        return exports.save(path, self.to_html())
+
+    def _repr_html_(self) -> str:
+        mistakes = [["surest mistakes", "true", "taken for"], *self._mistakes()]
+        return "".join(
+            [
+                f"<p><b>{escaped(self.heading)}</b></p>",
+                self.confusion.svg(title=f"{self.run}: true and predicted classes"),
+                f"<p>{escaped(self.remark)}</p>",
+                display.html_table(self.confusion.table(), "each class"),
+                display.html_table(mistakes, "") if self.errors else "",
+            ]
+        )
+
+
+def predict(run: ClassifierRun, sequences: Sequence[Any], names: Sequence[str]) -> Predictions:
+    """Tell the classes of sequences.
+
+    Args:
+        run: A trained classifier.
+        sequences: Texts, or arrays `[time, features]`.
+        names: What to call them.
+
+    Raises:
+        UsageError: They are not what the run reads.
+    """
+    rows = run.probabilities(sequences)
+    classes = run.record.classes
+    items = [
+        Prediction(
+            name, {classes[place]: float(row[place]) for place in np.argsort(-row, kind="stable")}
+        )
+        for name, row in zip(names, rows, strict=True)
+    ]
+    return Predictions(run.name, tuple(items))
+
+
+def evaluate(
+    run: ClassifierRun, data: Labelled, places: npt.NDArray[np.int64], source: str
+) -> ClassifierEvaluation:
+    """Compare what a classifier says with what is true.
+
+    Args:
+        run: A trained classifier.
+        data: Labelled sequences of the run's kind.
+        places: Which of them to read.
+        source: What they are, in words.
+
+    Raises:
+        UsageError: There is nothing to read, or a class that the run does not know.
+    """
+    classes, record = {name: number for number, name in enumerate(run.record.classes)}, run.record
+    if data.kind != record.data.kind:
+        raise UsageError(f"{run.name} reads {record.data.kind}. Received: {data.kind} in {data.name}.")
+    if len(places) == 0:
+        raise UsageError(f"{run.name} held nothing out. Name other examples with --data.")
+    true = [data.labels[place] for place in places.tolist()]
+    if odd := sorted(set(true) - classes.keys()):
+        raise UsageError(
+            f"{run.name} does not know all classes of {data.name}. Received also: {odd[:5]}. "
+            f"Accepted: {list(classes)!r:.400}."
+        )
+    chosen = [data.sequences[place] for place in places.tolist()]
+    labels = np.array([classes[name] for name in true])
+    read = Examples.of(
+        [encoded(sequence, run.lexicon, record.inputs) for sequence in chosen],
+        labels.tolist(),
+        most=record.training.sequence_length,
+    )
+    logs = log_probabilities(run.classifier(), read, np.arange(len(labels)))
+    predicted = logs.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    surest = wrong[np.argsort(-logs[wrong, predicted[wrong]], kind="stable")][:_ERRORS]
+    return ClassifierEvaluation(
+        run.name,
+        source,
+        Confusion.of(record.classes, labels, predicted),
+        float(-logs[np.arange(len(labels)), labels].mean()),
+        tuple(
+            (
+                chosen[place] if isinstance(chosen[place], str) else f"example {places[place]:,}",
+                true[place],
+                record.classes[predicted[place]],
+                float(np.exp(logs[place, predicted[place]])),
+            )
+            for place in surest.tolist()
+        ),
+    )

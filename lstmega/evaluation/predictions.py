@@ -1,0 +1,190 @@
+"""Look inside a run: for each character of a text what the model expected in its place."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lstmega.config import base as checks
+from lstmega.data.corpus import Corpus
+from lstmega.display import export as exports
+from lstmega.display import formatting as display
+from lstmega.display import heatmap as surprisal
+from lstmega.evaluation import readings
+from lstmega.evaluation.readings import UnknownRule
+from lstmega.evaluation.scoring import Costs, Done
+from lstmega.inference.decoder import Decoder, log_softmax
+from lstmega.runs.run import Run
+
+_ROWS = 40  # characters that a terminal shows
+_PREVIEW = 2000  # characters in a notebook
+_SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥"}
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a run expected at each character of a text but the first.
+
+    Args:
+        run: The run's name.
+        source: What was read.
+        text: What was read, skipped characters left out.
+        nats: The cost of each character but the first, `[characters - 1]`.
+        entropy: Of the prediction before each of them, in nats, `[characters - 1]`.
+        likeliest: The characters that were likeliest in its place, likeliest first, `top` in a string;
+            `<unk>` is U+FFFD; `[characters - 1]`.
+        probabilities: Theirs, `[characters - 1, top]`.
+        unknown: How many characters were left out, because the run does not know them.
+        tokens: `char` or `byte`.
+    """
+
+    run: str
+    source: str
+    text: str = field(repr=False)
+    nats: Costs = field(repr=False, compare=False)
+    entropy: Costs = field(repr=False, compare=False)
+    likeliest: tuple[str, ...] = field(repr=False)
+    probabilities: npt.NDArray[np.float64] = field(repr=False, compare=False)
+    unknown: int = 0
+    tokens: Literal["char", "byte"] = "char"
+
+    @property
+    def bits_per_character(self) -> float:
+        """Mean cost in bits."""
+        return display.bits(float(self.nats.mean()))
+
+    @property
+    def heading(self) -> str:
+        """What was read, in one line."""
+        return (
+            f"{self.run}: {self.source}, {display.loss(float(self.nats.mean()), self.tokens)}, "
+            f"entropy of the predictions {display.bits(float(self.entropy.mean())):.3f} bits"
+        )
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield a dictionary for each character but the first; costs and entropies in nats."""
+        values = zip(self.text[1:], self.nats.tolist(), self.entropy.tolist(), strict=True)
+        top = zip(self.likeliest, self.probabilities.tolist(), strict=True)
+        for (character, nats, entropy), (others, shares) in zip(values, top, strict=True):
+            likeliest = [list(pair) for pair in zip(others, shares, strict=True)]
+            yield {"character": character, "nats": nats, "entropy": entropy, "likeliest": likeliest}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything for JSON: a summary, and one object for each character but the first."""
+        return {
+            "run": self.run,
+            "source": self.source,
+            "tokens": self.tokens,
+            "unknown_characters": self.unknown,
+            "bits_per_character": self.bits_per_character,
+            "text": self.text,
+            "predictions": list(self.rows()),
+        }
+
+    def to_dataframe(self) -> Any:
+        """Return `rows` as a pandas DataFrame.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return exports.dataframe(list(self.rows()))
+
+    def to_html(self) -> str:
+        """Return a page of the text coloured by bits; a pointer at rest shows what was expected."""
+        return surprisal.page(self.text, self.nats, title=self.heading, remarks=self._remarks(None))
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write `to_html` to a file and return its path."""
+        return exports.save(path, self.to_html())
+
+    def _repr_html_(self) -> str:
+        remarks = self._remarks(_PREVIEW - 1)
+        text, nats = self.text[:_PREVIEW], self.nats[: _PREVIEW - 1]
+        return surprisal.fragment(text, nats, title=self.heading, remarks=remarks)
+
+    def _remarks(self, most: int | None) -> list[str]:
+        entropies = [display.bits(entropy) for entropy in self.entropy[:most].tolist()]
+        return [
+            f"entropy {entropy:.2f} bits; {self._expected(number)}"
+            for number, entropy in enumerate(entropies)
+        ]
+
+    def _expected(self, number: int) -> str:
+        pairs = zip(self.likeliest[number], self.probabilities[number].tolist(), strict=True)
+        return ", ".join(f"{sign(character)} {share:.0%}" for character, share in pairs)
+
+    def __str__(self) -> str:
+        lines = [["character", "bits", "entropy", "likeliest"]]
+        for number, (character, nats) in enumerate(zip(self.text[1:], self.nats[:_ROWS].tolist())):  # noqa: B905
+            bits, entropy = display.bits(nats), display.bits(float(self.entropy[number]))
+            lines.append([sign(character), f"{bits:z.2f}", f"{entropy:z.2f}", self._expected(number)])
+        rest = len(self.nats) - _ROWS
+        more = [f"... and {rest:,} more: --html and --json have them all."] if rest > 0 else []
+        return "\n".join([self.heading, "", display.columns(lines), *more])
+
+
+def inspect(
+    run: Run,
+    text: Corpus | None = None,
+    *,
+    characters: int | None = 2000,
+    top: int = 5,
+    unknown: UnknownRule = "error",
+    done: Done | None = None,
+) -> Inspection:
+    """Read a text and keep what the run expected at each character.
+
+    Args:
+        run: A trained run.
+        text: What to read; None is the run's held-out tail.
+        characters: Read the first ones only; None reads all.
+        top: How many of the likeliest characters to keep.
+        unknown: `error` refuses a text with characters that the run does not know; `skip` leaves
+            them out. A run with `<unk>` reads them as that.
+        done: Hears how far it is.
+
+    Raises:
+        UsageError: The text has unknown characters, less than two, or other tokens; nothing was held
+            out; an option is out of bounds.
+    """
+    checks.whole("--top", top, 1, 100)
+    passage = readings.choose(run, text, characters=characters, unknown=unknown)
+    ids, decoder = run.vocabulary.encode(passage.text), run.decoder()
+    nats, entropy, best, shares = _predictions(decoder, ids, min(top, len(run.vocabulary)), done)
+    likeliest = tuple(run.vocabulary.decode(row) for row in best)
+    return Inspection(
+        run=run.name,
+        source=passage.source,
+        text=passage.text,
+        nats=nats,
+        entropy=entropy,
+        likeliest=likeliest,
+        probabilities=shares,
+        unknown=passage.unknown,
+        tokens=passage.tokens,
+    )
+
+
+def _predictions(
+    decoder: Decoder, ids: npt.NDArray[np.integer], top: int, done: Done | None
+) -> tuple[Costs, Costs, npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Return costs and entropies `[n - 1]`, the likeliest ids and their probabilities `[n - 1, top]`."""
+    count = len(ids) - 1
+    nats, entropy = np.empty(count), np.empty(count)
+    best, shares = np.empty((count, top), np.intp), np.empty((count, top))
+    for step in readings.walk(decoder, ids[:-1], done):
+        logs = log_softmax(step.logits[step.counted])  # [counted, vocabulary]
+        probabilities, places = np.exp(logs), step.places
+        nats[places] = -logs[np.arange(len(places)), ids[places + 1]]
+        entropy[places] = -(probabilities * logs).sum(axis=1)
+        best[places] = np.argsort(-logs, axis=1, kind="stable")[:, :top]
+        shares[places] = np.take_along_axis(probabilities, best[places], axis=1)
+    return nats, entropy, best, shares
+
+
+def sign(character: str) -> str:
+    """Return a character for a table: blanks as signs, control characters shown."""
+    return _SIGNS.get(character) or display.plain(character)

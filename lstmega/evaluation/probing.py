@@ -1,0 +1,221 @@
+"""Which units of a run follow a feature of a text.
+
+Units are chosen on the first half of the text and scored on the second, so that the best of thousands
+is not the luckiest. Sums are kept, not activations: memory does not grow with the text.
+"""
+
+import html
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstmega.config import base as checks
+from lstmega.data.corpus import Corpus
+from lstmega.display import export as exports
+from lstmega.display import formatting as display
+from lstmega.errors import UsageError
+from lstmega.evaluation import features as tracks
+from lstmega.evaluation import readings
+from lstmega.evaluation.activations import Part, Unit, activations, part_of
+from lstmega.evaluation.features import Track, Values
+from lstmega.evaluation.readings import Passage, UnknownRule
+from lstmega.evaluation.scoring import Done
+from lstmega.runs.run import Run
+
+_STILL = 1e-5  # standard deviation: a unit that moves less is constant
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How well one unit follows a feature.
+
+    Args:
+        unit: Which.
+        score: Pearson's correlation with the feature on the second half of the text, from -1 to 1;
+            for a feature of zeros and ones that is the point-biserial one.
+        chosen: The same on the first half, by which it was chosen.
+    """
+
+    unit: Unit
+    score: float
+    chosen: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The units that follow a feature best.
+
+    Args:
+        run: The run's name.
+        source: What was read.
+        feature: The name of the feature.
+        part: `memory` is tanh(c) of an LSTM, `hidden` what a layer passes on.
+        characters: How many were read, both halves.
+        mean: Of the feature: its share of the text where it is zeros and ones.
+        chance: What the same search finds where there is nothing to find: the largest size of a score
+            when as many units are chosen for the feature's track moved by half of each half.
+        found: The units with the largest correlations on the first half, largest first.
+        unknown: How many characters were left out, because the run does not know them.
+    """
+
+    run: str
+    source: str
+    feature: str
+    part: Part
+    characters: int
+    mean: float
+    chance: float
+    found: tuple[Finding, ...]
+    unknown: int = 0
+
+    @property
+    def best(self) -> Unit:
+        """The unit that was chosen first."""
+        return self.found[0].unit
+
+    @property
+    def heading(self) -> str:
+        """What was searched, in one line."""
+        return f"{self.run}: units ({self.part}) that follow {self.feature} in {self.source}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a dictionary for each finding."""
+        return [{"unit": str(one.unit), "score": one.score, "chosen": one.chosen} for one in self.found]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything for JSON."""
+        return {
+            "run": self.run,
+            "source": self.source,
+            "feature": self.feature,
+            "part": self.part,
+            "characters": self.characters,
+            "unknown_characters": self.unknown,
+            "mean": self.mean,
+            "chance": self.chance,
+            "found": self.rows(),
+        }
+
+    def to_dataframe(self) -> Any:
+        """Return `rows` as a pandas DataFrame.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return exports.dataframe(self.rows())
+
+    def table(self) -> list[list[str]]:
+        """Return the findings, best first, under a head."""
+        head = ["unit", "correlation", "where chosen"]
+        rows = [[str(one.unit), f"{one.score:+z.3f}", f"{one.chosen:+z.3f}"] for one in self.found]
+        return [head, *rows]
+
+    def _note(self) -> str:
+        return (
+            f"The feature is {self.mean:.3g} on average. The same search for a track moved away finds "
+            f"{self.chance:.3f}: less than that says nothing."
+        )
+
+    def __str__(self) -> str:
+        return "\n\n".join([self.heading, display.columns(self.table()), self._note()])
+
+    def _repr_html_(self) -> str:
+        return f"{display.html_table(self.table(), self.heading)}<p>{html.escape(self._note())}</p>"
+
+
+def find(
+    run: Run,
+    feature: str | Track,
+    text: Corpus | None = None,
+    *,
+    part: Part | None = None,
+    most: int = 10,
+    characters: int | None = 100_000,
+    unknown: UnknownRule = "error",
+    done: Done | None = None,
+) -> Findings:
+    """Search all units for those that follow a feature of a text.
+
+    Args:
+        run: A trained run.
+        feature: A name of `tracks.TRACKS`, or a function from a text to one number for each character:
+            what holds once that character was read.
+        text: What to read; None is the run's held-out tail.
+        part: `memory` is tanh(c) of an LSTM, `hidden` what a layer passes on; None is the memory
+            where there is one.
+        most: How many units to name.
+        characters: Read the first ones only; None reads all.
+        unknown: As for `inspection.inspect`.
+        done: Hears how far it is.
+
+    Raises:
+        UsageError: A half of the text is without the feature, there is no such feature or part, or as
+            for `inspection.inspect`.
+    """
+    checks.whole("--most", most, 1, 1000)
+    options, part = run.record.model, part_of(run.record.model, part)
+    passage = readings.choose(run, text, characters=characters, unknown=unknown)
+    track = tracks.of(feature, passage.text, tokens=passage.tokens)
+    halves = _halves(passage, track, tracks.name_of(feature))
+    chosen, scores = _correlations(run, passage, halves, part, done)  # [units of all layers, 2]
+    order, moved = np.argsort(-np.abs(chosen), axis=0, kind="stable")[:most].T
+    return Findings(
+        run=run.name,
+        source=passage.source,
+        feature=tracks.name_of(feature),
+        part=part,
+        characters=len(passage.text),
+        mean=float(track.mean()),
+        chance=float(np.abs(scores[moved, 1]).max()),
+        found=tuple(
+            Finding(
+                Unit(at // options.units + 1, at % options.units + 1),
+                score=float(scores[at, 0]),
+                chosen=float(chosen[at, 0]),
+            )
+            for at in order.tolist()
+        ),
+        unknown=passage.unknown,
+    )
+
+
+def _halves(passage: Passage, track: Values, name: str) -> list[Values]:
+    """Return for each half the track and the track moved, standardised, zero outside: `[n, 2]`."""
+    middle, halves = len(track) // 2, []
+    for half, which in ((slice(0, middle), "first"), (slice(middle, None), "second")):
+        part = track[half]
+        if part.min() == part.max():
+            raise UsageError(
+                f"Nothing in the {which} half of {passage.source} tells units that follow {name}. "
+                f"Received: {len(part):,} {display.unit(passage.tokens)}, {name} {part[:1].sum():g} at "
+                "all of them. Accepted: a text where it comes and goes in both halves: more of this "
+                "one (--characters), or another (--text)."
+            )
+        standard = (part - part.mean()) / part.std()
+        values = np.zeros((len(track), 2))
+        values[half] = np.stack([standard, np.roll(standard, len(part) // 2)], axis=1)
+        halves.append(values)
+    return halves
+
+
+def _correlations(
+    run: Run, passage: Passage, halves: list[Values], part: Part, done: Done | None
+) -> list[npt.NDArray[np.float64]]:
+    """Return Pearson's correlations of all units on each half with its two tracks, `[units, 2]`."""
+    count, middle = len(passage.text), len(passage.text) // 2
+    units = run.record.model.layers * run.record.model.units
+    sums = np.zeros((2, units, 4))  # of a, of a squared, of a times each track
+    for step in readings.walk(readings.read_states(run), run.vocabulary.encode(passage.text), done):
+        values = activations(step.states, part)[:, step.counted].astype(np.float64)  # [units, counted]
+        for number, inside in enumerate((step.places < middle, step.places >= middle)):
+            sums[number, :, 0] += values @ inside
+            sums[number, :, 1] += values**2 @ inside
+            sums[number, :, 2:] += values @ halves[number][step.places]
+    sizes = np.array([middle, count - middle])[:, np.newaxis]  # [2, 1]
+    variance = sums[:, :, 1] / sizes - (sums[:, :, 0] / sizes) ** 2  # [2, units]
+    deviation = np.sqrt(variance.clip(min=_STILL**2))
+    found = sums[:, :, 2:] / (sizes * deviation)[:, :, np.newaxis]  # [2, units, 2]
+    found[variance < _STILL**2] = 0
+    return list(found.clip(-1, 1))

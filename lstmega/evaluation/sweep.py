@@ -1,0 +1,375 @@
+"""What temperature does: one prompt at many temperatures, each measured beside the training text.
+
+Beside the temperatures stands the held-out text, cut to the same length: what the measures say of the
+author's own writing.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+
+from lstmega.config.base import whole
+from lstmega.config.options import WritingOptions
+from lstmega.data.suffix_array import Copy, Index, cover
+from lstmega.data.vocabulary import UnknownPolicy
+from lstmega.display import export as exports
+from lstmega.display import formatting as display
+from lstmega.display import gallery as galleries
+from lstmega.display.gallery import Chart, Gallery, Piece, Shelf, Source
+from lstmega.errors import UsageError
+from lstmega.evaluation.text_statistics import NOVEL, Analysis, Reference, together
+from lstmega.inference.generate import sample
+from lstmega.inference.outputs import Samples
+from lstmega.runs.run import Run
+
+TEMPERATURES = tuple(number / 10 for number in range(2, 15))
+_SHARES = (0.98, 0.95, 0.9, 0.8, 0.7, 0.5)  # of known words, that a recommendation may promise
+_TOKEN = {"char": "character", "byte": "byte"}
+_SHOWN = (8, 16)  # characters of the n-grams whose novelty the table and the page show
+
+
+@dataclass(frozen=True)
+class Level:
+    """One temperature.
+
+    Args:
+        temperature: What the logits were divided by.
+        nats_per_character: What the texts cost the model itself, without temperature and rules.
+        analysis: What they are like, together.
+        samples: The texts.
+    """
+
+    temperature: float
+    nats_per_character: float
+    analysis: Analysis
+    samples: Samples = field(repr=False)
+
+    @property
+    def bits_per_character(self) -> float:
+        """The same in bits."""
+        return display.bits(self.nats_per_character)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one object of `sweep --json`."""
+        return {
+            "temperature": self.temperature,
+            "bits_per_character": self.bits_per_character,
+            **self.analysis.to_dict(),
+            "samples": self.samples.to_dicts(),
+        }
+
+
+@dataclass(frozen=True)
+class Sweep(Sequence[Level]):
+    """The levels of one sweep, lowest temperature first, and what to compare them with.
+
+    Args:
+        run: The run's name.
+        levels: One for each temperature.
+        held_out: What the held-out text is like, cut to as many characters; None without one.
+        held_out_nats: What it costs the model for each character.
+        reference: The training text.
+        tokens: `char` or `byte`: what `nats_per_character` is of.
+    """
+
+    run: str
+    levels: tuple[Level, ...]
+    held_out: Analysis | None
+    held_out_nats: float | None
+    reference: Reference = field(repr=False, compare=False)
+    tokens: Literal["char", "byte"] = "char"
+
+    @overload
+    def __getitem__(self, index: int) -> Level: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Level, ...]: ...
+    def __getitem__(self, index: int | slice) -> Level | tuple[Level, ...]:
+        return self.levels[index]
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+    @property
+    def recommended(self) -> tuple[Level, ...]:
+        """The temperatures to use.
+
+        Of those without loops that repeat themselves no more than twice as much as the held-out text
+        (or 2%), the ones that keep the largest of these shares of known words: 98, 95, 90, 80, 70, 50%.
+        """
+        limit = 0.02 if self.held_out is None else max(0.02, 2 * self.held_out.repeated.share)
+        calm = [
+            level
+            for level in self.levels
+            if not level.analysis.loops and not level.analysis.repeated.share > limit
+        ]
+        for share in _SHARES:
+            if found := [level for level in calm if level.analysis.known_words.share >= share]:
+                return tuple(found)
+        return ()
+
+    @property
+    def recommendation(self) -> str:
+        """The same in a sentence."""
+        levels = self.recommended
+        if not levels:
+            return (
+                "None of these temperatures keeps half of the words known without going in circles: "
+                "train longer, or write more at each."
+            )
+        temperatures = [level.temperature for level in levels]
+        least = min(level.analysis.known_words.share for level in levels)
+        longest = max(level.analysis.longest for level in levels)
+        keeps = "keeps" if len(levels) == 1 else "keep"
+        copies = f"{'copies' if len(levels) == 1 else 'copy'} nothing longer than"
+        return (
+            f"{_range(temperatures, [level.temperature for level in self.levels])} {keeps} "
+            f"{math.floor(least * 100)}% of the words known and {copies} {max(longest, 29)} characters."
+        )
+
+    @property
+    def heading(self) -> str:
+        """What was swept, in one line."""
+        first = self.levels[0].samples[0]
+        count = len(self.levels[0].samples)
+        total = sum(level.analysis.characters for level in self.levels)
+        texts = f"{count} text{'s'[: count > 1]} each"
+        return (
+            f"{self.run}: {len(self.levels)} temperatures, {texts}, {total:,} characters, "
+            f"seed {first.seed}"
+        )
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return the JSON list of `sweep --json`: one object for each temperature."""
+        return [level.to_dict() for level in self.levels]
+
+    def to_dataframe(self) -> Any:
+        """Return the measures as a pandas DataFrame, a row for each temperature.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return exports.dataframe([_flat(level.to_dict()) for level in self.levels])
+
+    def plot(self) -> Any:
+        """Return the charts of the page as a matplotlib figure.
+
+        Raises:
+            UsageError: matplotlib is not installed.
+        """
+        figure = exports.figure(11, 6)
+        for place, chart in zip(figure.subplots(2, 3).flat, self.charts(), strict=True):
+            place.plot(*zip(*chart.points, strict=True), marker="o", markersize=3)
+            place.set(title=chart.title, xlabel="temperature")
+            if chart.level is not None:
+                place.axhline(chart.level, color="gray", linestyle="--", label="held-out text")
+                place.legend()
+        return figure
+
+    def table(self) -> list[list[str]]:
+        """Return a row for each temperature and for the held-out text, under a head."""
+        head = [
+            "temperature",
+            f"bits/{self.tokens}",
+            "known words",
+            "distinct 3-grams",
+            "repeated",
+            "loops",
+        ]
+        head += [*(f"new {n}-grams" for n in _SHOWN), "copied", "longest copy"]
+        rows = [
+            [f"{level.temperature:g}", f"{level.bits_per_character:.3f}", *_cells(level.analysis)]
+            for level in self.levels
+        ]
+        if self.held_out is not None and self.held_out_nats is not None:
+            rows.append(
+                ["held-out text", f"{display.bits(self.held_out_nats):.3f}", *_cells(self.held_out)]
+            )
+        return [head, *rows]
+
+    def charts(self) -> tuple[Chart, ...]:
+        """Return what the page draws."""
+        measures: dict[str, Callable[[Analysis], float]] = {
+            "Known words, %": lambda item: 100 * item.known_words.share,
+            "New 8-grams, %": lambda item: 100 * item.novel[NOVEL.index(8)].share,
+            "New 16-grams, %": lambda item: 100 * item.novel[NOVEL.index(16)].share,
+            "Repeated within a text, %": lambda item: 100 * item.repeated.share,
+            "Copied in passages of 30 or more, %": lambda item: 100 * item.copied.share,
+        }
+        bits = tuple((level.temperature, level.bits_per_character) for level in self.levels)
+        own = None if self.held_out_nats is None else display.bits(self.held_out_nats)
+        charts = [Chart(f"The model's own bits per {_TOKEN[self.tokens]}", _finite(bits), own)]
+        for title, measure in measures.items():
+            points = _finite((level.temperature, measure(level.analysis)) for level in self.levels)
+            level = None if self.held_out is None else measure(self.held_out)
+            charts.append(
+                Chart(title, points, level if level is not None and math.isfinite(level) else None)
+            )
+        return tuple(charts)
+
+    def gallery(self) -> Gallery:
+        """Return everything that the page shows."""
+        places: dict[tuple[int, int], int] = {}  # (place, length) -> number of the source
+        shelves = tuple(Shelf(self._name(level), tuple(_pieces(level, places))) for level in self.levels)
+        sources = tuple(self._source(*found) for found in places)
+        prompt = self.levels[0].samples[0].prompt
+        return Gallery(
+            self.heading, self.recommendation, prompt, self.charts(), self.table(), shelves, sources
+        )
+
+    def _name(self, level: Level) -> str:
+        marked = ", recommended" if level in self.recommended else ""
+        return f"Temperature {level.temperature:g}{marked}"
+
+    def _source(self, place: int, length: int) -> Source:
+        before, passage, after, line = self.reference.context(Copy(0, length, place))
+        return Source(f"line {line:,}, character {place + 1:,}", before, passage, after)
+
+    def to_html(self) -> str:
+        """Return a page of its own: charts, table, texts with what they copied."""
+        return galleries.page(self.gallery())
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write `to_html` to a file and return its path."""
+        return exports.save(path, self.to_html())
+
+    def _repr_html_(self) -> str:
+        return galleries.fragment(self.gallery())
+
+    def __str__(self) -> str:
+        return "\n\n".join([self.heading, display.columns(self.table()), self.recommendation])
+
+
+def sweep(
+    run: Run,
+    training: str,
+    *,
+    temperatures: Iterable[float] = TEMPERATURES,
+    length: int = 2000,
+    count: int = 4,
+    prompt: str | None = None,
+    seed: int | None = None,
+    unknown: UnknownPolicy = "error",
+    options: WritingOptions | None = None,
+) -> Sweep:
+    """Write at many temperatures in one batch, and measure each.
+
+    Args:
+        run: What writes.
+        training: The text that it was trained on.
+        temperatures, length, count, prompt, seed, unknown, options: As for `sampling.sample`.
+
+    Raises:
+        UsageError: An argument is out of bounds, or `options.vary` leaves nothing to compare.
+    """
+    options = options or WritingOptions()
+    if options.vary is not None:
+        raise UsageError(f"A sweep compares temperatures that stay. Received: --vary {options.vary}.")
+    length = whole("--length", length, 1, sys.maxsize)
+    reference = Reference(_readable(run, training))
+    written = sample(
+        run,
+        temperatures=sorted(set(temperatures)),
+        length=length,
+        prompt=prompt,
+        count=count,
+        seed=seed,
+        unknown=unknown,
+        options=options,
+        training=_index(run, training, reference) if options.no_copy else None,
+        scored=True,
+    )
+    grouped = groupby(written, key=lambda item: item.temperature)
+    levels = tuple(_level(temperature, Samples(texts), reference) for temperature, texts in grouped)
+    best = run.record.best
+    return Sweep(
+        run=run.name,
+        levels=levels,
+        held_out=_of_held_out(run, reference, length, count),
+        held_out_nats=best.nats if best is not None and run.held_out else None,
+        reference=reference,
+        tokens=run.record.text.tokens,
+    )
+
+
+def _index(run: Run, training: str, reference: Reference) -> Index:
+    return Index(training) if run.record.text.tokens == "byte" else reference.index
+
+
+def _readable(run: Run, text: str) -> str:
+    """Return a text of a run as a reader sees it: bytes are held as code points of the same number."""
+    if run.record.text.tokens == "char":
+        return text
+    return text.encode("latin-1").decode(errors="replace")
+
+
+def _level(temperature: float, samples: Samples, reference: Reference) -> Level:
+    nats = np.concatenate([item.nats for item in samples if item.nats is not None])
+    return Level(
+        temperature,
+        float(nats.mean()) if len(nats) else math.nan,
+        together([reference.analyse(item.text) for item in samples]),
+        samples,
+    )
+
+
+def _of_held_out(run: Run, reference: Reference, length: int, count: int) -> Analysis | None:
+    text = _readable(run, run.held_out)
+    if not text or length < 1:
+        return None
+    starts = range(0, max(1, len(text) - length + 1), length)[:count]
+    return together([reference.analyse(text[start : start + length]) for start in starts])
+
+
+def _pieces(level: Level, places: dict[tuple[int, int], int]) -> Iterator[Piece]:
+    for item, passages in zip(level.samples, level.analysis.passages, strict=True):
+        copies = tuple(
+            (copy.start, copy.end, places.setdefault((copy.place, copy.length), len(places) + 1))
+            for copy in cover(passages)
+        )
+        whole = item.nats is not None and len(item.nats) == len(item.text)
+        yield Piece(item.text, item.nats if whole else None, copies)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of a data frame: `novelty` with its `8` as `novelty_8`, lists as their lengths."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}_{size}": share for size, share in value.items()}
+        elif name != "samples":
+            flat[name] = len(value) if isinstance(value, list) else value
+    return flat
+
+
+def _cells(item: Analysis) -> list[str]:
+    return [
+        _percent(item.known_words.share),
+        _percent(item.distinct[2].share),
+        _percent(item.repeated.share),
+        f"{len(item.loops)} of {len(item.passages)}",
+        *(_percent(item.novel[NOVEL.index(n)].share) for n in _SHOWN),
+        _percent(item.copied.share),
+        f"{item.longest}" if item.longest else "-",
+    ]
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{share * 100:.1f}%"
+
+
+def _finite(points: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    return tuple((x, y) for x, y in points if math.isfinite(y))
+
+
+def _range(chosen: Sequence[float], swept: Sequence[float]) -> str:
+    """Return neighbours as `0.6-0.8`, others one by one."""
+    at = [swept.index(temperature) for temperature in chosen]
+    if len(chosen) > 2 and at == list(range(at[0], at[0] + len(at))):
+        return f"{chosen[0]:g}-{chosen[-1]:g}"
+    return ", ".join(f"{temperature:g}" for temperature in chosen)

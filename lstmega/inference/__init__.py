@@ -1,0 +1,1 @@
+"""Trained arrays -> text and classes, in NumPy."""

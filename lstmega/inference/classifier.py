@@ -1,0 +1,84 @@
+"""Trained arrays -> probabilities of classes, in NumPy; no TensorFlow.
+
+Feature-major as the decoder, whose cells it uses. Every row is read to its own length: what pads it is
+never part of a sum, and a layer that reads backwards begins at the last valid step.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from lstmega.config.classifier_options import ClassifierOptions
+from lstmega.inference.decoder import CELLS, Array, Layer, layer_of, log_softmax
+
+
+class Classifier:
+    """Reads sequences, tells classes.
+
+    Args:
+        options: The model's.
+        weights: float32 arrays by the names of `ClassifierOptions.weight_shapes`, checked.
+    """
+
+    def __init__(
+        self, options: ClassifierOptions, weights: Mapping[str, npt.NDArray[np.float32]]
+    ) -> None:
+        self._options, self._cell = options, CELLS[options.cell]
+        self._layers = [
+            [layer_of(options.cell, options.units, weights, name) for name in names]
+            for names in options.layer_names()
+        ]
+        self._embeddings = weights.get("embedding/embeddings")
+        self._kernel, self._bias = weights["classes/kernel"], weights["classes/bias"]
+
+    def log_probabilities(
+        self, inputs: npt.NDArray[np.generic], lengths: npt.NDArray[np.integer]
+    ) -> npt.NDArray[np.float64]:
+        """Return the logarithm of each class' probability, `[rows, classes]`.
+
+        Args:
+            inputs: Ids `[rows, time]`, or vectors `[rows, time, features]`.
+            lengths: Valid steps of each row, `[rows]`, from 1 to time.
+        """
+        below = inputs if self._embeddings is None else self._embeddings[inputs]  # [rows, time, width]
+        hidden = np.ascontiguousarray(below.transpose(1, 2, 0), np.float32)  # [time, width, rows]
+        for ways in self._layers:
+            outputs = [self._run(ways[0], hidden)]
+            if len(ways) > 1:
+                outputs.append(_reversed(self._run(ways[1], _reversed(hidden, lengths)), lengths))
+            hidden = np.concatenate(outputs, axis=1)  # [time, width, rows]
+        return log_softmax(self._pooled(hidden, lengths) @ self._kernel + self._bias)
+
+    def _run(self, layer: Layer, inputs: Array) -> Array:
+        """Return all outputs `[time, units, rows]` of a layer."""
+        time, _, rows = inputs.shape
+        zeros = np.zeros((layer.units, rows), np.float32)
+        state = (zeros,) * (2 if self._options.cell == "lstm" else 1)
+        gates = layer.kernel @ inputs + layer.bias  # [time, gates, rows]
+        outputs = np.empty((time, layer.units, rows), np.float32)
+        for step in range(time):
+            state = self._cell(layer, gates[step], state)
+            outputs[step] = state[0]
+        return outputs
+
+    def _pooled(self, hidden: Array, lengths: npt.NDArray[np.integer]) -> Array:
+        """Return what the classes are told from, `[rows, width]`."""
+        rows, units = np.arange(hidden.shape[2]), self._options.units
+        if self._options.pool == "last":
+            last: Array = hidden[lengths - 1, :, rows]  # [rows, width]
+            last[:, units:] = hidden[0, units:].T  # backwards, the last step is the first
+            return last
+        valid = (np.arange(len(hidden))[:, np.newaxis] < lengths)[:, np.newaxis]  # [time, 1, rows]
+        if self._options.pool == "max":
+            most: Array = np.where(valid, hidden, np.float32(-np.inf)).max(axis=0).T
+            return most
+        mean: Array = (np.where(valid, hidden, 0).sum(axis=0) / lengths).T.astype(np.float32)
+        return mean
+
+
+def _reversed(inputs: Array, lengths: npt.NDArray[np.integer]) -> Array:
+    """Return `[time, width, rows]` with the valid steps of each row in reverse, the rest in place."""
+    steps = np.arange(len(inputs))[:, np.newaxis]
+    order = np.where(steps < lengths, lengths - 1 - steps, steps)  # [time, rows]
+    return np.take_along_axis(inputs, order[:, np.newaxis], axis=0)

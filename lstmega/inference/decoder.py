@@ -1,0 +1,361 @@
+"""Trained arrays -> one recurrent step in NumPy, over all rows at once; no TensorFlow.
+
+Feature-major: inside, everything is `[features, rows]`, kernels are transposed once at load, and a
+step's cost is the product `recurrent [gates, units] @ hidden [units, rows]`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lstmega.config.options import Cell, ModelOptions
+from lstmega.errors import RunError, UsageError
+
+Array = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.integer]
+LayerState = tuple[Array, ...]  # (hidden, memory) for lstm, (hidden,) else; each [units, rows]
+States = tuple[LayerState, ...]  # lowest layer first
+
+_NORM_EPSILON = 1e-3  # as in Keras' LayerNormalization
+_TABLE_LIMIT = 1 << 26  # numbers: above 256 MB the embedding is multiplied at each step instead
+
+# Where each gate of our layout stands in Keras', and its scale. Sigmoid gates come first, so that
+# they are one block, and are halved at load, because sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one
+# tanh then runs over all gates in place. Halving is exact.
+_GATES: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]] = {
+    "lstm": ((0, 1, 3, 2), (0.5, 0.5, 0.5, 1.0)),  # i f c o -> i f o c
+    "gru": ((0, 1, 2), (0.5, 0.5, 1.0)),  # z r h
+    "rnn": ((0,), (1.0,)),
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One recurrent layer's arrays in our layout; the gates are the first axis."""
+
+    units: int
+    kernel: Array  # [gates, width]
+    recurrent: Array  # [gates, units]
+    bias: Array  # [gates, 1]
+    candidate_bias: Array  # [units, 1], gru only: inside the product with the reset gate
+
+    def project(self, below: Array) -> Array:
+        """Return the gates' inputs `[gates, rows]` of what comes from below, `[width, rows]`."""
+        return self.kernel @ below + self.bias  # [gates, rows]
+
+
+class Decoder:
+    """One recurrent step over all rows.
+
+    States are values: `step` and `read` return new ones and leave those passed in alone, so that a
+    caller may keep, fork and repeat them. Each state array is feature-major, `[units, rows]`.
+
+    The last bits of a row's logits depend on the number of rows, because a BLAS library sums in
+    another order for another shape.
+
+    Args:
+        options: The model's options.
+        weights: float32 arrays by the names and shapes of `options.weight_shapes`.
+        begins: An id before which everything is forgotten: the line end, where lines are texts of their
+            own.
+
+    Raises:
+        RunError: A weight is missing, unexpected, of another shape or type, or not finite.
+    """
+
+    def __init__(
+        self,
+        options: ModelOptions,
+        weights: Mapping[str, npt.NDArray[np.float32]],
+        *,
+        begins: int | None = None,
+    ):
+        self.vocabulary_size = _check(options, weights)
+        self._begins = begins
+        self._units = options.units
+        self._arrays_per_state = 2 if options.cell == "lstm" else 1
+        self._cell = CELLS[options.cell]
+        self._layers = [
+            layer_of(options.cell, options.units, weights, name) for name in options.layer_names()
+        ]
+        self._residual = options.residual
+        self._norms = [(weights[f"{n}/gamma"], weights[f"{n}/beta"]) for n in options.norm_names()]
+        self._hidden = [_dense(weights, name) for name in options.hidden_names()]
+        self._logits_kernel, self._logits_bias = _head(options, weights)
+        embeddings, first = weights["embedding/embeddings"], self._layers[0]
+        self._folded = self.vocabulary_size * len(first.bias) <= _TABLE_LIMIT
+        self._table = (  # [vocabulary, gates], or [vocabulary, embedding] where that is too large
+            embeddings @ first.kernel.T + first.bias.T if self._folded else embeddings.copy()
+        )
+
+    def zero_states(self, rows: int) -> States:
+        """Return the states before any text.
+
+        Args:
+            rows: Number of texts.
+
+        Returns:
+            Per layer `(hidden, memory)` for lstm, `(hidden,)` for gru and rnn, each `[units, rows]`.
+        """
+        zeros = np.zeros((self._units, rows), np.float32)
+        return ((zeros,) * self._arrays_per_state,) * len(self._layers)
+
+    def step(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Read one id per row.
+
+        Args:
+            ids: `[rows]`, each from 0 to vocabulary_size - 1.
+            states: Of as many rows; not modified.
+
+        Returns:
+            Logits of the next id, `[rows, vocabulary]`, and the new states.
+        """
+        top, states = self._advance(ids, states)
+        return self._logits(top), states
+
+    def read(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Read a prompt into every row.
+
+        Args:
+            ids: `[time]`, at least one.
+            states: Usually of one row; not modified.
+
+        Returns:
+            Logits of the id after the last one, `[rows, vocabulary]`, and the new states.
+
+        Raises:
+            UsageError: There is no id.
+        """
+        if len(ids) == 0:
+            raise UsageError("A prompt to read must have at least one id. Received: none.")
+        for position in range(len(ids)):
+            top, states = self._advance(ids[position : position + 1], states)
+        return self._logits(top), states
+
+    def logits(self, ids: Ids) -> Array:
+        """Return the logits after each id of one text, from the zero state.
+
+        Args:
+            ids: `[time]`.
+
+        Returns:
+            `[time, vocabulary]`.
+        """
+        states, logits = self.zero_states(1), np.empty((len(ids), self.vocabulary_size), np.float32)
+        for position in range(len(ids)):
+            row, states = self.step(ids[position : position + 1], states)
+            logits[position] = row[0]
+        return logits
+
+    def _advance(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Return what the output layer reads, `[units, rows]`, and the new states."""
+        if self._begins is not None and (beginning := ids == self._begins).any():
+            states = kept(states, ~beginning)
+        top = self._table[ids].T  # [gates or embedding, rows]
+        new: list[LayerState] = []
+        for number, (layer, state) in enumerate(zip(self._layers, states, strict=True)):
+            below = self._normed(top, number - 1) if number > 0 else top
+            inputs = below if number == 0 and self._folded else layer.project(below)
+            new.append(self._cell(layer, inputs, state))
+            top = new[-1][0] + top if self._residual and number > 0 else new[-1][0]  # [units, rows]
+        top = self._normed(top, len(self._layers) - 1)
+        for kernel, bias in self._hidden:
+            top = np.maximum(kernel @ top + bias, 0)
+        return top, tuple(new)
+
+    def _normed(self, hidden: Array, number: int) -> Array:
+        """Return what the normalisation above layer `number` makes of its output, if there is one."""
+        if not self._norms:
+            return hidden
+        gamma, beta = self._norms[number]
+        centred = hidden - hidden.mean(axis=0)
+        centred /= np.sqrt((centred * centred).mean(axis=0) + _NORM_EPSILON)
+        normed: Array = centred * gamma[:, np.newaxis] + beta[:, np.newaxis]
+        return normed
+
+    def _logits(self, top: Array) -> Array:
+        logits: Array = self._logits_kernel @ top  # [vocabulary, rows]
+        logits += self._logits_bias
+        return logits.T  # [rows, vocabulary]
+
+
+class WindowDecoder(Decoder):
+    """A decoder that reads the last ids anew for each, from the zero state: for windowed models.
+
+    Its state is the window, `[window, rows]`: ids plus one, 0 where nothing was read yet.
+
+    Args:
+        options, weights: As for `Decoder`.
+        window: Ids that are read, the new one included.
+    """
+
+    def __init__(
+        self, options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]], *, window: int
+    ):
+        super().__init__(options, weights)
+        self._window = window
+
+    def zero_states(self, rows: int) -> States:
+        """Return windows in which nothing was read."""
+        return ((np.zeros((self._window, rows), np.float32),),)
+
+    def _advance(self, ids: Ids, states: States) -> tuple[Array, States]:
+        window = np.concatenate([states[0][0][1:], ids[np.newaxis] + np.float32(1)])  # [window, rows]
+        inner = super().zero_states(window.shape[1])
+        for column in window.astype(np.int64):
+            if column.any():
+                top, inner = super()._advance((column - 1).clip(min=0), inner)
+                inner = kept(inner, column > 0)
+        return top, ((window,),)
+
+
+def kept(states: States, keep: npt.NDArray[np.bool_]) -> States:
+    """Return the states with those of other rows set to zero; `keep` is `[rows]`."""
+    return tuple(tuple(array * keep for array in state) for state in states)
+
+
+def repeat(states: States, rows: int) -> States:
+    """Return the states of one row as those of many.
+
+    Args:
+        states: Of one row, each array `[units, 1]`.
+        rows: Number of copies.
+
+    Returns:
+        Each array `[units, rows]`.
+    """
+    return tuple(tuple(np.repeat(array, rows, axis=1) for array in state) for state in states)
+
+
+def log_softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return logarithms of probabilities, `[rows, vocabulary]`, in float64."""
+    shifted: npt.NDArray[np.float64] = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
+
+
+# A cell takes what comes from below, `inputs [gates, rows]` (one column where all rows read the
+# same id), and returns new arrays. Equations as in Keras: the state may be written in place only
+# where the array was made here.
+
+
+def _lstm(layer: Layer, inputs: Array, state: LayerState) -> LayerState:
+    """Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000."""
+    hidden, memory = state
+    gates: Array = layer.recurrent @ hidden  # [4 * units, rows]
+    gates += inputs
+    np.tanh(gates, out=gates)
+    _to_sigmoid(gates[: 3 * layer.units])
+    i, f, o, c = gates.reshape(4, layer.units, -1)  # each [units, rows]
+    c *= i
+    new_memory = f * memory
+    new_memory += c
+    new_hidden = np.tanh(new_memory)
+    new_hidden *= o
+    return new_hidden, new_memory
+
+
+def _gru(layer: Layer, inputs: Array, state: LayerState) -> LayerState:
+    """Cho et al. 2014, with the reset gate after the product (`reset_after=True`, as in cuDNN)."""
+    (hidden,) = state
+    gates: Array = layer.recurrent @ hidden  # [3 * units, rows]
+    sigmoids, h = gates[: 2 * layer.units], gates[2 * layer.units :]
+    sigmoids += inputs[: 2 * layer.units]
+    np.tanh(sigmoids, out=sigmoids)
+    _to_sigmoid(sigmoids)
+    z, r = sigmoids.reshape(2, layer.units, -1)  # each [units, rows]
+    h += layer.candidate_bias
+    h *= r
+    h += inputs[2 * layer.units :]
+    np.tanh(h, out=h)
+    new_hidden = hidden - h  # z * hidden + (1 - z) * h, with one product
+    new_hidden *= z
+    new_hidden += h
+    return (new_hidden,)
+
+
+def _rnn(layer: Layer, inputs: Array, state: LayerState) -> LayerState:
+    """Elman 1990."""
+    new_hidden: Array = layer.recurrent @ state[0]  # [units, rows]
+    new_hidden += inputs
+    np.tanh(new_hidden, out=new_hidden)
+    return (new_hidden,)
+
+
+CELLS: Mapping[str, Callable[[Layer, Array, LayerState], LayerState]] = {
+    "lstm": _lstm,
+    "gru": _gru,
+    "rnn": _rnn,
+}
+
+
+def _to_sigmoid(tanh_of_half: Array) -> None:
+    tanh_of_half *= 0.5
+    tanh_of_half += 0.5
+
+
+def layer_of(cell: Cell, units: int, weights: Mapping[str, npt.NDArray[np.float32]], name: str) -> Layer:
+    """Return the arrays of a recurrent layer in our layout."""
+    kernel, recurrent, bias = (
+        _our_gates(cell, weights[f"{name}/{part}"]) for part in ("kernel", "recurrent_kernel", "bias")
+    )
+    candidate_bias = np.zeros((0, 1), np.float32)
+    if cell == "gru":
+        # Only the candidate's recurrent bias stands inside the reset product; the rest just adds.
+        candidate_bias = bias[2 * units :, 1:].copy()  # [units, 1]
+        bias[: 2 * units, 0] += bias[: 2 * units, 1]
+    return Layer(units, kernel, recurrent, bias[:, :1].copy(), candidate_bias)
+
+
+def _head(options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]]) -> tuple[Array, Array]:
+    """Return the output layer's kernel `[vocabulary, units]` and bias `[vocabulary, 1]`."""
+    if options.tied:
+        embeddings = weights["embedding/embeddings"]
+        kernel = embeddings @ weights["projection/kernel"].T
+        bias = embeddings @ weights["projection/bias"]
+    else:
+        return _dense(weights, "logits")
+    return np.array(kernel, order="C"), bias[:, np.newaxis].copy()
+
+
+def _dense(weights: Mapping[str, npt.NDArray[np.float32]], name: str) -> tuple[Array, Array]:
+    """Return a dense layer's kernel `[outputs, inputs]` and bias `[outputs, 1]`."""
+    kernel = np.array(weights[f"{name}/kernel"].T, order="C")
+    return kernel, weights[f"{name}/bias"][:, np.newaxis].copy()
+
+
+def _our_gates(cell: str, array: Array) -> Array:
+    """Return Keras' `[n, gates]` (or `[gates]`) as ours, `[gates, n]`: ordered and scaled."""
+    order, scale = _GATES[cell]
+    blocks = array.T.reshape(len(order), -1, array.size // array.shape[-1])  # [gate, units, n]
+    ours = blocks[list(order)] * np.array(scale, np.float32)[:, np.newaxis, np.newaxis]
+    return np.ascontiguousarray(ours.reshape(array.shape[-1], -1))  # [gates, n]
+
+
+def _check(options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]]) -> int:
+    """Check every weight and return the size of the vocabulary."""
+    embeddings = weights.get("embedding/embeddings")
+    vocabulary_size = len(embeddings) if embeddings is not None and embeddings.ndim == 2 else 1
+    shapes = options.weight_shapes(vocabulary_size)
+    missing, unexpected = sorted(shapes.keys() - weights), sorted(weights.keys() - shapes)
+    if missing or unexpected:
+        raise RunError(
+            "The weights are not those of this model. "
+            f"Missing: {missing}. Unexpected: {unexpected}. Expected: {list(shapes)}."
+        )
+    for name, shape in shapes.items():
+        array = weights[name]
+        if array.shape != shape or array.dtype != np.float32:
+            raise RunError(
+                f"The weight {name} does not fit this model. "
+                f"Received: {array.dtype} {array.shape}. Expected: float32 {shape}."
+            )
+        if not np.isfinite(array).all():
+            raise RunError(
+                f"The weight {name} cannot be used. Received: values that are not finite "
+                "(nan or infinity). Expected: finite numbers."
+            )
+    return vocabulary_size

@@ -1,0 +1,139 @@
+"""What logits are divided by: lists and ranges as a user writes them, and changes within a text.
+
+Temperature 0 takes the likeliest id; 1 leaves the model's own distribution; above 1 is wilder.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+import numpy.typing as npt
+
+from lstmega.config.base import real, refusal
+from lstmega.config.options import Vary
+from lstmega.errors import UsageError
+from lstmega.inference.row_history import Follower, History
+
+OVER = 40  # tokens of a line within which `line` goes through its temperatures
+
+_MOST_TEMPERATURES = 1000
+
+
+def parse_temperatures(text: str) -> tuple[float, ...]:
+    """Read a list of temperatures as the command line takes it.
+
+    Args:
+        text: Numbers and ranges `start:stop:step` (the end included) between commas:
+            `0.5,0.8`, `0.2:1.4:0.2`, `0,0.5:1:0.25`.
+
+    Returns:
+        The temperatures in the order given, ranges in decimal steps without drift.
+
+    Raises:
+        UsageError: A part is no number of at least 0, a range runs backwards, or there are more
+            than 1,000.
+    """
+    temperatures: list[float] = []
+    for part in text.split(","):
+        temperatures += _temperature_range(part.strip(), text)
+    if len(temperatures) > _MOST_TEMPERATURES:
+        raise _bad_temperatures(f"lists more than {_MOST_TEMPERATURES} numbers", text)
+    return tuple(temperatures)
+
+
+def _temperature_range(part: str, text: str) -> list[float]:
+    try:
+        values = [Decimal(piece.strip()) for piece in part.split(":")]
+    except InvalidOperation:
+        raise _bad_temperatures(f"has {part!r:.60}, which is no number", text) from None
+    for value in values:
+        if not value.is_finite() or not math.isfinite(float(value)) or value < 0:
+            raise _bad_temperatures(f"has {value}, which is not finite and at least 0", text)
+    if len(values) == 1:
+        return [float(values[0])]
+    if len(values) != 3:
+        raise _bad_temperatures(f"has {part!r:.60}, which is no start:stop:step", text)
+    start, stop, step = values
+    if step == 0 or stop < start:
+        raise _bad_temperatures(f"has {part!r:.60}, which never reaches its end", text)
+    if (stop - start) / step > _MOST_TEMPERATURES:
+        raise _bad_temperatures(f"lists more than {_MOST_TEMPERATURES} numbers", text)
+    return [float(start + number * step) for number in range(int((stop - start) / step) + 1)]
+
+
+def _bad_temperatures(what: str, received: object) -> UsageError:
+    return UsageError(
+        f"--temps {what}. Received: {received!r:.200}. "
+        "Accepted: finite numbers of at least 0 and ranges, such as 0.5,0.8 or 0.2:1.4:0.2."
+    )
+
+
+def check_temperatures(values: Iterable[float]) -> list[float]:
+    """Return temperatures as floats.
+
+    Raises:
+        UsageError: One is not finite or below 0, there is none, or there are more than 1,000.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise refusal("temperatures", "a list of numbers of at least 0", values)
+    found = list(values)
+    if not 0 < len(found) <= _MOST_TEMPERATURES:
+        raise refusal("--temps", f"from 1 to {_MOST_TEMPERATURES} numbers", f"{len(found)} numbers")
+    for value in found:
+        if real("--temps", value) < 0:
+            raise refusal("--temps", "at least 0", value)
+    return [float(value) for value in found]
+
+
+class Fixed:
+    """One temperature for each row.
+
+    Args:
+        temperatures: `[rows]`, each finite and at least 0.
+    """
+
+    def __init__(self, temperatures: Sequence[float]) -> None:
+        self._by_row = np.array(temperatures, np.float64)  # [rows]
+
+    def __call__(self, history: History) -> npt.NDArray[np.float64]:
+        """Return the temperatures of the next ids, `[rows]`."""
+        return self._by_row
+
+
+class Varied:
+    """The same changing temperature for all rows, after textgenrnn's cycled lists.
+
+    Args:
+        temperatures: To go through.
+        by: `char` takes the next one for each token and begins again after the last; `word` for each
+            word; `line` goes from the first to the last, evenly between them, within the first `OVER`
+            tokens of a line, and stays there until the line ends.
+        ends: Ids that end a unit: what stands between words, or the line end.
+        rows: Texts that are written side by side.
+    """
+
+    def __init__(self, temperatures: Sequence[float], by: Vary, ends: Iterable[int], rows: int) -> None:
+        self._temperatures = np.array(temperatures, np.float64)
+        self._by = by
+        self._ends = np.array(sorted(ends), np.intp)
+        self._follower = Follower()
+        self._words = np.zeros(rows, np.intp)  # ended so far
+        self._places = np.zeros(rows, np.intp)  # tokens since the last end
+        self._inside = np.zeros(rows, np.bool_)  # whether a word has begun
+
+    def __call__(self, history: History) -> npt.NDArray[np.float64]:
+        """Return the temperatures of the next ids, `[rows]`."""
+        for column in self._follower.new(history):
+            ended = np.isin(column, self._ends)
+            self._words += ended & self._inside  # spaces in a row end one word
+            self._inside = ~ended
+            self._places = np.where(ended, 0, self._places + 1)
+        count = len(self._temperatures)
+        if self._by == "line":
+            shares = np.minimum(self._places / OVER, 1) * (count - 1)
+            between: npt.NDArray[np.float64] = np.interp(shares, np.arange(count), self._temperatures)
+            return between
+        turns = self._words if self._by == "word" else np.full_like(self._words, history.length)
+        turned: npt.NDArray[np.float64] = self._temperatures[turns % count]
+        return turned

@@ -1,0 +1,159 @@
+"""Keras' LSTM and GRU with the same weights and numbers, in less time on a CPU.
+
+Three things make them fast. The gradient is written by hand: its loop over time only propagates, and
+the kernel's gradient is one large product over all steps at the end. Inside, everything is
+feature-major, `[features, rows]`, because products of a wide matrix with a narrow one are faster than
+the reverse. And what does not depend on the step before stays out of the loops (`loops.py`).
+
+Where Keras would use cuDNN, and for whatever this cannot do (masks, recurrent dropout, other
+activations, mixed precision), the layers hand over to Keras' own.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from lstmega.nn import rnn_loops as loops
+from lstmega.nn.devices import graph, keras, tf
+
+
+def is_fast(layer: keras.Layer) -> bool:
+    """Tell whether a layer runs in our loop, when it is called without a mask."""
+    if not isinstance(layer, _Fast):
+        return False
+    cell = layer.cell
+    return (
+        layer.use_cudnn is not True  # Keras refuses that without a GPU, in its own words
+        and not layer.unroll
+        and not cell.recurrent_dropout
+        and not (cell.dropout and cell.implementation == 1)  # a mask for each gate
+        and cell.use_bias
+        and cell.activation is keras.activations.tanh
+        and cell.recurrent_activation is keras.activations.sigmoid
+        and getattr(cell, "reset_after", True)
+        and cell.compute_dtype == cell.variable_dtype in {"float32", "float64"}
+        and not tf.config.list_logical_devices("GPU")
+    )
+
+
+class _Fast:
+    """What LSTM and GRU share: in and out of the feature-major world."""
+
+    _loop: Callable[..., Any]
+
+    @cached_property
+    def _graph(self):
+        """The loop as a graph of its own, for eager calls: one by one its operations would be slow.
+
+        One graph serves all lengths and batch sizes.
+        """
+        kind = self.compute_dtype
+        weights = [tf.TensorSpec(part.shape, kind) for part in self._recurrent_weights()]
+        states = [tf.TensorSpec((self.units, None), kind) for _ in tf.nest.flatten(self.cell.state_size)]
+        given = tf.TensorSpec((None, self.cell.kernel.shape[-1], None), kind)
+        return graph(
+            lambda given, weights, states: self._loop(given, None, *weights, *states),
+            input_signature=[given, weights, states],
+        )
+
+    def __reduce__(self):
+        # Pickle would look for the class where files say that it is.
+        method, arguments = super().__reduce__()
+        return _restored, (type(self).__name__, method.__name__, arguments)
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        """Return the last output, all outputs `[rows, time, units]` and the new states."""
+        initial_state = tf.nest.flatten(initial_state)
+        masked = any(part is not None for part in tf.nest.flatten(mask))
+        if masked or not is_fast(self):
+            return super().inner_loop(sequences, initial_state, mask, training)
+        if training and self.dropout:
+            sequences *= self.cell.get_dropout_mask(sequences[:, 0])[:, None]
+        projected = tf.einsum("rti,ig->tgr", sequences, self.cell.kernel)
+        projected += self._input_bias()[:, None]  # [time, gates, rows]
+        return self._run(projected, None, initial_state)
+
+    def read(self, ids, embeddings, initial_state):
+        """Return what the layer makes of `embeddings[ids]`, with the embedding folded into the gates.
+
+        `embeddings @ kernel + bias` is one small table; an id's row of it is all that the layer has to
+        know of the input, and the gradients of embedding, kernel and bias are those of the table.
+
+        Args:
+            ids: `[rows, time]`.
+            embeddings: `[vocabulary, features]`.
+            initial_state: Each `[rows, units]`.
+
+        Returns:
+            Outputs `[rows, time, units]` and the new states, each `[rows, units]`, whatever
+            `return_sequences` and `return_state` say.
+
+        Raises:
+            ValueError: The layer is not built, drops its inputs, or does not run in our loop
+                (`is_fast`).
+        """
+        if not self.built or self.dropout or not is_fast(self):
+            raise ValueError(
+                f"{self.name} cannot fold an embedding: it must be built, without dropout, and not one "
+                f"that Keras' own loop runs. Received: built={self.built}, {self.get_config()}. "
+                "Call it with the embedded ids."
+            )
+        table = embeddings @ self.cell.kernel + self._input_bias()  # [vocabulary, gates]
+        _, outputs, states = self._run(table, tf.transpose(ids), initial_state)
+        return outputs, *states
+
+    def _run(self, given, ids, initial_state):
+        if self.go_backwards and ids is None:
+            given = tf.reverse(given, [0])
+        elif self.go_backwards:
+            ids = tf.reverse(ids, [0])
+        states = [tf.transpose(state) for state in initial_state]  # [units, rows]
+        weights = [tf.convert_to_tensor(weight) for weight in self._recurrent_weights()]
+        if ids is None and tf.executing_eagerly():
+            outputs, *states = self._graph(given, weights, states)
+        else:
+            outputs, *states = self._loop(given, ids, *weights, *states)
+        states = [tf.transpose(state) for state in states]  # [rows, units]
+        return states[0], tf.transpose(outputs, (2, 0, 1)), states
+
+
+def _as_keras(layer: type) -> type:
+    """Let files name the class as Keras' own, so that they open without us, and here as ours.
+
+    Where this module is imported, every file that names a Keras LSTM or GRU opens with ours.
+    """
+    layer.__module__ = "keras.layers"
+    keras.saving.get_custom_objects()[layer.__name__] = layer
+    return layer
+
+
+def _restored(layer: str, method: str, arguments: tuple[Any, ...]) -> keras.layers.Layer:
+    return getattr({"LSTM": LSTM, "GRU": GRU}[layer], method)(*arguments)
+
+
+@_as_keras
+class LSTM(_Fast, keras.layers.LSTM):
+    """`keras.layers.LSTM`, faster on a CPU; arguments, weights, files and numbers are the same."""
+
+    _loop = staticmethod(loops.lstm)
+
+    def _input_bias(self):
+        return self.cell.bias
+
+    def _recurrent_weights(self):
+        return (self.cell.recurrent_kernel,)
+
+
+@_as_keras
+class GRU(_Fast, keras.layers.GRU):
+    """`keras.layers.GRU`, faster on a CPU; arguments, weights, files and numbers are the same."""
+
+    _loop = staticmethod(loops.gru)
+
+    def _input_bias(self):
+        # Only the candidate's recurrent bias stands inside the reset gate's product; the rest just adds.
+        given, recurrent = tf.unstack(self.cell.bias)
+        return given + tf.concat([recurrent[: -self.units], tf.zeros_like(recurrent[-self.units :])], 0)
+
+    def _recurrent_weights(self):
+        return self.cell.recurrent_kernel, self.cell.bias[1, -self.units :]

@@ -1,0 +1,1 @@
+"""Run directories, and the jobs that make them."""

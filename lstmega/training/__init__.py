@@ -1,0 +1,1 @@
+"""Steps, learners and the training loop; needs TensorFlow."""

@@ -1,0 +1,77 @@
+import dataclasses
+import json
+
+import pytest
+
+from lstmega.config import presets
+from lstmega.config.options import ModelOptions, TrainingOptions
+from lstmega.config.presets import PRESETS, resolve
+from lstmega.errors import UsageError
+from lstmega.runs import schema
+
+LENGTHS = ("epochs", "steps", "minutes")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_survive_json(name):
+    preset = PRESETS[name]
+    for options in (preset.model, preset.training):
+        content = json.loads(json.dumps(dataclasses.asdict(options)))
+        assert schema.build(type(options), content, "options") == options
+    assert resolve(name, {}) == (preset.model, preset.training)
+
+
+class TestResolve:
+    def test_changes_both_kinds(self):
+        model, training = resolve("small", {"units": 7, "seed": 3, "cell": None})
+        assert model == PRESETS["small"].model.replace(units=7)
+        assert training == PRESETS["small"].training.replace(seed=3)
+
+    @pytest.mark.parametrize("length", [{"epochs": 2}, {"minutes": 0.5}, {"steps": 3}])
+    def test_a_length_replaces_the_presets(self, length):
+        _, training = resolve("notebook", length)
+        given = {name: getattr(training, name) for name in sorted(LENGTHS)}
+        assert {name: value for name, value in given.items() if value is not None} == length
+
+    def test_two_lengths_are_refused(self):
+        with pytest.raises(UsageError, match="Give one of"):
+            resolve("tiny", {"epochs": 2, "steps": 3})
+
+    @pytest.mark.parametrize("preset", ["huge", "", ["small"], 3])
+    def test_unknown_presets(self, preset):
+        with pytest.raises(
+            UsageError, match="--preset must be one of: tiny, small, notebook, windowed, large"
+        ):
+            resolve(preset, {})
+
+    def test_unknown_fields(self):
+        with pytest.raises(UsageError, match=r"Unknown options \['unit'\]"):
+            resolve("small", {"unit": 1})
+
+
+class TestFitted:
+    def test_small_without_minutes(self):
+        assert resolve(None, {}) == resolve("small", {})
+        assert presets.default({"minutes": None}) == "small"
+
+    def test_more_time_larger_models(self):
+        sizes = [resolve(None, {"minutes": m})[0].parameters(84) for m in (0.1, 0.5, 1, 3, 10, 60, 1e6)]
+        assert sizes == sorted(sizes) and sizes[0] < sizes[3] < sizes[5]
+        assert presets.default({"minutes": 3}) == "fitted"
+
+    def test_a_named_preset_is_kept(self):
+        model, training = resolve("tiny", {"minutes": 60})
+        assert (model, training.minutes) == (PRESETS["tiny"].model, 60)
+
+    def test_options_override_it(self):
+        assert resolve(None, {"minutes": 3, "units": 7})[0].units == 7
+
+    @pytest.mark.parametrize("minutes", [-1, float("nan"), "3"])
+    def test_wrong_minutes(self, minutes):
+        with pytest.raises(UsageError, match="--minutes"):
+            resolve(None, {"minutes": minutes})
+
+    def test_every_one_is_whole(self):
+        for _, preset in presets._FITTED:
+            assert isinstance(preset.model, ModelOptions)
+            assert isinstance(preset.training, TrainingOptions)

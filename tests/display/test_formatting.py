@@ -1,0 +1,58 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstmega.display import formatting as display
+
+
+def test_bits():
+    assert display.bits(0.6931471805599453) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7620, "2 h 07 min")]
+)
+def test_duration(seconds, text):
+    assert display.duration(seconds) == text
+
+
+@given(st.text())
+def test_no_control_character_reaches_a_terminal(text):
+    shown = display.plain(text)
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in shown if c not in "\n\t")
+
+
+def test_plain_shows_what_it_hides():
+    assert display.plain("a\x1b[31m\u202eb\n") == "a\\x1b[31m\\u202eb\n"
+
+
+@given(st.text(), st.integers(1, 40))
+def test_one_line_is_one_short_line(text, width):
+    line = display.one_line(text, width)
+    assert len(line) <= width
+    assert "\n" not in line
+
+
+@given(st.text(alphabet="`~a\n", max_size=30))
+def test_no_line_of_a_text_closes_its_fence(text):
+    first, *_, last = display.fenced(text).split("\n")
+    assert first == last + "text"
+    assert last not in text
+
+
+def test_html_is_escaped():
+    assert "<script>" not in display.html_table([("a", "b"), ("<script>", "&")], "<script>")
+
+
+def test_columns_align():
+    assert display.columns([("a", "b"), ("long", "c")]) == "a     b\nlong  c"
+
+
+def test_layers_sums_each_layer():
+    shapes = {"embedding/embeddings": (84, 256), "lstm_1/kernel": (2, 3), "lstm_1/bias": (4,)}
+    assert display.layers(shapes) == "embedding 21,504, lstm_1 10"
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "-"), (1234, "1,234"), (1.5, "1.5000"), ("x", "x")])
+def test_number(value, text):
+    assert display.number(value) == text

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from lstmega.config.options import ModelOptions
+from lstmega.errors import UsageError
+from lstmega.evaluation import scoring as scores
+from lstmega.inference.decoder import Decoder
+from tests import oracles
+from tests.inference.test_decoder import random_weights
+
+SIZE = 9
+
+
+def made(cell="lstm", **more):
+    options = ModelOptions(**{"cell": cell, "units": 6, "embedding": 4, "layers": 2} | more)
+    weights = random_weights(options, SIZE, seed=1)
+    return options, weights, Decoder(options, weights)
+
+
+def text(length):
+    return np.random.default_rng(length).integers(SIZE, size=length)
+
+
+def slow_costs(options, weights, ids):
+    """-log p of each id but the first, from the equations in float64, the state carried through."""
+    logits = oracles.logits(options, weights, ids[:-1])
+    probabilities = np.array([oracles.softmax(row) for row in logits])
+    return -np.log(probabilities[np.arange(len(ids) - 1), ids[1:]])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("length", [2, 3, 200])
+def test_one_lane_is_exact(cell, length):
+    options, weights, decoder = made(cell)
+    expected = slow_costs(options, weights, text(length))
+    np.testing.assert_allclose(scores.stream(decoder, text(length), rows=1), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [2, 7, 50])
+@pytest.mark.parametrize("length", [400, 3001])
+def test_many_lanes_are_warmed_up(rows, length):
+    """Also where a lane is shorter than its warm-up, which then begins before the text."""
+    _, _, decoder = made()
+    exact = scores.stream(decoder, text(length), rows=1)
+    found = scores.stream(decoder, text(length), rows=rows)
+    assert len(found) == length - 1
+    np.testing.assert_allclose(found, exact, atol=1e-3)
+    assert abs(found.mean() - exact.mean()) < 1e-4
+
+
+def test_without_warmup_lanes_would_differ(monkeypatch):
+    _, _, decoder = made()
+    monkeypatch.setattr(scores, "WARMUP", 0)
+    exact, cold = (scores.stream(decoder, text(3001), rows=rows) for rows in (1, 7))
+    assert np.abs(exact - cold).max() > 1e-2
+
+
+@pytest.mark.parametrize("length", [1, 5, 64])
+@pytest.mark.parametrize("characters", [2, 65, 1000])
+def test_each_window_starts_from_zero(length, characters):
+    options, weights, decoder = made()
+    ids = text(characters)
+    expected = [
+        slow_costs(options, weights, ids[start : start + length + 1])
+        for start in range(0, characters - 1, length)
+    ]
+    found = scores.windows(decoder, ids, length=length)
+    np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("read", [scores.stream, scores.windows])
+def test_tells_how_far_it_is(read):
+    heard = []
+    read(made()[2], text(5000), done=lambda *told: heard.append(told))
+    assert heard == sorted(heard) and len(heard) > 1
+    assert {total for _, total in heard} == {4999} and heard[-1][0] <= 4999
+
+
+@pytest.mark.parametrize("read", [scores.stream, scores.windows])
+def test_one_character_predicts_nothing(read):
+    with pytest.raises(UsageError, match="at least 2 characters"):
+        read(made()[2], text(1))
+
+
+def test_a_window_has_a_length():
+    with pytest.raises(UsageError, match="--window must be at least 1"):
+        scores.windows(made()[2], text(9), length=0)

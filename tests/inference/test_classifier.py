@@ -1,0 +1,143 @@
+"""The NumPy classifier, the Keras model and the equations, step by step, are one."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from lstmega.config.classifier_options import ClassifierOptions
+from lstmega.inference.classifier import Classifier
+from lstmega.nn import devices
+from lstmega.nn.classifier import build
+from lstmega.nn.devices import tf
+from lstmega.nn.generator import weights as weights_of
+from lstmega.runs import weights
+from lstmega.training.step import ClassifierStep
+from tests import oracles
+
+INPUTS, CLASSES = 11, 4
+WAYS = list(itertools.product(["last", "mean", "max"], [False, True]))
+
+
+def slow(options, arrays, sequence):
+    """Return the logits of one sequence, one step at a time, from the equations."""
+    arrays = {name: array.astype(np.float64) for name, array in arrays.items()}
+    rows = sequence if sequence.ndim == 2 else arrays["embedding/embeddings"][sequence]
+    for names in options.layer_names():
+        ways = []
+        for name, backward in zip(names, (False, True), strict=False):
+            kernel, recurrent, bias = (
+                arrays[f"{name}/{part}"] for part in ("kernel", "recurrent_kernel", "bias")
+            )
+            hidden, memory, outputs = np.zeros(options.units), np.zeros(options.units), []
+            for x in rows[::-1] if backward else rows:
+                if options.cell == "lstm":
+                    hidden, memory = oracles.lstm(x, (hidden, memory), kernel, recurrent, bias)
+                elif options.cell == "gru":
+                    hidden = oracles.gru(x, hidden, kernel, recurrent, bias)
+                else:
+                    hidden = np.tanh(x @ kernel + hidden @ recurrent + bias)
+                outputs.append(hidden)
+            last = outputs[-1]
+            ways.append((outputs[::-1] if backward else outputs, last))
+        rows = np.concatenate([outputs for outputs, _ in ways], axis=1)
+    pooled = {
+        "last": np.concatenate([last for _, last in ways]),
+        "mean": rows.mean(axis=0),
+        "max": rows.max(axis=0),
+    }[options.pool]
+    return pooled @ arrays["classes/kernel"] + arrays["classes/bias"]
+
+
+def made(tokens=True, **more):
+    options = ClassifierOptions(units=5, embedding=3, **more)
+    network, random = build(options, INPUTS, CLASSES, tokens=tokens, seed=1), np.random.default_rng(0)
+    for variable in network.trainable_variables:
+        variable.assign(random.normal(0, 0.5, variable.shape))
+    return options, network, weights_of(network)
+
+
+def batch(tokens=True, pad=0):
+    random, lengths = np.random.default_rng(2), np.array([1, 4, 7, 3], np.int32)
+    shape = (4, 7 + pad) if tokens else (4, 7 + pad, INPUTS)
+    inputs = np.zeros(shape, np.int32 if tokens else np.float32)
+    for row, length in enumerate(lengths):
+        content = random.integers(INPUTS, size=7) if tokens else random.normal(size=(7, INPUTS))
+        inputs[row, :length] = content[:length]
+    return inputs, lengths
+
+
+@pytest.mark.parametrize(("pool", "bidirectional"), WAYS)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize(("layers", "tokens"), [(1, True), (2, True), (2, False)])
+def test_three_twins_are_equal(cell, layers, tokens, pool, bidirectional):
+    options, network, arrays = made(
+        tokens, cell=cell, layers=layers, pool=pool, bidirectional=bidirectional
+    )
+    inputs, lengths = batch(tokens)
+    expected = [slow(options, arrays, row[:length]) for row, length in zip(inputs, lengths, strict=True)]
+    np.testing.assert_allclose(network([inputs, lengths]), expected, atol=1e-5)
+    logs = Classifier(options, arrays).log_probabilities(inputs, lengths)
+    np.testing.assert_allclose(np.exp(logs).sum(axis=1), 1, atol=1e-6)
+    shifted = np.array(expected) - np.log(np.exp(expected).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(logs, shifted, atol=1e-5)
+
+
+@pytest.mark.parametrize(("pool", "bidirectional"), WAYS)
+@pytest.mark.parametrize("tokens", [True, False])
+def test_padding_changes_no_prediction(pool, bidirectional, tokens):
+    """Packed equals unpacked, whatever stands in the padding."""
+    options, network, arrays = made(tokens, layers=2, pool=pool, bidirectional=bidirectional)
+    inputs, lengths = batch(tokens)
+    padded, _ = batch(tokens, pad=7)  # twice the length
+    for row, length in enumerate(lengths):
+        padded[row, length:] = 3
+    model = Classifier(options, arrays)
+    for read in (
+        lambda *given: np.exp(model.log_probabilities(*given)),
+        lambda *given: np.array(network(list(given))),
+    ):
+        assert np.abs(read(inputs, lengths) - read(padded, lengths)).max() < 1e-6
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_keras_reads_what_we_write(bidirectional, tmp_path):
+    options, _, arrays = made(layers=3, bidirectional=bidirectional)
+    shapes = options.weight_shapes(INPUTS, CLASSES, True)
+    assert {name: array.shape for name, array in arrays.items()} == shapes
+    path = tmp_path / "x.weights.h5"
+    content = weights.write({name: arrays[name] for name in shapes})
+    path.write_bytes(content)
+    again = weights.read(content, shapes, where="x")
+    fresh = build(options, INPUTS, CLASSES, tokens=True, seed=9)
+    fresh.load_weights(path)
+    for name, array in weights_of(fresh).items():
+        np.testing.assert_array_equal(array, arrays[name])
+        np.testing.assert_array_equal(array, again[name])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_of_a_step_is_the_textbooks(smoothing):
+    options, network, arrays = made(smoothing=smoothing)
+    inputs, lengths = batch()
+    labels, weights_ = np.array([1, 3, -1, 1], np.int32), np.array([1, 0.5, 1, 2], np.float32)
+    expected = 0.0
+    for row in (0, 1, 3):
+        logits = slow(options, arrays, inputs[row, : lengths[row]])
+        logs = logits - np.log(np.exp(logits).sum())
+        target = np.eye(CLASSES)[labels[row]] * (1 - smoothing) + smoothing / CLASSES
+        expected -= weights_[labels[row]] * (target * logs).sum()
+    optimizer = devices.keras.optimizers.Adam(1e-3)
+    optimizer.build(network.trainable_variables)
+    step = ClassifierStep(
+        network, options, optimizer, devices.Device("cpu", 1, tf.distribute.get_strategy()),
+        seed=0, compiled=False, unknown=10, class_weights=weights_, examples=2.5,
+    )  # fmt: skip
+    assert float(step(inputs, lengths, labels)) == pytest.approx(expected / 2.5, rel=1e-5)
+
+
+def test_same_seed_same_weights():
+    first, second = (
+        weights_of(build(ClassifierOptions(units=3), INPUTS, 2, tokens=True, seed=4)) for _ in range(2)
+    )
+    assert all((first[name] == second[name]).all() for name in first)

@@ -1,0 +1,32 @@
+import numpy as np
+
+from lstmega.inference.row_history import ENDED, Follower, History
+
+
+def test_a_history_grows_column_by_column():
+    history = History(np.array([7, 8]), 2)
+    assert history.ids.tolist() == [[7, 8], [7, 8]]
+    assert history.written.shape == (2, 0)
+    columns = np.arange(600).reshape(300, 2)
+    for number, column in enumerate(columns):
+        assert history.length == number
+        history.append(column)
+    np.testing.assert_array_equal(history.written, columns.T)
+    np.testing.assert_array_equal(history.ids[:, :2], [[7, 8], [7, 8]])
+
+
+def test_a_row_has_ended_when_its_last_id_says_so():
+    history = History(np.array([0]), 2)
+    assert history.ended.tolist() == [False, False]
+    history.append(np.array([ENDED, 3]))
+    assert history.ended.tolist() == [True, False]
+
+
+def test_each_follower_hears_of_each_column_once():
+    history, first, second = History(np.array([0]), 1), Follower(), Follower()
+    history.append(np.array([1]))
+    assert [column.tolist() for column in first.new(history)] == [[1]]
+    history.append(np.array([2]))
+    assert [column.tolist() for column in first.new(history)] == [[2]]
+    assert [column.tolist() for column in second.new(history)] == [[1], [2]]
+    assert list(second.new(history)) == []
