@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 from lstmega.data.corpus import read
-from lstmega.data.suffix_array import Index
+from lstmega.data.suffix_array import TextIndex
 
 QUERY = 100_000  # characters: words of the text in another order
 
@@ -47,7 +47,7 @@ def measured(source: str) -> str:
     before = peak()
     text = read([source]).text
     start = time.perf_counter()
-    index = Index(text)
+    index = TextIndex(text)
     indexed = time.perf_counter() - start
     memory = (peak() - before) / len(text)
     query = shuffled(text)

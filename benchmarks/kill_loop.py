@@ -22,7 +22,7 @@ from pathlib import Path
 
 import lstmega
 from lstmega.data.corpus import Corpus
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 from lstmega.training import trainer as training  # noqa: F401 - TensorFlow is imported once, before the forks
 from tests.comparing import everything
 
@@ -40,7 +40,7 @@ VARIANTS: list[dict[str, object]] = [
 LONGEST = 3.0  # seconds before a random kill
 
 
-def train(checkpoints: Path) -> Run:
+def train(checkpoints: Path) -> GeneratorRun:
     """Train, or go on, below `checkpoints`, whose name says which variant."""
     options = OPTIONS | VARIANTS[int(checkpoints.name) % len(VARIANTS)]
     return lstmega.train(Corpus.from_text(TEXT), checkpoints=checkpoints, run="a", **options)
@@ -113,8 +113,8 @@ def finish(checkpoints: Path) -> None:
 def compare(root: Path, current: int) -> None:
     """Compare a finished training with the uninterrupted one of its variant."""
     peace = root / "peace" / str(current % len(VARIANTS))
-    expected = everything(Run.open(peace / "a"))
-    found = everything(Run.open(root / str(current) / "a"))
+    expected = everything(GeneratorRun.open(peace / "a"))
+    found = everything(GeneratorRun.open(root / str(current) / "a"))
     different = [name for name in expected if found.get(name) != expected[name]]
     if different or set(found) != set(expected):
         sys.exit(f"the run differs from the uninterrupted one: {different}")

@@ -2,13 +2,14 @@
 
     python benchmarks/sampling_speed.py [--torch [PYTHON]] [--length 1000] [--rounds 3]
 
-Ours is `lstmega.inference.generate.sample`, end to end: prompt, decoder, Gumbel-max, text; all temperatures
-are rows of one batch. The notebook's is one eager call of a stateful Keras model per character and
-temperature, with the same weights. Rounds are interleaved and medians printed. The notebook's loop
-is linear in the length, so it writes fewer characters and its time is scaled, as the table says.
-`--torch` names the interpreter that has PyTorch, if not this one, and adds the loop that its users write
-(`torch_loop.py`), one text after the other and all five as one batch. The memory limit is the rate at
-which NumPy multiplies a vector with a matrix of the size of the weights, measured in between.
+Ours is `lstmega.inference.generate.sample`, end to end: prompt, decoder, Gumbel-max, text; all
+temperatures are rows of one batch. The notebook's is one eager call of a stateful Keras model per
+character and temperature, with the same weights. Rounds are interleaved and medians printed. The
+notebook's loop is linear in the length, so it writes fewer characters and its time is scaled, as the
+table says. `--torch` names the interpreter that has PyTorch, if not this one, and adds the loop that its
+users write (`torch_loop.py`), one text after the other and all five as one batch. The memory limit is
+the rate at which NumPy multiplies a vector with a matrix of the size of the weights, measured in
+between.
 """
 
 import argparse
@@ -21,15 +22,15 @@ from pathlib import Path
 
 import numpy as np
 
-from lstmega.config.options import ModelOptions
+from lstmega.config.model import GeneratorConfig
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.inference.decoder import Decoder
 from lstmega.inference.generate import sample, stream
 
 VOCABULARY = Vocabulary("\n" + "".join(map(chr, range(32, 115))))  # 84 characters
 TEMPERATURES = (0.2, 0.5, 0.8, 1.0, 1.2)
-LARGE = ModelOptions(cell="lstm", units=1024, embedding=256)  # the notebook's own size
-SMALL = ModelOptions(cell="lstm", units=256, embedding=256)
+LARGE = GeneratorConfig(cell="lstm", units=1024, embedding=256)  # the notebook's own size
+SMALL = GeneratorConfig(cell="lstm", units=256, embedding=256)
 
 
 class RandomRun:
@@ -39,7 +40,7 @@ class RandomRun:
     held_out = ""
     vocabulary = VOCABULARY
 
-    def __init__(self, options: ModelOptions) -> None:
+    def __init__(self, options: GeneratorConfig) -> None:
         rng = np.random.default_rng(0)
         self.weights = {
             name: rng.normal(0, 1 / np.sqrt(shape[0]), shape).astype(np.float32)
@@ -52,7 +53,7 @@ class RandomRun:
         return self._decoder
 
 
-def notebook_loop(options: ModelOptions, run: RandomRun) -> Callable[[int], None]:
+def notebook_loop(options: GeneratorConfig, run: RandomRun) -> Callable[[int], None]:
     """Return the notebook's way of writing `length` characters at each temperature."""
     from lstmega.nn.devices import keras, tf
 
@@ -87,7 +88,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def torch_loop(options: ModelOptions, python: str, *, batched: bool) -> Callable[[int], float]:
+def torch_loop(options: GeneratorConfig, python: str, *, batched: bool) -> Callable[[int], float]:
     """Return what lets PyTorch write `length` characters at each temperature and returns the seconds."""
     worker = subprocess.Popen(
         [python, str(Path(__file__).with_name("torch_loop.py"))],
@@ -106,7 +107,7 @@ def torch_loop(options: ModelOptions, python: str, *, batched: bool) -> Callable
     return write
 
 
-def five_temperatures(options: ModelOptions, arguments: argparse.Namespace) -> None:
+def five_temperatures(options: GeneratorConfig, arguments: argparse.Namespace) -> None:
     """Print ours against the notebook's loop, and PyTorch's, at five temperatures."""
     run = RandomRun(options)
     notebook = notebook_loop(options, run)
@@ -143,7 +144,7 @@ def memory_seconds(run: RandomRun) -> float:
     return min(seconds(lambda: matrix @ vector) for _ in range(30))
 
 
-def one_row(options: ModelOptions, arguments: argparse.Namespace) -> None:
+def one_row(options: GeneratorConfig, arguments: argparse.Namespace) -> None:
     """Print the speed of one streamed text."""
     run, length = RandomRun(options), 4 * arguments.length
     rounds = [
@@ -157,7 +158,7 @@ def one_row(options: ModelOptions, arguments: argparse.Namespace) -> None:
     )
 
 
-def describe(options: ModelOptions) -> str:
+def describe(options: GeneratorConfig) -> str:
     """Return a model's size in words."""
     sizes = f"embedding {options.embedding}, {options.cell.upper()} {options.units}"
     return f"{sizes}, vocabulary {len(VOCABULARY)}"

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from lstmega.data.corpus import read
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 
 
 def main() -> None:
@@ -50,12 +50,12 @@ def _training_part(corpus: str, place: Path) -> Path:
     return path
 
 
-def _trained(text: Path, run: Path, options: list[str]) -> Run:
+def _trained(text: Path, run: Path, options: list[str]) -> GeneratorRun:
     command = [sys.executable, "-m", "lstmega", "train", "--corpus", str(text), "--run", str(run)]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(done.stderr)
-    return Run.open(run)
+    return GeneratorRun.open(run)
 
 
 if __name__ == "__main__":

@@ -123,3 +123,8 @@ def number(value: Any) -> str:
 def unit(tokens: str) -> str:
     """Return what is counted: `characters` of `char`, `bytes` of `byte`, `examples` of `example`."""
     return "characters" if tokens == "char" else f"{tokens}s"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless it is one: `1 step`, `2,000 steps`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

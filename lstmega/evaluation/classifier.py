@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.data.examples import Examples
+from lstmega.data.bucketing import Examples
 from lstmega.data.labelled import Labelled
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
@@ -16,7 +16,7 @@ from lstmega.display import html as coloured
 from lstmega.display.svg import escaped
 from lstmega.errors import UsageError
 from lstmega.evaluation.confusion_matrix import Confusion
-from lstmega.runs.classifier_run import ClassifierRun, encoded, log_probabilities
+from lstmega.runs.run import ClassifierRun, encoded, log_probabilities
 
 _WIDEST = 50  # characters of a text in a table
 _STYLE = (
@@ -264,7 +264,7 @@ def evaluate(
     chosen = [data.sequences[place] for place in places.tolist()]
     labels = np.array([classes[name] for name in true])
     read = Examples.of(
-        [encoded(sequence, run.lexicon, record.inputs) for sequence in chosen],
+        [encoded(sequence, run.vocabulary, record.inputs) for sequence in chosen],
         labels.tolist(),
         most=record.training.sequence_length,
     )

@@ -13,11 +13,10 @@ from lstmega.data.corpus import Corpus
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
 from lstmega.display import heatmap as surprisal
-from lstmega.evaluation import readings
-from lstmega.evaluation.readings import UnknownRule
-from lstmega.evaluation.scoring import Costs, Done
+from lstmega.evaluation import scoring
+from lstmega.evaluation.scoring import Costs, Done, UnknownRule
 from lstmega.inference.decoder import Decoder, log_softmax
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 
 _ROWS = 40  # characters that a terminal shows
 _PREVIEW = 2000  # characters in a notebook
@@ -127,7 +126,7 @@ class Inspection:
 
 
 def inspect(
-    run: Run,
+    run: GeneratorRun,
     text: Corpus | None = None,
     *,
     characters: int | None = 2000,
@@ -150,8 +149,8 @@ def inspect(
         UsageError: The text has unknown characters, less than two, or other tokens; nothing was held
             out; an option is out of bounds.
     """
-    checks.whole("--top", top, 1, 100)
-    passage = readings.choose(run, text, characters=characters, unknown=unknown)
+    checks.check_int("--top", top, 1, 100)
+    passage = scoring.choose(run, text, characters=characters, unknown=unknown)
     ids, decoder = run.vocabulary.encode(passage.text), run.decoder()
     nats, entropy, best, shares = _predictions(decoder, ids, min(top, len(run.vocabulary)), done)
     likeliest = tuple(run.vocabulary.decode(row) for row in best)
@@ -175,7 +174,7 @@ def _predictions(
     count = len(ids) - 1
     nats, entropy = np.empty(count), np.empty(count)
     best, shares = np.empty((count, top), np.intp), np.empty((count, top))
-    for step in readings.walk(decoder, ids[:-1], done):
+    for step in scoring.walk(decoder, ids[:-1], done):
         logs = log_softmax(step.logits[step.counted])  # [counted, vocabulary]
         probabilities, places = np.exp(logs), step.places
         nats[places] = -logs[np.arange(len(places)), ids[places + 1]]

@@ -14,9 +14,9 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from lstmega.config.base import whole
-from lstmega.config.options import WritingOptions
-from lstmega.data.suffix_array import Copy, Index, cover
+from lstmega.config.base import check_int
+from lstmega.config.generation import GenerationConfig
+from lstmega.data.suffix_array import Copy, TextIndex, cover
 from lstmega.data.vocabulary import UnknownPolicy
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
@@ -26,7 +26,7 @@ from lstmega.errors import UsageError
 from lstmega.evaluation.text_statistics import NOVEL, Analysis, Reference, together
 from lstmega.inference.generate import sample
 from lstmega.inference.outputs import Samples
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 
 TEMPERATURES = tuple(number / 10 for number in range(2, 15))
 _SHARES = (0.98, 0.95, 0.9, 0.8, 0.7, 0.5)  # of known words, that a recommendation may promise
@@ -246,62 +246,61 @@ class Sweep(Sequence[Level]):
 
 
 def sweep(
-    run: Run,
+    run: GeneratorRun,
     training: str,
     *,
     temperatures: Iterable[float] = TEMPERATURES,
     length: int = 2000,
-    count: int = 4,
+    num_samples: int = 4,
     prompt: str | None = None,
     seed: int | None = None,
     unknown: UnknownPolicy = "error",
-    options: WritingOptions | None = None,
+    config: GenerationConfig | None = None,
 ) -> Sweep:
-    """Write at many temperatures in one batch, and measure each.
+    """Generate at many temperatures in one batch, and measure each.
 
     Args:
-        run: What writes.
+        run: A trained generator.
         training: The text that it was trained on.
-        temperatures, length, count, prompt, seed, unknown, options: As for `sampling.sample`.
+        temperatures, length, num_samples, prompt, seed, unknown, config: As for `generate.sample`.
 
     Raises:
-        UsageError: An argument is out of bounds, or `options.vary` leaves nothing to compare.
+        UsageError: An argument is out of bounds, or `config.vary` leaves nothing to compare.
     """
-    options = options or WritingOptions()
-    if options.vary is not None:
-        raise UsageError(f"A sweep compares temperatures that stay. Received: --vary {options.vary}.")
-    length = whole("--length", length, 1, sys.maxsize)
+    config = config or GenerationConfig()
+    if config.vary is not None:
+        raise UsageError(f"A sweep compares constant temperatures. Received: --vary {config.vary}.")
+    length = check_int("--length", length, 1, sys.maxsize)
     reference = Reference(_readable(run, training))
     written = sample(
         run,
         temperatures=sorted(set(temperatures)),
         length=length,
         prompt=prompt,
-        count=count,
+        num_samples=num_samples,
         seed=seed,
         unknown=unknown,
-        options=options,
-        training=_index(run, training, reference) if options.no_copy else None,
+        config=config,
+        training=_index(run, training, reference) if config.no_copy else None,
         scored=True,
     )
     grouped = groupby(written, key=lambda item: item.temperature)
     levels = tuple(_level(temperature, Samples(texts), reference) for temperature, texts in grouped)
-    best = run.record.best
     return Sweep(
         run=run.name,
         levels=levels,
-        held_out=_of_held_out(run, reference, length, count),
-        held_out_nats=best.nats if best is not None and run.held_out else None,
+        held_out=_of_held_out(run, reference, length, num_samples),
+        held_out_nats=run.record.nats if run.held_out else None,
         reference=reference,
         tokens=run.record.text.tokens,
     )
 
 
-def _index(run: Run, training: str, reference: Reference) -> Index:
-    return Index(training) if run.record.text.tokens == "byte" else reference.index
+def _index(run: GeneratorRun, training: str, reference: Reference) -> TextIndex:
+    return TextIndex(training) if run.record.text.tokens == "byte" else reference.index
 
 
-def _readable(run: Run, text: str) -> str:
+def _readable(run: GeneratorRun, text: str) -> str:
     """Return a text of a run as a reader sees it: bytes are held as code points of the same number."""
     if run.record.text.tokens == "char":
         return text
@@ -318,7 +317,7 @@ def _level(temperature: float, samples: Samples, reference: Reference) -> Level:
     )
 
 
-def _of_held_out(run: Run, reference: Reference, length: int, count: int) -> Analysis | None:
+def _of_held_out(run: GeneratorRun, reference: Reference, length: int, count: int) -> Analysis | None:
     text = _readable(run, run.held_out)
     if not text or length < 1:
         return None

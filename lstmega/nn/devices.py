@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from lstmega.config.base import refusal, whole
+from lstmega.config.base import check_int, usage_error
 from lstmega.errors import LstmegaError, UsageError
 
 DeviceChoice = Literal["auto", "cpu", "gpu"]
@@ -92,7 +92,7 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
             after it has started with others.
     """
     if device not in get_args(DeviceChoice):
-        raise refusal("--device", "one of: " + ", ".join(get_args(DeviceChoice)), device)
+        raise usage_error("--device", "one of: " + ", ".join(get_args(DeviceChoice)), device)
     _set_threads(threads)
     gpus = tf.config.get_visible_devices("GPU")
     if device == "gpu" and not gpus:
@@ -113,7 +113,7 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
 def _set_threads(threads: int | None) -> None:
     if threads is None:
         return
-    threads = whole("--threads", threads, 1, 4096)
+    threads = check_int("--threads", threads, 1, 4096)
     if threads == tf.config.threading.get_intra_op_parallelism_threads():
         return
     try:

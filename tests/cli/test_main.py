@@ -13,8 +13,10 @@ import pytest
 
 from lstmega import api
 from lstmega.cli import main as cli
-from lstmega.config.options import ModelOptions, TrainingOptions, flag
+from lstmega.config.base import flag
+from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
+from lstmega.config.training import TrainingConfig
 from tests.conftest import TINY
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -80,7 +82,7 @@ def test_every_command_and_option_has_help(path, command):
 
 def test_every_field_of_the_options_is_an_option():
     names = {parameter.name for parameter in cli.train.params}
-    fields = {*ModelOptions.__dataclass_fields__, *TrainingOptions.__dataclass_fields__}
+    fields = {*GeneratorConfig.__dataclass_fields__, *TrainingConfig.__dataclass_fields__}
     assert fields <= names
 
 
@@ -253,7 +255,7 @@ def test_stop(place):
         (["--temps", ""], "--temps"),
         (["--temps", "1:0:0.1"], "--temps"),
         (["--length", "-1"], "--length"),
-        (["--count", "0"], "--count"),
+        (["--count", "0"], "--num-samples"),
         (["--top-k", "0"], "--top-k"),
         (["--top-p", "nan"], "--top-p"),
         (["--min-p", "2"], "--min-p"),

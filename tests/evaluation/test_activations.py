@@ -75,7 +75,7 @@ def test_a_part_that_is_not_there(cell, part):
 
 
 def hand_made(text, *values):
-    return units.UnitView("a", "b", Unit(1, 2), "memory", text, np.array(values, np.float32))
+    return units.UnitActivations("a", "b", Unit(1, 2), "memory", text, np.array(values, np.float32))
 
 
 @pytest.mark.parametrize(
