@@ -182,7 +182,7 @@ def test_settings_may_change():
     )
     for proposal, whole in zip(proposals, expected, strict=True):
         assert whole.text.startswith(proposal.text)
-    for name, value in (("count", 0), ("length", 0), ("length", 2.5)):
+    for name, value in (("num_samples", 0), ("length", 0), ("length", 2.5)):
         with pytest.raises(UsageError):
             setattr(ours, name, value)
     with pytest.raises(UsageError):
