@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_SHOWN_CONTROLS = {"\n", "\t"}
+# Of C0, C1 and DEL all but line feed and tab; the bidirectional overrides; halves of surrogate pairs.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def bits(nats: float) -> float:
@@ -36,31 +37,31 @@ def duration(seconds: float) -> str:
 
 def plain(text: str) -> str:
     """Return text that is safe on a terminal: control characters as `\\x1b`, line ends kept."""
-    return "".join(
-        character
-        if character in _SHOWN_CONTROLS or not _is_control(character)
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
-
-
-def _is_control(character: str) -> bool:
-    point = ord(character)
-    bidirectional = 0x202A <= point <= 0x202E or 0x2066 <= point <= 0x2069
-    return point < 0x20 or 0x7F <= point < 0xA0 or 0xD800 <= point < 0xE000 or bidirectional
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def one_line(text: str, width: int) -> str:
-    """Return text on one line of at most `width` characters: `⏎` for line ends, single spaces."""
+    """Return text on one line of at most `width` terminal cells: `⏎` for line ends, single spaces."""
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - `sample` draws no table
+
     line = plain(re.sub("[ \t]+", " ", text).replace("\n", "⏎"))
-    return line if len(line) <= width else line[: max(0, width - 1)] + "…"
+    return line if cell_len(line) <= width else set_cell_size(line, max(0, width - 1)) + "…"
 
 
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells as aligned lines; the first row is the head."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+def columns(rows: Sequence[Sequence[str]], gap: str = "  ") -> str:
+    """Return rows of text as aligned lines; Chinese and other wide characters count as two cells.
+
+    Args:
+        rows: The text of each column, the head first.
+        gap: The space between two columns.
+    """
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        gap.join(
+            text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)
+        ).rstrip()
         for row in rows
     )
 

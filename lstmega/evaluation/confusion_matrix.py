@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -102,17 +103,14 @@ class Confusion:
         return self._shaded(names)
 
     def _shaded(self, names: Sequence[str]) -> str:
-        width = max(map(len, names))
-        heads = [name.ljust(width) for name in names]
-        lines = [
-            " ".join([" " * (width + 1), *(head[place] for head in heads)]).rstrip()
-            for place in range(width)
+        heads = [["", *letters] for letters in zip_longest(*names, fillvalue=" ")]
+        rows = [
+            [f"{name} ", *(_SHADES[shade] for shade in np.searchsorted(_BOUNDS, shares, side="right"))]
+            for name, shares in zip(names, self._shares(), strict=True)
         ]
-        for name, shares in zip(heads, self._shares(), strict=True):
-            shades = [_SHADES[np.searchsorted(_BOUNDS, share, side="right")] for share in shares]
-            lines.append(" ".join([f"{name} ", *shades]).rstrip())
+        table = display.columns([*heads, *rows], gap=" ")
         key = [f"{shade} from {bound:.1%}" for shade, bound in zip(_SHADES[1:], _BOUNDS, strict=True)]
-        return "\n".join([*lines, f"true classes down, predicted across; of a row: {', '.join(key)}"])
+        return "\n".join([table, f"true classes down, predicted across; of a row: {', '.join(key)}"])
 
     def _shares(self) -> npt.NDArray[np.float64]:
         """Return the shares of each row."""
