@@ -1,13 +1,11 @@
-"""Numbers and text for people: terminal lines, Markdown, HTML. Pure functions.
+"""Numbers and text for people: terminal lines and Markdown. Pure functions.
 
-Corpus and samples are untrusted: what goes to a terminal has its control characters shown, what goes
-into a page is escaped.
+Corpora and samples are untrusted, so control characters are shown, and not sent to a terminal.
 """
 
-import html
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Of C0, C1 and DEL all but line feed and tab; the bidirectional overrides; halves of surrogate pairs.
@@ -42,7 +40,7 @@ def plain(text: str) -> str:
 
 def one_line(text: str, width: int) -> str:
     """Return text on one line of at most `width` terminal cells: `⏎` for line ends, single spaces."""
-    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - `sample` draws no table
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - most commands draw no table
 
     line = plain(re.sub("[ \t]+", " ", text).replace("\n", "⏎"))
     return line if cell_len(line) <= width else set_cell_size(line, max(0, width - 1)) + "…"
@@ -76,17 +74,6 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 def _markdown(cell: str) -> str:
     safe = plain(cell).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
     return safe.replace("\n", " ")
-
-
-def html_table(rows: Sequence[Sequence[str]], caption: str) -> str:
-    """Return rows of cells as an HTML table; the first row is the head."""
-    head, *body = [[html.escape(cell) for cell in row] for row in rows]
-    lines = [f"<caption>{html.escape(caption)}</caption>", _row(head, "th")]
-    return f"<table>{''.join(lines + [_row(row, 'td') for row in body])}</table>"
-
-
-def _row(cells: Iterable[str], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
 
 
 def fenced(text: str) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lstmega.display import formatting as display
 from lstmega.display import svg as axes
-from lstmega.display.html import document, escaped
+from lstmega.display.html import document, escaped, table
 from lstmega.display.svg import GREY, GRID, INK, PAPER, RED, Axis
 
 _WIDTH, _HEIGHT = 300, 190
@@ -112,7 +112,7 @@ def fragment(gallery: Gallery) -> str:
     return (
         f'<div class="lstmega-sweep"><style>{_STYLE}</style><h2>{escaped(gallery.title)}</h2>{note}'
         f'<div class="charts">{pictures}</div>'
-        f'<div class="scroll">{display.html_table(gallery.table, "")}</div>'
+        f'<div class="scroll">{table(gallery.table, "")}</div>'
         f"<p>The texts go on from <code>{escaped(_inline(gallery.prompt))}</code></p>"
         f'<div class="shelves" tabindex="0">{shelves}</div>{_sources(gallery.sources, own)}</div>'
     )

@@ -101,7 +101,7 @@ class Predictions(Sequence[Prediction]):
     def _repr_html_(self) -> str:
         rows = self.table()
         head = ["", "likeliest", *("next" for _ in range(len(rows[0]) - 2))] if rows else [""]
-        return display.html_table([head, *rows], f"{self.run}: predictions")
+        return coloured.table([head, *rows], f"{self.run}: predictions")
 
 
 @dataclass(frozen=True)
@@ -208,8 +208,8 @@ class ClassifierEvaluation:
                 f"<p><b>{escaped(self.heading)}</b></p>",
                 self.confusion.svg(title=f"{self.run}: true and predicted classes"),
                 f"<p>{escaped(self.remark)}</p>",
-                display.html_table(self.confusion.table(), "each class"),
-                display.html_table(mistakes, "") if self.errors else "",
+                coloured.table(self.confusion.table(), "each class"),
+                coloured.table(mistakes, "") if self.errors else "",
             ]
         )
 

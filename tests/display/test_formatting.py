@@ -50,10 +50,6 @@ def test_no_line_of_a_text_closes_its_fence(text):
     assert last not in text
 
 
-def test_html_is_escaped():
-    assert "<script>" not in display.html_table([("a", "b"), ("<script>", "&")], "<script>")
-
-
 def test_columns_align():
     assert display.columns([("a", "b"), ("long", "c")]) == "a     b\nlong  c"
 
