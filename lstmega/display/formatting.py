@@ -38,27 +38,32 @@ def plain(text: str) -> str:
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def cells(text: str) -> int:
+    """Return the width of text on a terminal: a Chinese character is two cells wide, an accent none."""
+    from rich.cells import cell_len  # noqa: PLC0415 - most commands draw no table
+
+    return cell_len(text)
+
+
 def one_line(text: str, width: int) -> str:
     """Return text on one line of at most `width` terminal cells: `⏎` for line ends, single spaces."""
-    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - most commands draw no table
+    from rich.cells import set_cell_size  # noqa: PLC0415
 
     line = plain(re.sub("[ \t]+", " ", text).replace("\n", "⏎"))
-    return line if cell_len(line) <= width else set_cell_size(line, max(0, width - 1)) + "…"
+    return line if cells(line) <= width else set_cell_size(line, max(0, width - 1)) + "…"
 
 
 def columns(rows: Sequence[Sequence[str]], gap: str = "  ") -> str:
-    """Return rows of text as aligned lines; Chinese and other wide characters count as two cells.
+    """Return rows of text as lines with aligned columns.
 
     Args:
         rows: The text of each column, the head first.
         gap: The space between two columns.
     """
-    from rich.cells import cell_len  # noqa: PLC0415
-
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         gap.join(
-            text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)
+            text + " " * (width - cells(text)) for text, width in zip(row, widths, strict=True)
         ).rstrip()
         for row in rows
     )

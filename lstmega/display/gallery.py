@@ -4,35 +4,18 @@ The texts are untrusted: everything is escaped, control characters are shown, an
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.display import formatting as display
-from lstmega.display import svg as axes
+from lstmega.display.chart import Chart, svg
 from lstmega.display.html import document, escaped, table
-from lstmega.display.svg import GREY, GRID, INK, PAPER, RED, Axis
 
-_WIDTH, _HEIGHT = 300, 190
-_LEFT, _TOP, _RIGHT, _BOTTOM = 46.0, 34.0, 288.0, 158.0
+GREY, GRID, INK, PAPER = "#57606a", "#d8dee4", "#24292f", "#ffffff"
 _MARK, _DARK_MARK = "#ffe08a", "#6b5200"
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One measure over the temperatures.
-
-    Args:
-        title: What is measured, with its unit.
-        points: `(temperature, value)`, those that are not finite left out.
-        level: The same of the held-out text.
-    """
-
-    title: str
-    points: tuple[tuple[float, float], ...]
-    level: float | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +90,7 @@ def fragment(gallery: Gallery) -> str:
     """Return the same for a notebook's cell."""
     own = hashlib.sha256(repr(gallery.title + gallery.prompt).encode()).hexdigest()[:8]
     shelves = "".join(_shelf(shelf, own) for shelf in gallery.shelves)
-    pictures = "".join(map(_chart, gallery.charts))
+    pictures = "".join(map(svg, gallery.charts))
     note = f"<p><b>{escaped(gallery.note)}</b></p>" if gallery.note else ""
     return (
         f'<div class="lstmega-sweep"><style>{_STYLE}</style><h2>{escaped(gallery.title)}</h2>{note}'
@@ -116,54 +99,6 @@ def fragment(gallery: Gallery) -> str:
         f"<p>The texts go on from <code>{escaped(_inline(gallery.prompt))}</code></p>"
         f'<div class="shelves" tabindex="0">{shelves}</div>{_sources(gallery.sources, own)}</div>'
     )
-
-
-def _chart(chart: Chart) -> str:
-    if not chart.points:
-        return ""
-    horizontal = Axis(chart.points[0][0], chart.points[-1][0], _LEFT, _RIGHT)
-    values = [value for _, value in chart.points] + ([] if chart.level is None else [chart.level])
-    spare = (max(values) - min(values)) * 0.05 or 0.5
-    vertical = Axis(min(values) - spare, max(values) + spare, _BOTTOM, _TOP)
-    placed = " ".join(f"{horizontal.at(x):.1f},{vertical.at(y):.1f}" for x, y in chart.points)
-    parts = [
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="{PAPER}"/>',
-        axes.text((10, 18), chart.title, size=13),
-        *_grid(horizontal, vertical),
-        f'<polyline points="{placed}" fill="none" stroke="{RED}" stroke-width="2"/>',
-        *(_dot(chart, point, horizontal, vertical) for point in chart.points),
-        *_level(chart.level, vertical),
-    ]
-    first, last = chart.points[0], chart.points[-1]
-    said = f"From {first[1]:.3g} at temperature {first[0]:g} to {last[1]:.3g} at {last[0]:g}."
-    return axes.svg((_WIDTH, _HEIGHT), parts, title=chart.title, description=said)
-
-
-def _grid(horizontal: Axis, vertical: Axis) -> Iterable[str]:
-    ticks = vertical.ticks(5)
-    for tick, label in zip(ticks, axes.labels(ticks), strict=True):
-        y = vertical.at(tick)
-        yield f'<path d="M{_LEFT},{y:.1f}H{_RIGHT}" stroke="{GRID}"/>'
-        yield axes.text((_LEFT - 6, y + 4), label, anchor="end")
-    yield f'<path d="M{_LEFT},{_TOP}V{_BOTTOM}H{_RIGHT}" fill="none" stroke="{GREY}"/>'
-    ticks = horizontal.ticks(5)
-    for tick, label in zip(ticks, axes.labels(ticks), strict=True):
-        yield axes.text((horizontal.at(tick), _BOTTOM + 18), label, anchor="middle")
-
-
-def _dot(chart: Chart, point: tuple[float, float], horizontal: Axis, vertical: Axis) -> str:
-    x, y = horizontal.at(point[0]), vertical.at(point[1])
-    said = f"{chart.title}: {point[1]:.4g} at temperature {point[0]:g}"
-    return (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{RED}"><title>{escaped(said)}</title></circle>'
-    )
-
-
-def _level(level: float | None, vertical: Axis) -> Iterable[str]:
-    if level is not None:
-        y = vertical.at(level)
-        yield f'<path d="M{_LEFT},{y:.1f}H{_RIGHT}" stroke="{GREY}" stroke-dasharray="4 3"/>'
-        yield axes.text((_RIGHT, y - 4), "held-out text", anchor="end", ink=GREY, size=11)
 
 
 def _shelf(shelf: Shelf, own: str) -> str:

@@ -13,7 +13,7 @@ from lstmega.data.labelled import Labelled
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
 from lstmega.display import html as coloured
-from lstmega.display.svg import escaped
+from lstmega.display.html import escaped
 from lstmega.errors import UsageError
 from lstmega.evaluation.confusion_matrix import Confusion
 from lstmega.runs.classifier_run import ClassifierRun, encoded, log_probabilities
