@@ -53,27 +53,6 @@ def escaped(text: str) -> str:
     return html.escape(plain(text))
 
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-
-
-def document(body: str, *, title: str, style: str) -> str:
-    """Return a page of its own, which may load nothing and run nothing.
-
-    Args:
-        body: HTML, everything that is not ours in it escaped.
-        title: Shown in the browser's tab; plain text.
-        style: CSS.
-    """
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escaped(title)}</title>\n<style>{style}</style>\n"
-        f"</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
-
-
 @cache
 def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - `sample` has no page

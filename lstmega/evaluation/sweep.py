@@ -21,7 +21,6 @@ from lstmega.data.vocabulary import UnknownPolicy
 from lstmega.display import chart as charts
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
-from lstmega.display import gallery as galleries
 from lstmega.display.chart import Chart, Series
 from lstmega.display.gallery import Gallery, Piece, Shelf, Source
 from lstmega.errors import UsageError
@@ -240,15 +239,15 @@ class Sweep(Sequence[Level]):
         return Source(f"line {line:,}, character {place + 1:,}", before, passage, after)
 
     def to_html(self) -> str:
-        """Return a page of its own: charts, table, texts with what they copied."""
-        return galleries.page(self.gallery())
+        """Return a page of its own: charts, a table, and the texts with links to copied passages."""
+        return self.gallery().page()
 
     def save_html(self, path: str | Path) -> Path:
         """Write `to_html` to a file and return its path."""
         return exports.save(path, self.to_html())
 
     def _repr_html_(self) -> str:
-        return galleries.fragment(self.gallery())
+        return self.gallery().fragment()
 
     def __str__(self) -> str:
         return "\n\n".join([self.heading, display.columns(self.table()), self.recommendation])
