@@ -1,8 +1,8 @@
-"""The learning curve of a run: for a terminal, for a notebook, and what it says in words.
+"""The history of a run: rows in a CSV file, the learning curve as text and as a chart, a verdict.
 
-Losses that are not finite are left out. The first ones are far above the rest, so an axis may end below
-them: the first quarter of each line (one loss of three) counts only up to 1.5 times the range of the
-rest.
+Losses that are not finite are left out. The first losses are far above the rest, so an axis may end
+below them: the first quarter of each curve (one loss of three) counts only up to 1.5 times the range of
+the rest.
 """
 
 import csv

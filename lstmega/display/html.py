@@ -24,7 +24,7 @@ def render(template: str, **values: Any) -> str:
 
     Args:
         template: A file of `display/templates`.
-        values: Its variables. A variable that the template names and `values` lacks is an error.
+        values: Its variables: plain text, `markup`, numbers. A missing one is an error.
     """
     filled = _environment().get_template(template).render(values)
     return filled.translate(_NO_XML) if template.endswith(".svg") else filled
@@ -60,7 +60,7 @@ def _environment() -> "Environment":
     environment = Environment(
         loader=PackageLoader("lstmega.display"),
         autoescape=True,
-        finalize=lambda value: plain(value) if type(value) is str else value,  # markup stays
+        finalize=lambda value: value if hasattr(value, "__html__") else plain(str(value)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

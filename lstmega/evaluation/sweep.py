@@ -187,7 +187,7 @@ class Sweep(Sequence[Level]):
         return [head, *rows]
 
     def charts(self) -> tuple[Chart, ...]:
-        """Return what the page draws."""
+        """Return a chart of each measure over the temperatures."""
         measures: dict[str, Callable[[Analysis], float]] = {
             "Known words, %": lambda item: 100 * item.known_words.share,
             "New 8-grams, %": lambda item: 100 * item.novel[NOVEL.index(8)].share,
@@ -221,7 +221,7 @@ class Sweep(Sequence[Level]):
         )
 
     def gallery(self) -> Gallery:
-        """Return everything that the page shows."""
+        """Return the content of the page."""
         places: dict[tuple[int, int], int] = {}  # (place, length) -> number of the source
         shelves = tuple(Shelf(self._name(level), tuple(_pieces(level, places))) for level in self.levels)
         sources = tuple(self._source(*found) for found in places)

@@ -1,3 +1,6 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 from jinja2 import UndefinedError
 
@@ -11,6 +14,11 @@ def test_a_table_is_escaped_and_shows_control_characters():
     assert shown.count("&lt;script&gt;&amp;&#34;&#39;\\x1b\\u202e\\ud800") == 4
     assert "<script" not in shown
     shown.encode()  # no half of a surrogate pair is left
+
+
+@pytest.mark.parametrize("value", [np.str_(EVIL), Path(EVIL)])
+def test_what_is_shown_as_text_is_escaped_like_text(value):
+    assert html.table([(value,)], "") == html.table([(EVIL,)], "")
 
 
 def test_a_table_without_caption_and_note():
