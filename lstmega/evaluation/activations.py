@@ -17,7 +17,8 @@ from lstmega.config.model import GeneratorConfig
 from lstmega.data.corpus import Corpus
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
-from lstmega.display import html as coloured
+from lstmega.display import heatmap
+from lstmega.display.heatmap import Heatmap, Palette
 from lstmega.evaluation import scoring
 from lstmega.evaluation.scoring import Done, UnknownRule
 from lstmega.inference.decoder import Array, States
@@ -38,7 +39,7 @@ _DARK = (
     "#0061be", "#0050a0", "#0c427d", "#153359", "#172536", "#161616",
     "#341d1b", "#53211e", "#732221", "#942023", "#b71824",
 )  # fmt: skip
-_PALETTE = coloured.Palette("lstmega-unit", _STEPS, _LIGHT, _DARK, ground=5)
+_PALETTE = Palette("lstmega-unit", "Activation", -1, _STEPS, _LIGHT, _DARK, ground=5)
 
 
 @dataclass(frozen=True, order=True)
@@ -120,22 +121,19 @@ class UnitActivations:
 
     def to_html(self) -> str:
         """Return a page of the text: blue where the unit is negative, red where it is positive."""
-        return coloured.page(_PALETTE, self._box(coloured.MOST), title=self.heading)
+        return self._heatmap(heatmap.MOST).page()
 
     def save_html(self, path: str | Path) -> Path:
         """Write `to_html` to a file and return its path."""
         return exports.save(path, self.to_html())
 
     def _repr_html_(self) -> str:
-        return self._box(_PREVIEW)
+        return self._heatmap(_PREVIEW).fragment()
 
-    def _box(self, most: int) -> str:
+    def _heatmap(self, most: int) -> Heatmap:
         shown = self.activation[:most]
         remarks = [f"{value:+z.2f}" for value in shown.tolist()]
-        edges = ["-1", *(f"{step:g}" for step in _STEPS)]
-        inner = coloured.legend(_PALETTE, "Activation, from", edges)
-        inner += coloured.written(self.text, _PALETTE.shades(shown), remarks)
-        return coloured.box(_PALETTE, inner, title=self.heading)
+        return Heatmap(_PALETTE, self.heading, self.text, _PALETTE.shades(shown), remarks)
 
     def __str__(self) -> str:
         summary = (

@@ -5,6 +5,7 @@ from typing import Any, overload
 
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
+from lstmega.display import html
 from lstmega.evaluation import generator as evaluation
 from lstmega.evaluation.scoring import Done
 from lstmega.runs.run import GeneratorRun
@@ -71,7 +72,7 @@ class Comparison(Sequence[dict[str, Any]]):
         return str(self)
 
     def _repr_html_(self) -> str:
-        return display.html_table(self.table(), self.remark or "Runs, best first")
+        return html.table(self.table(), self.remark or "Runs, best first")
 
 
 def measured(run: GeneratorRun, done: Done) -> dict[str, Any]:

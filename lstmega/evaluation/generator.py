@@ -21,7 +21,8 @@ from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
-from lstmega.display import heatmap as surprisal
+from lstmega.display import html
+from lstmega.display.heatmap import surprisal
 from lstmega.errors import UsageError
 from lstmega.evaluation import baselines, scoring
 from lstmega.runs import record
@@ -125,7 +126,7 @@ class Evaluation:
 
     def to_html(self) -> str:
         """Return a page of the text, each character coloured by its bits."""
-        return surprisal.page(self.text, self.nats, title=self.heading, note=self.verdict)
+        return surprisal(self.text, self.nats, title=self.heading, note=self.verdict).page()
 
     def save_html(self, path: str | Path) -> Path:
         """Write `to_html` to a file and return its path."""
@@ -159,10 +160,9 @@ class Evaluation:
         return f"{self.unknown:,} characters that the run does not know {done}."
 
     def _repr_html_(self) -> str:
-        shown = surprisal.fragment(
-            self.text[:_PREVIEW], self.nats[: len(self.text[:_PREVIEW]) - 1], title=self.heading
-        )
-        return display.html_table(self.table(), self.heading) + shown
+        text, nats = self.text[:_PREVIEW], self.nats[: _PREVIEW - 1]
+        shown = surprisal(text, nats, title=self.heading).fragment()
+        return html.table(self.table(), self.heading) + shown
 
 
 def measure(

@@ -12,7 +12,7 @@ from lstmega.config import base as checks
 from lstmega.data.corpus import Corpus
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
-from lstmega.display import heatmap as surprisal
+from lstmega.display.heatmap import surprisal
 from lstmega.evaluation import scoring
 from lstmega.evaluation.scoring import Costs, Done, UnknownRule
 from lstmega.inference.decoder import Decoder, log_softmax
@@ -92,8 +92,9 @@ class Inspection:
         return exports.dataframe(list(self.rows()))
 
     def to_html(self) -> str:
-        """Return a page of the text coloured by bits; a pointer at rest shows what was expected."""
-        return surprisal.page(self.text, self.nats, title=self.heading, remarks=self._remarks(None))
+        """Return a page of the text coloured by bits, with the likeliest characters in tooltips."""
+        remarks = self._remarks(None)
+        return surprisal(self.text, self.nats, title=self.heading, remarks=remarks).page()
 
     def save_html(self, path: str | Path) -> Path:
         """Write `to_html` to a file and return its path."""
@@ -102,7 +103,7 @@ class Inspection:
     def _repr_html_(self) -> str:
         remarks = self._remarks(_PREVIEW - 1)
         text, nats = self.text[:_PREVIEW], self.nats[: _PREVIEW - 1]
-        return surprisal.fragment(text, nats, title=self.heading, remarks=remarks)
+        return surprisal(text, nats, title=self.heading, remarks=remarks).fragment()
 
     def _remarks(self, most: int | None) -> list[str]:
         entropies = [display.bits(entropy) for entropy in self.entropy[:most].tolist()]

@@ -4,7 +4,6 @@ Units are chosen on the first half of the text and scored on the second, so that
 is not the luckiest. Sums are kept, not activations: memory does not grow with the text.
 """
 
-import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from lstmega.config import base as checks
 from lstmega.data.corpus import Corpus
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
+from lstmega.display import html
 from lstmega.errors import UsageError
 from lstmega.evaluation import features, scoring
 from lstmega.evaluation.activations import Part, Unit, activations, part_of
@@ -120,7 +120,7 @@ class ProbeResult:
         return "\n\n".join([self.heading, display.columns(self.table()), self._note()])
 
     def _repr_html_(self) -> str:
-        return f"{display.html_table(self.table(), self.heading)}<p>{html.escape(self._note())}</p>"
+        return html.table(self.table(), self.heading, self._note())
 
 
 def find(

@@ -19,7 +19,6 @@ import contextlib
 import dataclasses
 import difflib
 import hashlib
-import html
 import math
 import os
 import re
@@ -33,6 +32,7 @@ from lstmega import files
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
 from lstmega.display import history as curves
+from lstmega.display import html
 from lstmega.display.history import HistoryRow
 from lstmega.errors import RunError, UsageError
 from lstmega.runs import schema, weights
@@ -271,13 +271,13 @@ class Run:
         return curves.figure(self.history(), title=f"Losses of {self.name}", unit=self.record.unit)
 
     def _repr_html_(self) -> str:
-        table = display.html_table([("", self.name), *self.record.facts()], f"lstmega run {self.name}")
+        curve = damage = ""
         try:
-            return table + curves.svg(
-                self.history(), title=f"Losses of {self.name}", unit=self.record.unit
-            )
-        except RunError as error:  # a cell that shows a run is no place to fail
-            return f"{table}<p>{html.escape(display.plain(str(error)))}</p>"
+            curve = curves.svg(self.history(), title=f"Losses of {self.name}", unit=self.record.unit)
+        except RunError as error:  # a notebook cell shows the rest of a damaged run
+            damage = str(error)
+        facts = [("", self.name), *self.record.facts()]
+        return html.table(facts, f"lstmega run {self.name}", damage) + curve
 
     def __repr__(self) -> str:
         nats = self.record.nats

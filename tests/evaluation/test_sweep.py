@@ -288,7 +288,7 @@ def test_the_page_opens_from_disk_in_chromium(real, tmp_path):
     )
     page = Page(done.stdout)
     assert page.tags.count("svg") == 6
-    assert page.tags.count("circle") == sum(len(chart.points) for chart in found.charts())
+    assert page.tags.count("circle") == sum(len(chart.series[0].points) for chart in found.charts())
     assert page.tags.count("section") == 13
     assert found.recommendation in "".join(page.said)
     assert all(link[1:] in page.ids for link in page.links)
