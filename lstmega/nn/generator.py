@@ -121,7 +121,9 @@ def dropout_masks(config: GeneratorConfig, rows: int, time: int) -> Wanted:
     Activations have shape `[rows, time, features]`, the time 1 where one mask is for all steps.
     """
     steps, kernels = 1 if config.variational else time, kernel_masks(config)
-    wanted = {"embedding": (config.input_dropout, (rows, steps, config.embedding))}
+    wanted: dict[str, tuple[float, tuple[int, ...]]] = {
+        "embedding": (config.input_dropout, (rows, steps, config.embedding))
+    }
     for (name,), rate in zip(config.layer_names(), config.dropouts(), strict=True):
         kernel = f"{name}/recurrent_kernel"
         wanted |= {name: (rate, (rows, steps, config.units)), kernel: kernels[kernel]}

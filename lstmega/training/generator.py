@@ -56,7 +56,8 @@ class GeneratorLearner(Learner[GeneratorJob]):
 
     def learn(self, batch: Any) -> float:
         """Take a step on (inputs, targets, carries), and return its loss in nats per character."""
-        nats, self._carried.values = self._step(*batch, self._carried.values)
+        inputs, targets, carries = batch
+        nats, self._carried.values = self._step(inputs, targets, carries, self._carried.values)
         return float(nats)
 
     def validate(self) -> Validated | None:

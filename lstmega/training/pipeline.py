@@ -45,7 +45,7 @@ def dataset(ids: npt.NDArray[np.integer], plan: BatchPlan) -> tf.data.Dataset:
         positions = tf.clip_by_value(positions, 0, len(ids) - 1)
         windows = tf.cast(tf.gather(text, positions), tf.int32)  # [rows, time + 1]
         inputs, targets = windows[:, :-1], windows[:, 1:]
-        if firsts is not None:
+        if firsts is not None and ends is not None:
             places = tf.range(tf.cast(steps, tf.int64))
             counted = (places >= firsts[:, None]) & (places < ends[:, None])
             targets = tf.where(counted, targets, -1)
