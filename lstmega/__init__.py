@@ -59,16 +59,18 @@ _HOMES = {
 __all__ = ["classify", *_HOMES]  # noqa: PLE0604 - names of the table above
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return import_module("lstmega.runs.job").versions()["lstmega"]
-    if name == "classify":
-        return import_module("lstmega.classify")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lstmega' has no attribute {name!r}")
-    value = getattr(import_module(f"lstmega.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker must not believe that every name exists
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return import_module("lstmega.runs.job").versions()["lstmega"]
+        if name == "classify":
+            return import_module("lstmega.classify")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'lstmega' has no attribute {name!r}")
+        value = getattr(import_module(f"lstmega.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
