@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from lstmega import classify
-from lstmega.data import examples, labelled
+from lstmega.data import labelled
+from lstmega.data.bucketing import split_examples
 from lstmega.data.labelled import Labelled
 from lstmega.evaluation.confusion_matrix import Confusion
 
@@ -79,7 +80,7 @@ def names(datasets: Path, seeds: int, options: Options) -> None:
     for how in ("random", "distinct"):
         rows = []
         for seed in range(seeds):
-            parts = examples.split(data.sequences, data.labels, 0.2, seed, distinct=how == "distinct")
+            parts = split_examples(data.sequences, data.labels, 0.2, seed, distinct=how == "distinct")
             training, test = (_part(data, places.tolist()) for places in parts)
             rows.append(
                 (*_ours(training, test, seed, options), *_regression(training, test, "char_wb", (1, 5)))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lstmega.data.corpus import read
-from lstmega.data.suffix_array import Index
+from lstmega.data.suffix_array import TextIndex
 
 QUERY = 100_000  # characters: words of the text in another order
 
@@ -49,7 +49,7 @@ def measured(source: str) -> str:
     before = peak()
     text = read([source]).text
     start = time.perf_counter()
-    index = Index(text)
+    index = TextIndex(text)
     indexed = time.perf_counter() - start
     memory = (peak() - before) / len(text)
     query = shuffled(text)

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `tests`, whi
 
 import lstmega
 from lstmega.data.corpus import Corpus
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 from lstmega.training import trainer as training  # noqa: F401 - TensorFlow is imported once, before the forks
 from tests.comparing import everything
 
@@ -44,7 +44,7 @@ SMALLEST: Variants = [{"validation": 0.0, "layers": 1, "epochs": None, "steps": 
 LONGEST = 3.0  # seconds before a random kill
 
 
-def train(checkpoints: Path, variants: Variants) -> Run:
+def train(checkpoints: Path, variants: Variants) -> GeneratorRun:
     """Train or resume a run below `checkpoints`; the directory's number chooses the variant."""
     options = {**OPTIONS, **variants[int(checkpoints.name) % len(variants)]}
     return lstmega.train(Corpus.from_text(TEXT), checkpoints=checkpoints, run="a", **options)
@@ -117,8 +117,8 @@ def finish(checkpoints: Path, variants: Variants) -> None:
 def compare(root: Path, current: int, variants: Variants) -> None:
     """Compare a finished training with the uninterrupted one of its variant."""
     peace = root / "peace" / str(current % len(variants))
-    expected = everything(Run.open(peace / "a"))
-    found = everything(Run.open(root / str(current) / "a"))
+    expected = everything(GeneratorRun.open(peace / "a"))
+    found = everything(GeneratorRun.open(root / str(current) / "a"))
     different = [name for name in expected if found.get(name) != expected[name]]
     if different or set(found) != set(expected):
         sys.exit(f"the run differs from the uninterrupted one: {different}")

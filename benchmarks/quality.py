@@ -29,13 +29,13 @@ from typing import Any
 
 import numpy as np
 
-from lstmega.config.options import ModelOptions
+from lstmega.config.model import GeneratorConfig
 from lstmega.data.corpus import read
 from lstmega.data.vocabulary import Vocabulary
-from lstmega.evaluation import scoring as scores
+from lstmega.evaluation import scoring
 from lstmega.inference.decoder import Decoder
 from lstmega.runs import weights
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 
 HERE = Path(__file__).parent
 VALIDATION = 0.1
@@ -112,7 +112,7 @@ def _ours(corpus: str, seed: int, options: Sequence[str], out: Path) -> Curve:
     ]
     begun = time.time()
     subprocess.run([*command, "--seed", str(seed), *options], check=True)
-    run = Run.open(place)
+    run = GeneratorRun.open(place)
     ids = run.vocabulary.encode(run.held_out)
     curve: Curve = []
     for saved in run.record.weights:
@@ -127,8 +127,8 @@ def _ours(corpus: str, seed: int, options: Sequence[str], out: Path) -> Curve:
 def _measured(decoder: Decoder, ids: Any, seconds: float) -> dict[str, float | None]:
     return {
         "seconds": seconds,
-        "window": float(scores.windows(decoder, ids, length=64).mean()),
-        "stream": float(scores.stream(decoder, ids).mean()),
+        "window": float(scoring.windows(decoder, ids, length=64).mean()),
+        "stream": float(scoring.stream(decoder, ids).mean()),
     }
 
 
@@ -145,7 +145,7 @@ def _notebook(directory: Path, epochs: int, units: int, *, here: bool) -> Curve:
         with np.load(path) as arrays:
             seconds = float(arrays["seconds"])
             known = {name: arrays[name] for name in arrays.files if name != "seconds"}
-        decoder = Decoder(ModelOptions(units=units, embedding=256), known)
+        decoder = Decoder(GeneratorConfig(units=units, embedding=256), known)
         curve.append(_measured(decoder, vocabulary.encode(held_out), seconds))
     return curve
 

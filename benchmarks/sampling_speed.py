@@ -24,17 +24,17 @@ from pathlib import Path
 
 import numpy as np
 
-from lstmega.config.options import ModelOptions
+from lstmega.config.model import GeneratorConfig
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.inference.decoder import Decoder
 from lstmega.inference.generate import sample, stream
 
 VOCABULARY = Vocabulary("\n" + "".join(map(chr, range(32, 115))))  # 84 characters
 TEMPERATURES = (0.2, 0.5, 0.8, 1.0, 1.2)
-LARGE = ModelOptions(cell="lstm", units=1024, embedding=256)  # the notebook's own size
-SMALL = ModelOptions(cell="lstm", units=256, embedding=256)
+LARGE = GeneratorConfig(cell="lstm", units=1024, embedding=256)  # the notebook's own size
+SMALL = GeneratorConfig(cell="lstm", units=256, embedding=256)
 TORCH_LOOPS = {"a PyTorch loop": False, "the same, in one batch": True}  # title -> in one batch
-SMALLEST = ModelOptions(cell="lstm", units=8, embedding=4)
+SMALLEST = GeneratorConfig(cell="lstm", units=8, embedding=4)
 
 
 class RandomRun:
@@ -45,7 +45,7 @@ class RandomRun:
     lines = False
     vocabulary = VOCABULARY
 
-    def __init__(self, options: ModelOptions) -> None:
+    def __init__(self, options: GeneratorConfig) -> None:
         rng = np.random.default_rng(0)
         self.weights = {
             name: rng.normal(0, 1 / np.sqrt(shape[0]), shape).astype(np.float32)
@@ -58,7 +58,7 @@ class RandomRun:
         return self._decoder
 
 
-def notebook_loop(options: ModelOptions, run: RandomRun) -> Callable[[int], None]:
+def notebook_loop(options: GeneratorConfig, run: RandomRun) -> Callable[[int], None]:
     """Return the notebook's way of writing `length` characters at each temperature."""
     from lstmega.nn.devices import keras, tf
 
@@ -94,7 +94,9 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 @contextmanager
-def torch_loop(options: ModelOptions, python: str, *, batched: bool) -> Iterator[Callable[[int], float]]:
+def torch_loop(
+    options: GeneratorConfig, python: str, *, batched: bool
+) -> Iterator[Callable[[int], float]]:
     """Start a PyTorch process; yield a function from a length to the seconds of its five texts."""
     command = [python, str(Path(__file__).with_name("torch_loop.py"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
@@ -109,7 +111,7 @@ def torch_loop(options: ModelOptions, python: str, *, batched: bool) -> Iterator
         yield write
 
 
-def five_temperatures(options: ModelOptions, arguments: argparse.Namespace) -> None:
+def five_temperatures(options: GeneratorConfig, arguments: argparse.Namespace) -> None:
     """Print ours against the notebook's loop, and PyTorch's, at five temperatures."""
     run = RandomRun(options)
     notebook = notebook_loop(options, run)
@@ -151,7 +153,7 @@ def memory_seconds(run: RandomRun) -> float:
     return min(seconds(lambda: matrix @ vector) for _ in range(30))
 
 
-def one_row(options: ModelOptions, arguments: argparse.Namespace) -> None:
+def one_row(options: GeneratorConfig, arguments: argparse.Namespace) -> None:
     """Print the speed of one streamed text."""
     run, length = RandomRun(options), 4 * arguments.length
     rounds = [
@@ -165,7 +167,7 @@ def one_row(options: ModelOptions, arguments: argparse.Namespace) -> None:
     )
 
 
-def describe(options: ModelOptions) -> str:
+def describe(options: GeneratorConfig) -> str:
     """Return a model's size in words."""
     sizes = f"embedding {options.embedding}, {options.cell.upper()} {options.units}"
     return f"{sizes}, vocabulary {len(VOCABULARY)}"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lstmega.cli.main import cli
 from lstmega.data.corpus import read
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 
 SMALLEST = "--units 8 --embedding 4 --batch-size 1 --sequence-length 8"
 
@@ -65,16 +65,16 @@ def _training_part(corpus: str, place: Path) -> Path:
     return path
 
 
-def _trained(text: Path, run: Path, options: list[str], *, here: bool) -> Run:
+def _trained(text: Path, run: Path, options: list[str], *, here: bool) -> GeneratorRun:
     """Train in a process of its own, or in this one (`here`)."""
     command = ["train", "--corpus", str(text), "--run", str(run), *options]
     if here:
         cli.main(command, standalone_mode=False)
-        return Run.open(run)
+        return GeneratorRun.open(run)
     done = subprocess.run([sys.executable, "-m", "lstmega", *command], capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(done.stderr)
-    return Run.open(run)
+    return GeneratorRun.open(run)
 
 
 if __name__ == "__main__":

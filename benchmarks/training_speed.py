@@ -74,12 +74,12 @@ SMALLEST = Size("lstm", 4, 1, 4, 1, 4)
 def ours(size: Size) -> Callable[[int], None]:
     """Set up what `lstmega train` runs."""
     from lstmega.nn import devices
-    from lstmega.training.learner import TextLearner
+    from lstmega.training.generator import GeneratorLearner
     from lstmega.training.schedule import Schedule
 
     job = a_job(size, steps=100_000, checkpoints="unused")
-    learner = TextLearner(job, devices.choose("cpu"), compiled=size != SMALLEST)
-    schedule = Schedule(1_000_000, job.lanes.batches, 1e-3, "constant", 0)
+    learner = GeneratorLearner(job, devices.choose("cpu"), compiled=size != SMALLEST)
+    schedule = Schedule(1_000_000, job.batches.batches, 1e-3, "constant", 0)
     batches = learner.batches(schedule, 0)
 
     def run(steps: int) -> None:
@@ -306,22 +306,22 @@ def loop_share(size: Size, steps: int) -> float:
     That is the input pipeline, callbacks, progress and the check for signals.
     """
     from lstmega.training import trainer as training
-    from lstmega.training.learner import TextLearner
+    from lstmega.training.generator import GeneratorLearner
 
-    learn, times = TextLearner.learn, []
+    learn, times = GeneratorLearner.learn, []
 
-    def timed(learner: TextLearner, batch: Any) -> float:
+    def timed(learner: GeneratorLearner, batch: Any) -> float:
         start = time.perf_counter()
         loss = learn(learner, batch)
         times.append((start, time.perf_counter()))
         return loss
 
-    TextLearner.learn = timed
+    GeneratorLearner.learn = timed
     try:
         with tempfile.TemporaryDirectory() as checkpoints:
             training.train(a_job(size, steps=steps, checkpoints=checkpoints))
     finally:
-        TextLearner.learn = learn
+        GeneratorLearner.learn = learn
     times = times[20:]
     return 1 - sum(end - start for start, end in times) / (times[-1][1] - times[0][0])
 

@@ -4,37 +4,66 @@
     run = lstmega.train("nietzsche.txt", preset="small", seed=0)
     lstmega.sample(run, temperatures=[0.5, 0.8], length=400)
 
-Names load on first use: `import lstmega` is quick, and only `train` brings TensorFlow.
+Names load on first use: `import lstmega` is quick, and only training brings TensorFlow.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lstmega import classify as classify
+    from lstmega.api import compare as compare
+    from lstmega.api import evaluate as evaluate
+    from lstmega.api import find as find
+    from lstmega.api import inspect as inspect
+    from lstmega.api import load as load
+    from lstmega.api import sample as sample
+    from lstmega.api import show as show
+    from lstmega.api import stream as stream
+    from lstmega.api import sweep as sweep
+    from lstmega.api import train as train
+    from lstmega.api import unit as unit
+    from lstmega.api import write as write
+    from lstmega.data.corpus import Corpus as Corpus
+    from lstmega.data.corpus import read as read
+    from lstmega.data.vocabulary import Vocabulary as Vocabulary
+    from lstmega.errors import LstmegaError as LstmegaError
+    from lstmega.runs.directory import Run as Run
+    from lstmega.runs.run import ClassifierRun as ClassifierRun
+    from lstmega.runs.run import GeneratorRun as GeneratorRun
+
+    __version__: str
 
 _HOMES = {
-    "train": "api",
+    "compare": "api",
+    "evaluate": "api",
+    "find": "api",
+    "inspect": "api",
     "load": "api",
     "sample": "api",
+    "show": "api",
     "stream": "api",
     "sweep": "api",
+    "train": "api",
+    "unit": "api",
     "write": "api",
-    "evaluate": "studies",
-    "compare": "studies",
-    "inspect": "studies",
-    "unit": "studies",
-    "find": "studies",
     "Corpus": "data.corpus",
     "read": "data.corpus",
-    "LstmegaError": "errors",
-    "Run": "runs.run",
     "Vocabulary": "data.vocabulary",
+    "LstmegaError": "errors",
+    "Run": "runs.directory",
+    "ClassifierRun": "runs.run",
+    "GeneratorRun": "runs.run",
 }
 
-__all__ = [*_HOMES]  # noqa: PLE0604 - names of the table above
+__all__ = ["classify", *_HOMES]  # noqa: PLE0604 - names of the table above
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return import_module("importlib.metadata").version("lstmega")
+        return import_module("lstmega.runs.job").versions()["lstmega"]
+    if name == "classify":
+        return import_module("lstmega.classify")
     if name not in _HOMES:
         raise AttributeError(f"module 'lstmega' has no attribute {name!r}")
     value = getattr(import_module(f"lstmega.{_HOMES[name]}"), name)
@@ -43,4 +72,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *__all__})

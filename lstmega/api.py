@@ -1,79 +1,97 @@
-"""The verbs that train and write, for Python: the same names and defaults as on the command line."""
+"""The public functions; their names and defaults are those of the command line."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from lstmega import arguments as givens
-from lstmega.arguments import Where
-from lstmega.config.options import WritingOptions
+from lstmega import arguments, classify
+from lstmega.arguments import PathLike, check_options
+from lstmega.config.base import check_choice
+from lstmega.config.generation import GenerationConfig
+from lstmega.config.keywords import GenerationOptions, GeneratorOptions, SamplingOptions
+from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS, resolve
+from lstmega.config.training import TrainingConfig
 from lstmega.data.corpus import CORPORA, Corpus, Tokens
-from lstmega.data.suffix_array import Index
+from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import UnknownPolicy
 from lstmega.display.progress import Progress
+from lstmega.errors import UsageError
+from lstmega.evaluation import activations, generator, predictions, probing, scoring
 from lstmega.evaluation import sweep as sweeps
+from lstmega.evaluation.activations import Part, Unit, UnitActivations
+from lstmega.evaluation.classifier import ClassifierEvaluation
+from lstmega.evaluation.comparison import Comparison, measured
+from lstmega.evaluation.features import Feature
+from lstmega.evaluation.generator import Evaluation, UnknownRule
+from lstmega.evaluation.predictions import Inspection
+from lstmega.evaluation.probing import ProbeResult
 from lstmega.evaluation.sweep import Sweep
-from lstmega.inference import generate as sampling
+from lstmega.inference import generate
 from lstmega.inference.outputs import Samples, Stream
 from lstmega.inference.session import Session
 from lstmega.inference.temperature import check_temperatures
-from lstmega.runs import generator_job as jobs
-from lstmega.runs.run import Run
+from lstmega.runs import generator_job, report
+from lstmega.runs.directory import Run
+from lstmega.runs.job import CHECKPOINTS
+from lstmega.runs.run import ClassifierRun, GeneratorRun
 
 if TYPE_CHECKING:
     import keras
 
     from lstmega.nn.devices import DeviceChoice
 
+_LOOKED_AT = 2000  # characters that `inspect` and `unit` read
+_SEARCHED = 100_000  # characters that `find` reads
+
 
 def train(
-    corpus: Corpus | Where | Sequence[Where],
+    corpus: Corpus | PathLike | Sequence[PathLike],
     *,
     preset: str | None = None,
-    run: Where | None = None,
-    checkpoints: Where = jobs.CHECKPOINTS,
+    run: PathLike | None = None,
+    checkpoints: PathLike = CHECKPOINTS,
     encoding: str | None = None,
     glob: str | None = None,
     tokens: Tokens | None = None,
     keep_line_ends: bool | None = None,
     lower: bool | None = None,
-    corpora: Where = CORPORA,
+    corpora: PathLike = CORPORA,
     max_vocabulary: int | None = None,
     resume: bool | None = None,
-    init_from: Run | Where | None = None,
+    init_from: Run | PathLike | None = None,
     save_every: int | None = None,
     device: "DeviceChoice" = "auto",
     threads: int | None = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     progress: Progress | bool = True,
-    **options: Any,
-) -> Run:
-    """Train a model on a text.
+    **options: Unpack[GeneratorOptions],
+) -> GeneratorRun:
+    """Train a generator on a text.
 
     Args:
         corpus: A file, a directory, a named corpus (`nietzsche`, `tinyshakespeare`, `pydoc`), several
             of these, or a `Corpus`.
-        preset: `tiny`, `small`, `notebook` or `large`; None is what suits `minutes`, else `small`, and
-            for a run that goes on what it was begun with.
+        preset: `tiny`, `small`, `notebook`, `windowed` or `large`; None takes what fits `minutes`, else
+            `small`; a resumed run keeps its own.
         run: The run's name below `checkpoints`, or a path; None makes one of text and time.
         checkpoints: The directory of runs.
-        encoding: The text's encoding; None means UTF-8 or what a byte-order mark says.
-        glob: Which files of a directory; None means `**/*.txt`.
-        tokens: `char` (as None) for code points, `byte` for any file.
-        keep_line_ends: Do not turn CRLF and CR into LF.
+        encoding: The text's encoding; None means UTF-8 or the encoding of a byte-order mark.
+        glob: The files to take from a directory; None means `**/*.txt`.
+        tokens: `char` (the default) for code points, `byte` for any file.
+        keep_line_ends: Keep CRLF and CR instead of turning them into LF.
         lower: Turn the text into lower case; None as the preset does, a `Corpus` is left as it is.
-        corpora: Where named corpora are kept.
+        corpora: The directory of named corpora.
         max_vocabulary: Keep this many tokens; the rest become `<unk>`.
-        resume: None goes on where `run` stopped, if it exists; True, without `run`, with the newest
-            unfinished run on this text; False never.
-        init_from: A run whose best weights a new run starts from, on this or another text.
+        resume: None resumes `run` if it exists; True, without `run`, the newest unfinished run on this
+            text; False never resumes.
+        init_from: A run whose best weights a new run starts from (warm start), on this or another text.
         save_every: Steps between saved states; None saves about every minute and at validations.
         device: `auto`, `cpu` or `gpu`.
         threads: Threads of one operation on the CPU; None takes the cores.
-        callbacks: Keras callbacks; they see `loss` and `val_loss` in nats per character. What they
-            remember themselves is not saved with the run's state.
-        progress: True shows it on stderr or in the notebook, False is silent, a `Progress` hears.
-        options: Fields of `ModelOptions` and `TrainingOptions`: `units=`, `epochs=`, `minutes=`, ...
+        callbacks: Keras callbacks; they see `loss` and `val_loss` in nats per character. Their own state
+            is not saved with the run.
+        progress: True displays the training on stderr or in the notebook, False is silent.
+        options: Fields of `GeneratorConfig` and `TrainingConfig`: `units=`, `epochs=`, `minutes=`, ...
 
     Returns:
         The finished run.
@@ -81,227 +99,491 @@ def train(
     Raises:
         UsageError: An option, the text or the run's name cannot be used as given.
         TrainingError: The loss became NaN or infinite.
-        Stopped: A signal came; everything is saved, and the same call with `run=` goes on.
+        Stopped: A signal came; everything is saved, and the same call with `run=` resumes the training.
     """
-    listener = givens.listener(progress)
-    choices = {
+    check_options(train, options, GeneratorConfig, TrainingConfig)
+    resolve(preset, options)  # a wrong option is reported before a text is read or downloaded
+    lowers = preset is not None and PRESETS[preset].lower and not isinstance(corpus, Corpus)
+    reading = {
         "encoding": encoding,
         "glob": glob,
         "tokens": tokens,
         "keep_line_ends": keep_line_ends,
-        "lower": lower or (not isinstance(corpus, Corpus) and _lowers(preset)) or None,
+        "lower": lower or lowers or None,
     }
-    given = {name: value for name, value in choices.items() if value is not None}
-    resolve(preset, options)  # a wrong option is told before a text is read or downloaded
-    try:
-        job = jobs.prepare(
-            givens.corpus(corpus, given, corpora, listener),
+    given = {name: value for name, value in reading.items() if value is not None}
+    with arguments.display(progress) as display:
+        job = generator_job.prepare(
+            arguments.corpus(corpus, given, corpora, display),
             preset=preset,
             run=run,
             checkpoints=checkpoints,
             resume=resume,
-            init_from=None if init_from is None else givens.run(init_from, checkpoints),
+            init_from=None if init_from is None else arguments.generator(init_from, checkpoints),
             max_vocabulary=max_vocabulary,
             **options,
         )
-        finished: Run = givens.trained(
+        return arguments.trained(
             job,
-            jobs.renewed,
             device=device,
             threads=threads,
             save_every=save_every,
-            users=callbacks,
-            progress=listener,
+            callbacks=callbacks,
+            progress=display,
         )
-        return finished
-    finally:
-        listener.end()
 
 
-def _lowers(preset: str | None) -> bool:
-    """Return whether a preset is for text in lower case."""
-    return preset is not None and preset in PRESETS and PRESETS[preset].lower
-
-
-def load(run: Where | None = None, *, checkpoints: Where = jobs.CHECKPOINTS) -> Run:
-    """Open a run by name or path; without either, the newest that has weights.
+def load(
+    run: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS
+) -> GeneratorRun | ClassifierRun:
+    """Open a run of either kind by name or path; by default the newest that has weights.
 
     Raises:
         UsageError: There is no such run.
         RunError: It is damaged.
     """
-    return givens.run(run, checkpoints)
+    return arguments.any_run(run, checkpoints)
+
+
+def show(run: Run | PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> str:
+    """Return a run as text: facts, losses over time, options, the last previews.
+
+    Args:
+        run: A run, its name or its path; None takes the newest.
+        checkpoints: The directory of runs.
+
+    Raises:
+        UsageError: There is no such run.
+        RunError: It is damaged.
+    """
+    return report.report(arguments.any_run(run, checkpoints, trained=False))
 
 
 def sample(
-    run: Run | Where | None = None,
+    run: Run | PathLike | None = None,
     *,
-    checkpoints: Where = jobs.CHECKPOINTS,
+    checkpoints: PathLike = CHECKPOINTS,
     temperatures: Sequence[float] = (0.5, 0.8),
     length: int = 1000,
     prompt: str | None = None,
-    count: int = 1,
+    num_samples: int = 1,
     seed: int | None = None,
     unknown: UnknownPolicy = "error",
-    corpus: Corpus | Where | Sequence[Where] | None = None,
-    **options: Any,
+    corpus: Corpus | PathLike | Sequence[PathLike] | None = None,
+    **options: Unpack[SamplingOptions],
 ) -> Samples:
-    """Write texts with a run, one for each temperature and repeat.
+    """Generate texts, `num_samples` at each temperature.
 
     Args:
-        run: A `Run`, its name or its path; None is the newest.
+        run: A generator, its name or its path; None takes the newest.
         checkpoints: The directory of runs.
-        temperatures: 0 is the likeliest character always; about 0.5-0.9 reads best.
+        temperatures: 0 always takes the most probable character; about 0.5-0.9 reads best.
         length: Characters of each text, at most.
-        prompt: What the text goes on from; None takes a random excerpt of the held-out text.
-        count: Texts for each temperature.
+        prompt: The text to continue; None takes a random excerpt of the held-out text.
+        num_samples: Texts at each temperature.
         seed: The same seed gives the same texts; None draws one.
-        unknown: What to do with characters of the prompt that the run does not know: `error`, `skip`
-            or `fold`.
-        corpus: The text that the run was trained on, or where it is now, for `no_copy`; None looks
-            where it was.
-        options: Fields of `WritingOptions`: `top_p=`, `stop=`, `regex=`, `no_copy=`, ...
+        unknown: Treatment of characters of the prompt that the run does not know: `error`, `skip` or
+            `fold`.
+        corpus: The text that the run was trained on, or its place now, for `no_copy`; None takes the
+            place where it was.
+        options: Fields of `GenerationConfig`: `top_p=`, `stop=`, `regex=`, `no_copy=`, ...
 
     Raises:
-        UsageError: An argument is out of bounds.
+        UsageError: An argument does not exist or is out of bounds.
         PromptError: The prompt has unknown characters.
     """
-    opened, chosen = givens.run(run, checkpoints), WritingOptions.of(options)
-    return sampling.sample(
+    opened, count, config, index = _writer(sample, run, checkpoints, num_samples, options, corpus)
+    return generate.sample(
         opened,
         temperatures=temperatures,
         length=length,
         prompt=prompt,
-        count=count,
+        num_samples=count,
         seed=seed,
         unknown=unknown,
-        options=chosen,
-        training=Index(givens.training_text(opened, corpus)) if chosen.no_copy else None,
+        config=config,
+        training=index,
     )
 
 
 def stream(
-    run: Run | Where | None = None,
+    run: Run | PathLike | None = None,
     *,
-    checkpoints: Where = jobs.CHECKPOINTS,
+    checkpoints: PathLike = CHECKPOINTS,
     temperature: float | Sequence[float] = 0.8,
     length: int | None = 1000,
     prompt: str | None = None,
     seed: int | None = None,
     unknown: UnknownPolicy = "error",
-    corpus: Corpus | Where | Sequence[Where] | None = None,
-    **options: Any,
+    corpus: Corpus | PathLike | Sequence[PathLike] | None = None,
+    **options: Unpack[GenerationOptions],
 ) -> Stream:
-    """Write one text piece by piece; arguments as for `sample`.
+    """Generate one text piece by piece; arguments as for `sample`.
 
     Args:
-        temperature: One, or with `vary` those to go through.
+        temperature: One temperature, or with `vary` several to cycle through.
         length: None never ends.
 
     Returns:
         An iterator of pieces of text, mostly one character each; `.start` has seed and prompt.
     """
-    opened, chosen = givens.run(run, checkpoints), WritingOptions.of(options)
-    return sampling.stream(
+    opened, _, config, index = _writer(stream, run, checkpoints, 1, options, corpus)
+    return generate.stream(
         opened,
         temperatures=temperature if isinstance(temperature, Sequence) else [temperature],
         length=length,
         prompt=prompt,
         seed=seed,
         unknown=unknown,
-        options=chosen,
-        training=Index(givens.training_text(opened, corpus)) if chosen.no_copy else None,
+        config=config,
+        training=index,
     )
 
 
 def sweep(
-    run: Run | Where | None = None,
+    run: Run | PathLike | None = None,
     *,
-    checkpoints: Where = jobs.CHECKPOINTS,
+    checkpoints: PathLike = CHECKPOINTS,
     temperatures: Sequence[float] = sweeps.TEMPERATURES,
     length: int = 2000,
-    count: int = 4,
+    num_samples: int = 4,
     prompt: str | None = None,
     seed: int | None = None,
     unknown: UnknownPolicy = "error",
-    corpus: Corpus | Where | Sequence[Where] | None = None,
-    **options: Any,
+    corpus: Corpus | PathLike | Sequence[PathLike] | None = None,
+    **options: Unpack[SamplingOptions],
 ) -> Sweep:
-    """Write at many temperatures, and measure each beside the training text and the held-out text.
+    """Generate at many temperatures, and measure each beside the training and the held-out text.
 
     Args:
-        run: A `Run`, its name or its path; None is the newest.
-        checkpoints: The directory of runs.
+        run, checkpoints, prompt, seed, unknown, options: As for `sample`.
         temperatures: Each at least 0.
         length: Characters of each text.
-        count: Texts at each temperature; more make steadier numbers.
-        prompt: What all texts go on from; None takes a random excerpt of the held-out text.
-        seed: The same seed gives the same texts; None draws one.
-        unknown: What to do with characters of the prompt that the run does not know.
-        corpus: The text that the run was trained on, or where it is now; None looks where it was.
-        options: Fields of `WritingOptions`.
+        num_samples: Texts at each temperature; more give steadier numbers.
+        corpus: The text that the run was trained on, or its place now; None takes the place where it
+            was.
 
     Returns:
-        Words known and new, repetition, copies; shows itself in notebooks.
+        Known and new words, repetition, copies; displays itself in notebooks.
 
     Raises:
         UsageError: An argument is out of bounds, or the training text is not there any more.
     """
-    opened, chosen = givens.run(run, checkpoints), WritingOptions.of(options)
+    check_options(sweep, options, GenerationConfig)
+    count = arguments.samples(num_samples, options)
+    opened = arguments.generator(run, checkpoints)
     return sweeps.sweep(
         opened,
-        givens.training_text(opened, corpus),
+        arguments.training_text(opened, corpus),
         temperatures=check_temperatures(temperatures),
         length=length,
-        count=count,
+        num_samples=count,
         prompt=prompt,
         seed=seed,
         unknown=unknown,
-        options=chosen,
+        config=GenerationConfig.of(options),
     )
 
 
 def write(
-    run: Run | Where | None = None,
+    run: Run | PathLike | None = None,
     *,
-    checkpoints: Where = jobs.CHECKPOINTS,
+    checkpoints: PathLike = CHECKPOINTS,
     temperatures: Sequence[float] = (0.4, 0.7, 1.0),
     length: int = 80,
-    count: int = 1,
+    num_samples: int = 1,
     prompt: str | None = None,
     seed: int | None = None,
     unknown: UnknownPolicy = "error",
-    corpus: Corpus | Where | Sequence[Where] | None = None,
-    **options: Any,
+    corpus: Corpus | PathLike | Sequence[PathLike] | None = None,
+    **options: Unpack[SamplingOptions],
 ) -> Session:
-    """Begin a text that you and a run go on with in turns: `propose`, `pick`, `add`, `cut`, `undo`.
+    """Start a text that you and a run write in turns: `propose`, `pick`, `add`, `cut`, `undo`.
 
     Args:
-        run: A `Run`, its name or its path; None is the newest.
-        checkpoints: The directory of runs.
+        run, checkpoints, seed, unknown, corpus, options: As for `sample`; options apply to each
+            proposal.
         temperatures: One proposal at each.
         length: Characters of a proposal.
-        count: Proposals at each temperature.
-        prompt: What the text begins with; None takes a random excerpt of the held-out text.
-        seed: The same seed and the same steps give the same text; None draws one.
-        unknown: What to do with characters that the run does not know.
-        corpus: The text that the run was trained on, or where it is now, for `no_copy`; None looks
-            where it was.
-        options: Fields of `WritingOptions`; they hold for each proposal.
+        num_samples: Proposals at each temperature.
+        prompt: The beginning of the text; None takes a random excerpt of the held-out text.
 
     Raises:
         UsageError: An argument is out of bounds.
         PromptError: The prompt has unknown characters.
     """
-    opened, chosen = givens.run(run, checkpoints), WritingOptions.of(options)
+    opened, count, config, index = _writer(write, run, checkpoints, num_samples, options, corpus)
     return Session(
         opened,
         temperatures=temperatures,
         length=length,
-        count=count,
+        num_samples=count,
         prompt=prompt,
         seed=seed,
         unknown=unknown,
-        options=chosen,
-        training=Index(givens.training_text(opened, corpus)) if chosen.no_copy else None,
+        config=config,
+        training=index,
     )
+
+
+def _writer(  # noqa: PLR0917 - what three functions share
+    function: Callable[..., Any],
+    run: Run | PathLike | None,
+    checkpoints: PathLike,
+    num_samples: int,
+    options: Any,
+    corpus: Corpus | PathLike | Sequence[PathLike] | None,
+) -> tuple[GeneratorRun, int, GenerationConfig, TextIndex | None]:
+    """Return what all functions that generate need: run, number of texts, options, training text."""
+    check_options(function, options, GenerationConfig)
+    count = arguments.samples(num_samples, options)
+    opened, config = arguments.generator(run, checkpoints), GenerationConfig.of(options)
+    if config.no_copy is None:
+        return opened, count, config, None
+    return opened, count, config, TextIndex(arguments.training_text(opened, corpus))
+
+
+def evaluate(
+    run: Run | PathLike | None = None,
+    *,
+    checkpoints: PathLike = CHECKPOINTS,
+    text: Corpus | PathLike | None = None,
+    encoding: str | None = None,
+    protocol: Literal["stream", "window"] = "stream",
+    window: int = 64,
+    unknown: UnknownRule = "charge",
+    dynamic: float | None = None,
+    progress: Progress | bool = False,
+) -> Evaluation | ClassifierEvaluation:
+    """Measure a run: how well a generator predicts a text, how often a classifier is right.
+
+    Args:
+        run: A run, its name or its path; None takes the newest.
+        checkpoints: The directory of runs.
+        text: A file, a named corpus or a `Corpus`; None takes the run's held-out data. A classifier is
+            measured on its held-out examples (`lstmega.classify.evaluate` takes others).
+        encoding: The file's encoding; None means UTF-8 or the encoding of a byte-order mark.
+        protocol: `stream` carries the state through the whole text; `window` starts from the zero
+            state at each window, as is usual for models without state.
+        window: Characters that a window predicts.
+        unknown: The cost of an unknown character: `charge` as much as any unseen code point, `skip`
+            leaves it out.
+        dynamic: Learning rate of dynamic evaluation: a copy of the model learns from the text after each
+            32 characters that it has predicted; by the stream protocol, with TensorFlow.
+        progress: True displays the progress on stderr or in the notebook.
+
+    Returns:
+        The losses of a generator and its baselines, or accuracy and F1 scores of a classifier; both
+        display themselves in notebooks.
+
+    Raises:
+        UsageError: Nothing was held out, there are fewer than two characters, or options exclude each
+            other.
+    """
+    check_choice("--protocol", protocol, ("stream", "window"))
+    if dynamic is not None and protocol != "stream":
+        raise UsageError(f"--dynamic needs --protocol stream. Received: --protocol {protocol}.")
+    opened = arguments.any_run(run, checkpoints)
+    if isinstance(opened, ClassifierRun):
+        if text is not None or protocol != "stream" or dynamic is not None:
+            raise UsageError(
+                f"{opened.name} is a classifier. Received: options for the loss of a text. Accepted: no "
+                "options, or lstmega classify evaluate --data for other examples."
+            )
+        return classify.evaluate(opened)
+    training = opened.record.training
+    if dynamic is not None and (training.lines or training.order == "windows"):
+        raise UsageError(
+            f"--dynamic needs a run that carries its state through the text. Received: {opened.name}, "
+            f"{opened.record.reading}."
+        )
+    with arguments.display(progress) as display:
+        corpus = arguments.other_text(opened, text, encoding, display)
+        if dynamic is not None:
+            from lstmega.training.dynamic_evaluation import DynamicReader
+
+            reader = DynamicReader(opened, dynamic, display.reading)
+            return generator.read_by(
+                opened, corpus, reader, unknown=unknown, protocol="dynamic", rate=dynamic
+            )
+        return generator.measure(
+            opened,
+            corpus,
+            protocol=protocol,
+            window=window,
+            unknown=unknown,
+            done=display.reading,
+        )
+
+
+def compare(
+    runs: Sequence[Run | PathLike],
+    *,
+    checkpoints: PathLike = CHECKPOINTS,
+    progress: Progress | bool = False,
+) -> Comparison:
+    """Measure several generators by both protocols, each on its held-out text.
+
+    Args:
+        runs: Runs, their names or their paths.
+        checkpoints: The directory of runs.
+        progress: True displays the progress on stderr or in the notebook.
+
+    Returns:
+        For each run its size, losses, speed and the hash of the text that it was measured on.
+    """
+    with arguments.display(progress) as display:
+        opened = (arguments.generator(run, checkpoints) for run in runs)
+        return Comparison(measured(run, display.reading) for run in opened)
+
+
+def inspect(
+    run: Run | PathLike | None = None,
+    *,
+    checkpoints: PathLike = CHECKPOINTS,
+    text: Corpus | PathLike | None = None,
+    encoding: str | None = None,
+    characters: int | None = _LOOKED_AT,
+    top: int = 5,
+    unknown: scoring.UnknownRule = "error",
+    progress: Progress | bool = False,
+) -> Inspection:
+    """Show, for each character of a text, the model's prediction and its entropy.
+
+    Args:
+        run: A generator, its name or its path; None takes the newest.
+        checkpoints: The directory of runs.
+        text: A file, a named corpus or a `Corpus`; None takes the run's held-out text.
+        encoding: The file's encoding; None means UTF-8 or the encoding of a byte-order mark.
+        characters: Read this many characters from the start; None reads all.
+        top: Number of most probable characters to keep.
+        unknown: `error` refuses a text with characters that the run does not know, `skip` drops them.
+        progress: True displays the progress on stderr or in the notebook.
+
+    Raises:
+        UsageError: The text cannot be read by this run, or an option is out of bounds.
+    """
+    opened = arguments.generator(run, checkpoints)
+    with arguments.display(progress) as display:
+        return predictions.inspect(
+            opened,
+            arguments.other_text(opened, text, encoding, display),
+            characters=characters,
+            top=top,
+            unknown=unknown,
+            done=display.reading,
+        )
+
+
+def unit(
+    run: Run | PathLike | None = None,
+    which: str | Unit = "1.1",
+    *,
+    checkpoints: PathLike = CHECKPOINTS,
+    text: Corpus | PathLike | None = None,
+    encoding: str | None = None,
+    part: Part | None = None,
+    characters: int | None = _LOOKED_AT,
+    unknown: scoring.UnknownRule = "error",
+    progress: Progress | bool = False,
+) -> UnitActivations:
+    """Show the activations of one unit over a text.
+
+    Args:
+        run, checkpoints, text, encoding, characters, unknown, progress: As for `inspect`.
+        which: `LAYER.UNIT`, both from 1.
+        part: `memory` is tanh(c) of an LSTM, `hidden` the layer's output; None takes the memory where
+            there is one.
+
+    Raises:
+        UsageError: There is no such unit or part, or as for `inspect`.
+    """
+    opened = arguments.generator(run, checkpoints)
+    with arguments.display(progress) as display:
+        return activations.unit(
+            opened,
+            which,
+            arguments.other_text(opened, text, encoding, display),
+            part=part,
+            characters=characters,
+            unknown=unknown,
+            done=display.reading,
+        )
+
+
+def find(
+    run: Run | PathLike | None = None,
+    feature: str | Feature = "quotes",
+    *,
+    checkpoints: PathLike = CHECKPOINTS,
+    text: Corpus | PathLike | None = None,
+    encoding: str | None = None,
+    part: Part | None = None,
+    most: int = 10,
+    characters: int | None = _SEARCHED,
+    unknown: scoring.UnknownRule = "error",
+    progress: Progress | bool = False,
+) -> ProbeResult:
+    """Search all units for those that correlate with a feature of the text.
+
+    Args:
+        run, checkpoints, text, encoding, characters, unknown, progress: As for `inspect`.
+        feature: `quotes`, `brackets`, `depth`, `line`, `indent`, `words`, `uppercase`, `numbers`,
+            `addresses`, or a function from a text to one number for each character.
+        part: As for `unit`.
+        most: Number of units to name.
+
+    Raises:
+        UsageError: A half of the text is without the feature, there is no such feature or part, or as
+            for `inspect`.
+    """
+    opened = arguments.generator(run, checkpoints)
+    with arguments.display(progress) as display:
+        return probing.find(
+            opened,
+            feature,
+            arguments.other_text(opened, text, encoding, display),
+            part=part,
+            most=most,
+            characters=characters,
+            unknown=unknown,
+            done=display.reading,
+        )
+
+
+def look_inside(
+    run: Run | PathLike | None,
+    *,
+    unit: str | None,
+    find: str | None,
+    part: Part | None,
+    characters: int | None,
+    top: int,
+    most: int,
+    **options: Any,
+) -> tuple[Inspection | UnitActivations | ProbeResult, Callable[[], Inspection | UnitActivations]]:
+    """Compute the result of `lstmega inspect`: predictions, one unit, or a search.
+
+    Returns:
+        The result, and a function that returns the result that has a page.
+
+    Raises:
+        UsageError: `unit` and `find` are both given, or as for the three functions above.
+    """
+    if unit is not None and find is not None:
+        raise UsageError("--unit shows one unit, --find searches all. Received: both.")
+    shown = _LOOKED_AT if characters is None else characters
+    if find is None and unit is None:
+        if part is not None:
+            raise UsageError("--part applies to units. Received: neither --unit nor --find.")
+        seen = inspect(run, characters=shown, top=top, **options)
+        return seen, lambda: seen
+    if find is None:
+        view = _unit(run, unit or "", part=part, characters=shown, **options)
+        return view, lambda: view
+    searched = _SEARCHED if characters is None else characters
+    found = _find(run, find, part=part, most=most, characters=searched, **options)
+    return found, lambda: _unit(run, found.best, part=part, characters=shown, **options)
+
+
+_unit, _find = unit, find  # `look_inside` has arguments of these names

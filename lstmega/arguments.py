@@ -1,132 +1,186 @@
-"""What the verbs are given: a run or its name, a text or its file, progress or none."""
+"""Resolve the arguments of the public functions: run names to runs, paths to texts, `progress=True`."""
 
+import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
+from lstmega.config.base import Config, check_names
 from lstmega.data.corpus import CORPORA, Corpus, read
 from lstmega.display.progress import Progress, on
 from lstmega.errors import UsageError
-from lstmega.runs import classifier_report as classifier_reports
-from lstmega.runs import directory as directories
-from lstmega.runs import generator_job as jobs
-from lstmega.runs import provenance as origins
-from lstmega.runs import report as reports
-from lstmega.runs import run as runs
-from lstmega.runs.classifier_job import ClassifierJob
-from lstmega.runs.classifier_run import ClassifierRun
-from lstmega.runs.directory import RunDirectory
-from lstmega.runs.generator_job import Job
-from lstmega.runs.run import Run
+from lstmega.inference.generate import check_count
+from lstmega.runs import directory, provenance, report
+from lstmega.runs.directory import Run
+from lstmega.runs.job import CHECKPOINTS, RunT, TrainingJob
+from lstmega.runs.run import ClassifierRun, GeneratorRun, open_run
 
-Where = str | Path
+if TYPE_CHECKING:
+    import keras
+
+    from lstmega.nn.devices import DeviceChoice
+
+PathLike = str | Path
 
 
-def run(given: Run | Where | None, checkpoints: Where = jobs.CHECKPOINTS) -> Run:
-    """Return a run, the one of that name or path, or the newest that has weights.
+def check_options(
+    function: Callable[..., Any], options: Mapping[str, Any], *configs: type[Config]
+) -> None:
+    """Refuse keyword arguments that do not exist, and name the nearest that does.
+
+    Args:
+        function: The public function; its own keyword arguments exist too.
+        options: The keyword arguments that it passes on.
+        configs: The option dataclasses that these belong to.
+
+    Raises:
+        UsageError: A name does not exist.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    known = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+    known += ["count"] * ("num_samples" in known)  # its earlier name
+    for config in configs:
+        known += [*config.names(), *config.aliases()]
+    check_names(options, known)
+
+
+def samples(num_samples: int, options: Any) -> int:
+    """Return the number of texts at each temperature, without its earlier name `count` in `options`."""
+    return check_count(options.pop("count", num_samples))
+
+
+def generator(run: Run | PathLike | None, checkpoints: PathLike = CHECKPOINTS) -> GeneratorRun:
+    """Return a generator: the run itself, that of a name or path, or the newest that has weights.
+
+    Raises:
+        UsageError: There is no such run, or it is a classifier.
+        RunError: It is damaged.
+    """
+    return _of_kind(GeneratorRun, run, checkpoints)
+
+
+def classifier(run: Run | PathLike | None, checkpoints: PathLike = CHECKPOINTS) -> ClassifierRun:
+    """Return a classifier; as for `generator`."""
+    return _of_kind(ClassifierRun, run, checkpoints)
+
+
+def _of_kind(kind: type[RunT], run: Run | PathLike | None, checkpoints: PathLike) -> RunT:
+    if isinstance(run, kind):
+        return run
+    return kind.find(Path(checkpoints), run.path if isinstance(run, Run) else run)
+
+
+def any_run(
+    run: Run | PathLike | None, checkpoints: PathLike = CHECKPOINTS, *, trained: bool = True
+) -> GeneratorRun | ClassifierRun:
+    """Return a run of either kind: the run itself, that of a name or path, or the newest.
+
+    Args:
+        run: The run.
+        checkpoints: The directory of runs.
+        trained: Whether the newest must have weights.
 
     Raises:
         UsageError: There is no such run.
         RunError: It is damaged.
     """
-    return given if isinstance(given, Run) else runs.find(Path(checkpoints), given)
+    if isinstance(run, GeneratorRun | ClassifierRun):
+        return run
+    checkpoints = Path(checkpoints)
+    if run is not None:
+        path = run.path if isinstance(run, Run) else directory.located(checkpoints, run)
+        return open_run(path)
+    for path in directory.directories(checkpoints):
+        if not trained or directory.is_trained(path):
+            return open_run(path)
+    return GeneratorRun.find(checkpoints)  # raises, and says how to train one
 
 
-def any_run(given: Where | None, checkpoints: Path) -> RunDirectory:
-    """Return the run of that name or path, or the newest, of whatever kind.
-
-    Raises:
-        UsageError: There is no such run.
-        RunError: It is damaged.
-    """
-    newest = next(iter(directories.directories(checkpoints)), None) if given is None else None
-    if given is None and newest is None:
-        return Run.find(checkpoints)  # which says what to do
-    path = newest or directories.located(checkpoints, given or "")
-    kinds = {"generator": Run, "classifier": ClassifierRun}
-    return next(kind.open(path) for name, kind in kinds.items() if directories.is_kind(path, name))
-
-
-def report(run: RunDirectory) -> str:
-    """Return what a person wants to read of a run."""
-    if isinstance(run, ClassifierRun):
-        return classifier_reports.report(run)
-    return reports.report(cast(Run, run))
-
-
-def listener(progress: Progress | bool) -> Progress:
-    """Return what hears how far a long work is: True shows it on stderr or in the notebook."""
+def display(progress: Progress | bool) -> Progress:
+    """Return the display of a long work: True shows it on stderr or in the notebook."""
     if isinstance(progress, Progress):
         return progress
     return on(sys.stderr) if progress else Progress()
 
 
 def trained(
-    job: Job | ClassifierJob, renewed: Callable[[Any], Any], *, progress: Progress, **how: Any
-) -> Any:
-    """Train a job, or go on with its run; return the finished run.
-
-    Args:
-        job: What to train.
-        renewed: Returns the job as its directory is now: another process may have changed it.
-        progress: Hears what happens.
-        how: As for `training.train`.
-    """
-    with directories.locked(job.path):
-        job = renewed(job)
+    job: TrainingJob[RunT],
+    *,
+    progress: Progress,
+    save_every: int | None,
+    device: "DeviceChoice",
+    threads: int | None,
+    callbacks: "Sequence[keras.callbacks.Callback]",
+) -> RunT:
+    """Train a job, or resume its run, with its directory locked; arguments as for `trainer.train`."""
+    with directory.locked(job.path):
+        job = job.refresh()  # another process may have changed the run
         if job.run is not None and job.finished:
-            progress.note(reports.nothing_to_do(job.run))
+            progress.note(report.nothing_to_do(job.run))
             return job.run
-        from lstmega.training import classifier as classifier_learner
-        from lstmega.training import learner as learners
-        from lstmega.training import trainer as training
+        from lstmega.training import trainer
 
-        learner: Any = learners.TextLearner
-        if isinstance(job, ClassifierJob):
-            learner = classifier_learner.ClassifierLearner
-        return training.train(job, learner=learner, progress=progress, **how)
+        return trainer.train(
+            job,
+            device=device,
+            threads=threads,
+            save_every=save_every,
+            callbacks=callbacks,
+            progress=progress,
+        )
 
 
 def corpus(
-    given: Corpus | Where | Sequence[Where], how: dict[str, Any], corpora: Where, hears: Progress
+    text: Corpus | PathLike | Sequence[PathLike],
+    reading: Mapping[str, Any],
+    corpora: PathLike,
+    progress: Progress,
 ) -> Corpus:
-    """Return a corpus: itself, or read as `how` says.
+    """Return a corpus: itself, or read from its sources.
+
+    Args:
+        text: A `Corpus`, or files, directories and names.
+        reading: Keyword arguments of `data.corpus.read`.
+        corpora: The directory of named corpora.
+        progress: Displays a download.
 
     Raises:
-        UsageError: It has been read, and `how` says something.
-        CorpusError: It cannot be read.
+        UsageError: A `Corpus` is given together with `reading`.
+        CorpusError: The text cannot be read.
     """
-    if not isinstance(given, Corpus):
-        sources = [given] if isinstance(given, str | Path) else given
-        return read(sources, corpora=Path(corpora), progress=hears.download, **how)
-    if how:
-        raise UsageError(f"A Corpus has been read already. Received also: {', '.join(how)}.")
-    return given
+    if not isinstance(text, Corpus):
+        sources = [text] if isinstance(text, str | Path) else text
+        return read(sources, corpora=Path(corpora), progress=progress.download, **reading)
+    if reading:
+        raise UsageError(f"A Corpus has been read already. Received also: {', '.join(reading)}.")
+    return text
 
 
-def foreign(
-    reader: Run, text: Corpus | Where | None, encoding: str | None, hears: Progress
+def other_text(
+    run: GeneratorRun, text: Corpus | PathLike | None, encoding: str | None, progress: Progress
 ) -> Corpus | None:
-    """Return a text, read as the run's own was; None stays.
+    """Return another text, read as the run's own text was read; None stays None.
 
     Raises:
         UsageError, CorpusError: As for `corpus`.
     """
     if text is None:
         return None
-    info = reader.record.text
-    how = {"encoding": encoding, "tokens": info.tokens, "keep_line_ends": info.line_ends == "kept"}
-    how["lower"] = info.lower
-    said = {"encoding": encoding} if isinstance(text, Corpus) else how
-    return corpus(text, {name: value for name, value in said.items() if value}, CORPORA, hears)
+    info = run.record.text
+    reading = {"encoding": encoding}
+    if not isinstance(text, Corpus):
+        keep = info.line_ends == "kept"
+        reading |= {"tokens": info.tokens, "keep_line_ends": keep, "lower": info.lower}  # type: ignore[dict-item]
+    given = {name: value for name, value in reading.items() if value}
+    return corpus(text, given, CORPORA, progress)
 
 
-def training_text(author: Run, given: Corpus | Where | Sequence[Where] | None) -> str:
-    """Return the text that a run was trained on; None looks where it was.
+def training_text(run: GeneratorRun, text: Corpus | PathLike | Sequence[PathLike] | None) -> str:
+    """Return the text that a run was trained on, read from `text` or from the place where it was.
 
     Raises:
-        UsageError: It is not there, or another one is.
+        UsageError: The text is not there any more, or another one is.
     """
-    sources = [given] if isinstance(given, str | Path) else given or ()
-    return origins.training_text(author, sources)
+    sources = [text] if isinstance(text, str | Path) else text
+    return provenance.training_text(run, sources or ())

@@ -1,59 +1,64 @@
-"""Sequences and their classes, for Python: the verbs of `lstmega classify`.
+"""Classification of sequences: the functions behind `lstmega classify`.
 
-from lstmega import classify
-run = classify.train("names")
-classify.predict(run, ["Thais"])
-classify.evaluate(run).accuracy
+import lstmega
+run = lstmega.classify.train("names")
+lstmega.classify.predict(run, ["Thais"])
+lstmega.classify.evaluate(run).accuracy
 """
 
 import numbers
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from lstmega import arguments as givens
-from lstmega.arguments import Where
+from lstmega import arguments
+from lstmega.arguments import PathLike, check_options
+from lstmega.config.keywords import ClassifierOptions, ReadingOptions
+from lstmega.config.model import ClassifierConfig
+from lstmega.config.training import TrainingConfig
 from lstmega.data import labelled
 from lstmega.data.labelled import Labelled
 from lstmega.display.progress import Progress
 from lstmega.errors import UsageError
-from lstmega.evaluation import classifier as verdicts
+from lstmega.evaluation import classifier
 from lstmega.evaluation.classifier import ClassifierEvaluation, Predictions
-from lstmega.runs import classifier_job as classifier_jobs
-from lstmega.runs.classifier_job import Tokens
-from lstmega.runs.classifier_run import ClassifierRun
-from lstmega.runs.generator_job import CHECKPOINTS
+from lstmega.runs import classifier_job
+from lstmega.runs.classifier_job import TextTokens, split_of
+from lstmega.runs.directory import Run
+from lstmega.runs.job import CHECKPOINTS
+from lstmega.runs.run import ClassifierRun
 
 if TYPE_CHECKING:
     import keras
 
     from lstmega.nn.devices import DeviceChoice
 
-Data = Labelled | Where | Sequence[Where]
+Data = Labelled | PathLike | Sequence[PathLike]
 
 
 def train(
     data: Data,
     *,
     label: str | None = None,
-    text: Sequence[str] = (),
+    text: str | Sequence[str] = (),
     header: bool = False,
-    class_names: Where | None = None,
-    labels: Where | None = None,
+    class_names: PathLike | None = None,
+    labels: PathLike | None = None,
     encoding: str | None = None,
-    tokens: Tokens | None = None,
+    tokens: TextTokens | None = None,
     max_vocabulary: int | None = None,
-    run: Where | None = None,
-    checkpoints: Where = CHECKPOINTS,
+    run: PathLike | None = None,
+    checkpoints: PathLike = CHECKPOINTS,
     resume: bool | None = None,
+    init_from: Run | PathLike | None = None,
     save_every: int | None = None,
     device: "DeviceChoice" = "auto",
     threads: int | None = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     progress: Progress | bool = True,
-    **options: Any,
+    **options: Unpack[ClassifierOptions],
 ) -> ClassifierRun:
     """Train a classifier of sequences.
 
@@ -61,18 +66,20 @@ def train(
         data: A directory with a text file for each class, a CSV or TSV file, an `.npz` file with `x` and
             `y`, MNIST's files, several of one kind, or a `Labelled`.
         label: The column of the class in a table, by number from 1 or by name; None is the first.
-        text: The columns that are read, joined by spaces; none is all others.
-        header: Skip the first row of a table.
+        text: The columns to read, joined by spaces; by default all others.
+        header: Whether the first row of a table has names.
         class_names: A file whose lines name the classes 1, 2, ... (or 0, 1, ...).
         labels: MNIST's file of labels, where it is not beside the images.
-        encoding: Of text files, where it is not UTF-8 and has no mark.
-        tokens: Read texts by `char` or by `word`; None takes characters for short ones.
-        max_vocabulary: Keep this many characters or words; the rest is read as unknown.
+        encoding: The encoding of text files, where it is not UTF-8 and has no mark.
+        tokens: Read texts by `char` or by `word`; None reads short texts by character.
+        max_vocabulary: Keep this many characters or words; the rest become `<unk>`.
         run: The run's name below `checkpoints`, or a path; None makes one of data and time.
         checkpoints: The directory of runs.
         resume, save_every, device, threads, callbacks, progress: As for `lstmega.train`; callbacks see
             `val_accuracy` too.
-        options: Fields of `ClassifierOptions` and `TrainingOptions`: `units=`, `pool=`, `epochs=`, ...
+        init_from: A run whose embedding and recurrent layers a new run starts from (warm start): a
+            generator of characters, or another classifier.
+        options: Fields of `ClassifierConfig` and `TrainingConfig`: `units=`, `pool=`, `epochs=`, ...
 
     Returns:
         The finished run.
@@ -80,10 +87,10 @@ def train(
     Raises:
         UsageError: An option, the data or the run's name cannot be used as given.
         TrainingError: The loss became NaN or infinite.
-        Stopped: A signal came; everything is saved, and the same call with `run=` goes on.
+        Stopped: A signal came; everything is saved, and the same call with `run=` resumes the training.
     """
-    listener = givens.listener(progress)
-    how = {
+    check_options(train, options, ClassifierConfig, TrainingConfig)
+    reading = {
         "label": label,
         "text": tuple([text] if isinstance(text, str) else text),
         "header": header,
@@ -91,117 +98,110 @@ def train(
         "labels": None if labels is None else str(Path(labels).resolve()),
         "encoding": encoding,
     }
-    try:
-        job = classifier_jobs.prepare(
-            _read(data, how),
+    with arguments.display(progress) as display:
+        job = classifier_job.prepare(
+            _read(data, reading),
             tokens=tokens,
             run=run,
             checkpoints=checkpoints,
             resume=resume,
+            init_from=None if init_from is None else arguments.any_run(init_from, checkpoints),
             max_vocabulary=max_vocabulary,
-            reading=how | {"data": _places(data)},
+            reading=reading | {"data": _places(data)},
             **options,
         )
-        finished: ClassifierRun = givens.trained(
+        return arguments.trained(
             job,
-            classifier_jobs.renewed,
             device=device,
             threads=threads,
             save_every=save_every,
-            users=callbacks,
-            progress=listener,
+            callbacks=callbacks,
+            progress=display,
         )
-        return finished
-    finally:
-        listener.end()
 
 
-def load(run: Where | None = None, *, checkpoints: Where = CHECKPOINTS) -> ClassifierRun:
-    """Open a classifier by name or path; without either, the newest that has weights.
+def load(run: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> ClassifierRun:
+    """Open a classifier by name or path; by default the newest that has weights.
 
     Raises:
-        UsageError: There is no such run, or it is no classifier.
+        UsageError: There is no such run, or it is not a classifier.
         RunError: It is damaged.
     """
-    return ClassifierRun.find(Path(checkpoints), run)
+    return arguments.classifier(run, checkpoints)
 
 
 def predict(
-    run: ClassifierRun | Where | None,
+    run: Run | PathLike | None,
     sequences: Sequence[Any] | str,
     *,
-    checkpoints: Where = CHECKPOINTS,
+    checkpoints: PathLike = CHECKPOINTS,
 ) -> Predictions:
-    """Tell the classes of sequences; without TensorFlow.
+    """Classify sequences; without TensorFlow.
 
     Args:
-        run: A `ClassifierRun`, its name or its path; None is the newest.
-        sequences: A text or several, or arrays `[time, features]` (pixels as from 0 to 1).
+        run: A classifier, its name or its path; None takes the newest.
+        sequences: A text or several, or arrays `[time, features]` (pixels from 0 to 1).
         checkpoints: The directory of runs.
 
     Returns:
-        One prediction for each, with all classes' probabilities; shows itself in notebooks.
+        One prediction for each, with all classes' probabilities; displays itself in notebooks.
 
     Raises:
-        UsageError: They are not what the run reads.
+        UsageError: The sequences are not of the kind that the run reads.
     """
     asked = [sequences] if isinstance(sequences, str) else list(sequences)
     if any(isinstance(one, numbers.Number) for one in asked):
         raise UsageError("Sequences must be texts, or arrays [time, features]. Received: numbers.")
     names = [one if isinstance(one, str) else f"example {place}" for place, one in enumerate(asked)]
-    return verdicts.predict(_run(run, checkpoints), asked, names)
+    return classifier.predict(arguments.classifier(run, checkpoints), asked, names)
 
 
 def evaluate(
-    run: ClassifierRun | Where | None = None,
+    run: Run | PathLike | None = None,
     data: Data | None = None,
     *,
-    checkpoints: Where = CHECKPOINTS,
+    checkpoints: PathLike = CHECKPOINTS,
     moved: bool = False,
-    **how: Any,
+    **reading: Unpack[ReadingOptions],
 ) -> ClassifierEvaluation:
-    """Compare what a classifier says with what is true; without TensorFlow.
+    """Compare a classifier's predictions with the true classes; without TensorFlow.
 
     Args:
-        run: A `ClassifierRun`, its name or its path; None is the newest.
-        data: Other examples; None is what was held out of the data of the run, which is read again from
-            where it was.
+        run: A classifier, its name or its path; None takes the newest.
+        data: Other examples; None takes the held-out examples of the run's data, which is read again
+            from the place where it was.
         checkpoints: The directory of runs.
-        moved: `data` is the run's own data in another place: measure what was held out of it.
-        how: How `data` is read where that is not as for the run: `label=`, `text=`, `header=`,
-            `class_names=`, `labels=`, `encoding=`.
+        moved: Whether `data` is the run's own data in another place: its held-out examples are measured.
+        reading: How `data` is read, where that differs from the run's data: `label=`, `text=`,
+            `header=`, `class_names=`, `labels=`, `encoding=`.
 
     Returns:
-        Accuracy, macro-F1, the scores of each class, the confusion matrix; shows itself in notebooks.
+        Accuracy, macro-F1, the scores of each class, the confusion matrix; displays itself in notebooks.
 
     Raises:
         UsageError: The data is not there any more, is other data, or has classes that the run does not
             know.
     """
-    opened = _run(run, checkpoints)
+    opened = arguments.classifier(run, checkpoints)
     info = opened.record.data
-    said = dict(info.reading) | {name: value for name, value in how.items() if value}
+    how = dict(info.reading) | {name: value for name, value in reading.items() if value}
     if data is not None and not moved:
-        other = _read(data, said)
-        return verdicts.evaluate(opened, other, np.arange(len(other.labels)), other.name)
-    own = _read(data if data is not None else _where_it_was(opened), said)
+        other = _read(data, how)
+        return classifier.evaluate(opened, other, np.arange(len(other.labels)), other.name)
+    own = _read(data if data is not None else _recorded_places(opened), how)
     if own.sha256 != info.sha256:
         raise UsageError(
             f"{own.name} is not the data that {opened.name} was trained on. "
             f"Received: sha256 {own.sha256[:12]}. Accepted: {info.sha256[:12]}."
         )
-    _, places = classifier_jobs.split(own, opened.record.model, opened.record.training)
-    return verdicts.evaluate(opened, own, places, f"held out of {own.name}")
+    _, held_out = split_of(own, opened.record.model, opened.record.training)
+    return classifier.evaluate(opened, own, held_out, f"held out of {own.name}")
 
 
-def _run(run: ClassifierRun | Where | None, checkpoints: Where) -> ClassifierRun:
-    return run if isinstance(run, ClassifierRun) else load(run, checkpoints=checkpoints)
-
-
-def _read(data: Data, how: Mapping[str, Any]) -> Labelled:
+def _read(data: Data, reading: Mapping[str, Any]) -> Labelled:
     if isinstance(data, Labelled):
         return data
-    return labelled.read(data, **{name: value for name, value in how.items() if value})
+    return labelled.read(data, **{name: value for name, value in reading.items() if value})
 
 
 def _places(data: Data) -> list[str]:
@@ -210,7 +210,8 @@ def _places(data: Data) -> list[str]:
     return [str(Path(one).resolve()) for one in ([data] if isinstance(data, str | Path) else data)]
 
 
-def _where_it_was(run: ClassifierRun) -> list[Path]:
+def _recorded_places(run: ClassifierRun) -> list[Path]:
+    """Return the paths of a run's data."""
     places = [(run.path / place).resolve() for place in run.record.data.places]
     missing = [str(place) for place in places if not place.exists()]
     if missing or not places:

@@ -104,6 +104,6 @@ def reseal(run, **changes):
 @pytest.fixture
 def tiny_run(tiny_run_directory: Path, tmp_path: Path):
     """A fresh copy of the trained run."""
-    from lstmega.runs.run import Run
+    from lstmega.runs.run import GeneratorRun
 
-    return Run.open(shutil.copytree(tiny_run_directory, tmp_path / "checkpoints" / "owl"))
+    return GeneratorRun.open(shutil.copytree(tiny_run_directory, tmp_path / "checkpoints" / "owl"))

@@ -8,12 +8,12 @@ import numpy as np
 def logits(options, weights, ids):
     """Return `[time, vocabulary]` logits of one text, one row and one step at a time."""
     weights = {name: np.asarray(array, np.float64) for name, array in weights.items()}
-    hidden = {name: np.zeros(options.units) for name in options.layer_names()}
-    memory = {name: np.zeros(options.units) for name in options.layer_names()}
+    hidden = {name: np.zeros(options.units) for (name,) in options.layer_names()}
+    memory = {name: np.zeros(options.units) for (name,) in options.layer_names()}
     rows = []
     for number in ids:
         x = weights["embedding/embeddings"][number]
-        for level, name in enumerate(options.layer_names()):
+        for level, (name,) in enumerate(options.layer_names()):
             below = x
             if options.layer_norm and level > 0:
                 x = layer_norm(x, weights[f"{name}_norm/gamma"], weights[f"{name}_norm/beta"])

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from lstmega.config.options import ModelOptions
+from lstmega.config.model import GeneratorConfig
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.inference.decoder import Decoder
 from tests.inference.test_decoder import random_weights
@@ -25,7 +25,7 @@ class PlantedRun:
         self.name, self.held_out = "planted", text
         self.vocabulary = vocabulary or Vocabulary.of(text, kind=tokens)
         size = len(self.vocabulary)
-        self.options = ModelOptions(cell=cell, units=8, layers=layers, embedding=size)
+        self.options = GeneratorConfig(cell=cell, units=8, layers=layers, embedding=size)
         self.record = SimpleNamespace(
             model=self.options, text=SimpleNamespace(name="made", tokens=tokens)
         )

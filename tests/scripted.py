@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmega.config.options import ModelOptions
+from lstmega.config.model import GeneratorConfig
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.inference.decoder import Decoder
 
@@ -67,7 +67,7 @@ def spelling(text, vocabulary=LETTERS, **more):
 
 
 def real_run(units=64, seed=0, scale=1.5, vocabulary=LETTERS):
-    options = ModelOptions(units=units, embedding=16)
+    options = GeneratorConfig(units=units, embedding=16)
     rng = np.random.default_rng(seed)
     weights = {
         name: rng.normal(0, scale / np.sqrt(shape[0]), shape).astype(np.float32)

@@ -15,7 +15,7 @@ from lstmega.data.labelled import Labelled
 from lstmega.errors import RunError, UsageError
 from lstmega.runs import classifier_job as classifier_jobs
 from lstmega.runs import state as states
-from lstmega.runs.classifier_run import ClassifierRun
+from lstmega.runs.run import ClassifierRun
 from tests.cli.test_main import lstmega as command
 from tests.comparing import everything
 
@@ -27,7 +27,7 @@ SMALL = {
     "learning_rate": 0.03,
     "validation": 0.2,
     "progress": False,
-    "average": 0.0,
+    "ema_decay": 0.0,
 }
 
 
@@ -150,7 +150,7 @@ def test_words(tmp_path):
     run = classify.train(data, checkpoints=tmp_path, **SMALL)
     assert run.record.data.tokens == "word"
     assert classify.predict(run, ["the red unheard-of", "The TWO"]).labels == ["a", "b"]
-    assert ClassifierRun.open(run.path).lexicon == run.lexicon
+    assert ClassifierRun.open(run.path).vocabulary == run.vocabulary
 
 
 NOISY = {
@@ -158,7 +158,7 @@ NOISY = {
     "input_dropout": 0.1,
     "token_dropout": 0.1,
     "smoothing": 0.1,
-    "average": 0.9,
+    "ema_decay": 0.9,
     "bidirectional": True,
     "layers": 2,
     "save_every": 1,
@@ -187,23 +187,24 @@ def test_a_finished_run_has_nothing_to_do_and_another_is_refused(trained, direct
     same = {"checkpoints": directory / "checkpoints", "run": "names"}
     assert classify.train(directory / "data", **same, **SMALL).record == trained.record
     for change, message in {
-        "units": (9, "--units was 8, is 9"),
-        "tokens": ("word", "--tokens was 'char', is 'word'"),
-        "split": ("random", "--split was 'distinct', is 'random'"),
+        "units": (9, "--units 8, not 9"),
+        "tokens": ("word", "--tokens char, not word"),
+        "split": ("random", "--split distinct, not random"),
     }.items():
         with pytest.raises(UsageError, match=message[1]):
             classify.train(directory / "data", **same, **SMALL | {change: message[0]})
-    with pytest.raises(UsageError, match="data's sha256 was"):
+    with pytest.raises(UsageError, match=r"the data of sha256 \w+, not"):
         classify.train(names(100), **same, **SMALL)
 
 
 def test_the_two_kinds_of_runs_are_told_apart(trained, tiny_run):
     checkpoints = trained.path.parent
     generator = shutil.copytree(tiny_run.path, checkpoints / "owl", dirs_exist_ok=True)
-    assert lstmega.load(checkpoints=checkpoints).name == "owl"
+    assert isinstance(lstmega.load("owl", checkpoints=checkpoints), lstmega.GeneratorRun)
+    assert isinstance(lstmega.load("names", checkpoints=checkpoints), lstmega.ClassifierRun)
     assert classify.load(checkpoints=checkpoints).name == "names"
     with pytest.raises(UsageError, match="is a classifier"):
-        lstmega.load("names", checkpoints=checkpoints)
+        lstmega.sample("names", checkpoints=checkpoints)
     with pytest.raises(UsageError, match="is a generator"):
         classify.load("owl", checkpoints=checkpoints)
     done = command("runs", "--checkpoints", checkpoints, cwd=checkpoints)
@@ -221,10 +222,10 @@ def test_a_damaged_vocabulary_is_refused(trained, tmp_path):
 
 
 BAD = {
-    "unknown option": ({"unit": 3}, r"Unknown options \['unit'\]"),
+    "unknown option": ({"unit": 3}, "There is no option 'unit'. Did you mean units"),
     "of text": ({"lines": True}, r"Options of text.*lines"),
     "no number": ({"units": "8"}, "--units must be a whole number"),
-    "tokens": ({"tokens": "byte"}, "--tokens must be char or word"),
+    "tokens": ({"tokens": "byte"}, "--tokens must be one of: char, word"),
     "vocabulary": ({"max_vocabulary": 1}, "--max-vocabulary must be"),
 }
 
@@ -237,17 +238,19 @@ def test_mistakes_are_told_before_tensorflow(change, message, tmp_path):
 
 def test_tokens_are_about_texts(tmp_path):
     data = Labelled("v", "vectors", [np.zeros((2, 2), np.float32)] * 4, ("a", "b", "a", "b"))
-    with pytest.raises(UsageError, match="--tokens is about texts"):
+    with pytest.raises(UsageError, match="--tokens applies to texts"):
         classify.train(data, checkpoints=tmp_path, tokens="char")
 
 
 def test_balance_weighs_classes_and_keeps_the_mean():
     data = names()
-    job = classifier_jobs.prepare(data, checkpoints="none", balance=1.0, validation=0.0, split="random")
+    job = classifier_jobs.prepare(
+        data, checkpoints="none", class_weight_power=1.0, validation=0.0, split="random"
+    )
     weights = job.class_weights()
     counts = np.array([data.labels.count(name) for name in data.classes])
     np.testing.assert_allclose(weights * counts, len(data.labels) / 3, rtol=1e-5)
-    plain = classifier_jobs.prepare(data, checkpoints="none", balance=0.0)
+    plain = classifier_jobs.prepare(data, checkpoints="none", class_weight_power=0.0)
     np.testing.assert_allclose(plain.class_weights(), 1, rtol=1e-6)
 
 

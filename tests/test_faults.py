@@ -25,7 +25,7 @@ from lstmega.errors import LstmegaError, RunError
 from lstmega.runs import report as reports
 from lstmega.runs import schema
 from lstmega.runs import state as states
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 from tests.comparing import everything
 from tests.conftest import TINY, reseal
 
@@ -75,7 +75,7 @@ def peace(tmp_path_factory):
     place = tmp_path_factory.mktemp("peace")
     code, _, err = finish(place, *SHORT)
     assert code == 0, err
-    return Run.open(place / "checkpoints/a")
+    return GeneratorRun.open(place / "checkpoints/a")
 
 
 # Signals.
@@ -93,13 +93,13 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, peace, number, co
     assert process.returncode == code, err
     assert "Traceback" not in err
     assert signal.Signals(number).name in err
-    run = Run.open(tmp_path / "checkpoints/a")
+    run = GeneratorRun.open(tmp_path / "checkpoints/a")
     assert run.record.status == "stopped"
     assert 0 < int(states.paths(run.states)[0].name[5:]) < 3 * EPOCH
     code, out, err = finish(tmp_path, *SHORT)
     assert (code, out) == (0, "checkpoints/a\n"), err
-    assert "Going on from step" in err
-    assert everything(Run.open(tmp_path / "checkpoints/a")) == everything(peace)
+    assert "Resuming from step" in err
+    assert everything(GeneratorRun.open(tmp_path / "checkpoints/a")) == everything(peace)
 
 
 @pytest.mark.slow
@@ -127,7 +127,7 @@ def test_a_full_disk_keeps_what_was_there(tmp_path):
     with start(tmp_path, *wide) as process:
         wait_for_state(tmp_path, process, step=20)
         process.kill()
-    run = Run.open(tmp_path / "checkpoints/a")
+    run = GeneratorRun.open(tmp_path / "checkpoints/a")
     before = {path: path.read_bytes() for path in sorted(run.states.rglob("*")) if path.is_file()}
     code, _, err = finish(tmp_path, *wide, preexec_fn=limit_files)
     assert code == 1
@@ -141,7 +141,9 @@ def test_a_full_disk_keeps_what_was_there(tmp_path):
     in_peace = tmp_path / "peace"
     in_peace.mkdir()
     assert finish(in_peace, *wide)[0] == 0
-    assert everything(Run.open(run.path)) == everything(Run.open(in_peace / "checkpoints/a"))
+    assert everything(GeneratorRun.open(run.path)) == everything(
+        GeneratorRun.open(in_peace / "checkpoints/a")
+    )
 
 
 @pytest.mark.slow
@@ -169,12 +171,12 @@ def test_a_read_only_directory(tmp_path):
 def go_on(peace, place, damage):
     """Damage a copy of a run whose last epoch is missing, train on, and return (run, stderr)."""
     path = shutil.copytree(peace.path, place / "checkpoints/a")
-    Run.open(path).update(status="running")
+    GeneratorRun.open(path).update(status="running")
     newest, older = states.paths(path / "state")
     damage(newest, older)
     code, _, err = finish(place, *SHORT)
     assert code == 0, err
-    return Run.open(path), err
+    return GeneratorRun.open(path), err
 
 
 @pytest.mark.slow
@@ -186,7 +188,7 @@ def test_a_damaged_state_falls_back_to_the_one_before_and_says_so(peace, tmp_pat
         (newest / file).write_bytes(content)
 
     run, err = go_on(peace, tmp_path, damage)
-    assert "Going back to the state before" in err
+    assert "Falling back to the previous state" in err
     assert everything(run) == everything(peace)
 
 
@@ -194,7 +196,7 @@ def test_a_damaged_state_falls_back_to_the_one_before_and_says_so(peace, tmp_pat
 def test_without_any_whole_state_nothing_is_changed(peace, tmp_path):
     """Good weights are not given up for a silent start from step 0."""
     path = shutil.copytree(peace.path, tmp_path / "checkpoints/a")
-    run = Run.open(path)
+    run = GeneratorRun.open(path)
     run.update(status="running")
     for state in states.paths(run.states):
         (state / "arrays.safetensors").unlink()
@@ -202,14 +204,14 @@ def test_without_any_whole_state_nothing_is_changed(peace, tmp_path):
     assert code == 1
     assert "No state of" in err
     assert "--init-from" in err
-    after = Run.open(path)
+    after = GeneratorRun.open(path)
     assert after.record.weights == run.record.weights
     assert len(states.paths(run.states)) == 2
 
 
 @pytest.mark.slow
 def test_a_newer_state_is_refused_not_passed_over(peace, tmp_path):
-    run = Run.open(shutil.copytree(peace.path, tmp_path / "checkpoints/a"))
+    run = GeneratorRun.open(shutil.copytree(peace.path, tmp_path / "checkpoints/a"))
     run.update(status="running")
     path = states.paths(run.states)[0] / "state.json"
     content = json.loads(path.read_bytes())
@@ -223,14 +225,14 @@ def test_a_newer_state_is_refused_not_passed_over(peace, tmp_path):
 @pytest.mark.slow
 def test_small_files_are_healed_and_lost_weights_are_told(peace, tmp_path):
     def damage(newest, _):
-        run = Run.open(newest.parents[1])
+        run = GeneratorRun.open(newest.parents[1])
         (run.path / "vocabulary.json").write_bytes(b"{")
         (run.path / "held_out.txt").unlink()
         (run.path / "history.csv").write_text("nonsense")
         run.weights_path(run.record.weights[0].file).write_bytes(b"")
 
     run, err = go_on(peace, tmp_path, damage)
-    assert "forgotten" in err
+    assert "was dropped" in err
     assert len(run.record.weights) == len(peace.record.weights) - 1
     assert len(run.history()) == len(peace.history())
     assert len(lstmega.sample(run, length=5)[0].text) == 5
@@ -315,11 +317,11 @@ def test_ten_kills():
 
 
 READERS = [
-    lambda path: lstmega.sample(Run.open(path), length=5, seed=0, prompt="The ").to_dicts(),
-    lambda path: lstmega.sample(Run.open(path), length=5, seed=0).to_dicts(),
-    lambda path: reports.report(Run.open(path)),
-    lambda path: reports.card(Run.open(path)),
-    lambda path: reports.as_json(Run.open(path)) | {"path": ""},
+    lambda path: lstmega.sample(GeneratorRun.open(path), length=5, seed=0, prompt="The ").to_dicts(),
+    lambda path: lstmega.sample(GeneratorRun.open(path), length=5, seed=0).to_dicts(),
+    lambda path: reports.report(GeneratorRun.open(path)),
+    lambda path: reports.card(GeneratorRun.open(path)),
+    lambda path: reports.as_json(GeneratorRun.open(path)) | {"path": ""},
 ]
 FILES = ["run.json", "vocabulary.json", "held_out.txt", "weights", "history.csv", "samples.txt"]
 
@@ -484,7 +486,7 @@ def test_a_dead_terminal_does_not_stop_a_training(tmp_path):
         wait_for_running_state(tmp_path, process)
         os.close(master)
         assert process.wait(60) == 0
-    assert Run.open(tmp_path / "checkpoints/a").record.status == "finished"
+    assert GeneratorRun.open(tmp_path / "checkpoints/a").record.status == "finished"
 
 
 def read_some(descriptor):

@@ -14,7 +14,7 @@ PACKAGE = Path(lstmega.__file__).parent
 # Lowest first. A module imports from its own package or from a lower rank.
 RANKS = [
     {"errors", "files"}, {"config"}, {"data"}, {"display"}, {"inference"}, {"runs"}, {"evaluation"},
-    {"nn"}, {"training"}, {"arguments"}, {"api", "classify", "studies"}, {"cli"}, {"__main__"},
+    {"nn"}, {"training"}, {"arguments"}, {"classify"}, {"api"}, {"cli"}, {"__main__"},
 ]  # fmt: skip
 RANK = {name: number for number, names in enumerate(RANKS) for name in names}
 WITH_TENSORFLOW = {"nn", "training"}

@@ -12,8 +12,9 @@ from lstmega.data.corpus import Corpus
 from lstmega.errors import UsageError
 from lstmega.runs import directory as directories
 from lstmega.runs import state as states
-from lstmega.runs.run import Run
-from lstmega.training.checkpoints import Snapshot
+from lstmega.runs.run import GeneratorRun
+from lstmega.training.callbacks import Snapshot
+from lstmega.training.generator import GeneratorLearner
 from lstmega.training.trainer import _Loop
 from tests.comparing import everything
 
@@ -29,7 +30,7 @@ OPTIONS = {
     "input_dropout": 0.1,
     "weight_drop": 0.2,
     "weight_decay": 0.01,
-    "average": 0.9,
+    "ema_decay": 0.9,
     "restarts": 0.1,
     "patience": 9,
     "epochs": 3,
@@ -62,7 +63,7 @@ def whole(request, corpus, tmp_path_factory):
 
 def stopped_at(whole, step, directory):
     """A copy of the run's directory as it was left by a process killed after the state of `step`."""
-    run = Run.open(shutil.copytree(whole.path, directory / "a"))
+    run = GeneratorRun.open(shutil.copytree(whole.path, directory / "a"))
     for path in states.paths(run.states):
         if int(path.name.removeprefix("step-")) > step:
             shutil.rmtree(path)
@@ -124,13 +125,13 @@ ITEMS = {
 
 
 def forget_arrays(patch, item):
-    put_back = Snapshot.put_back
+    restore = Snapshot.restore
 
     def forgetful(self, arrays):
         kept = {name: array for name, array in arrays.items() if not item(name, array)}
-        put_back(self, self.take() | kept)
+        restore(self, self.take() | kept)
 
-    patch.setattr(Snapshot, "put_back", forgetful)
+    patch.setattr(Snapshot, "restore", forgetful)
 
 
 FIELDS = {
@@ -142,13 +143,13 @@ FIELDS = {
 
 
 def forget_field(patch, forget):
-    go_back_to = _Loop._go_back_to
+    restore_state = _Loop._restore
 
     def forgetful(self, state):
-        go_back_to(self, state)
+        restore_state(self, state)
         forget(self)
 
-    patch.setattr(_Loop, "_go_back_to", forgetful)
+    patch.setattr(_Loop, "_restore", forgetful)
 
 
 @pytest.mark.slow
@@ -203,10 +204,10 @@ def test_more_epochs_extend_a_finished_run(whole, corpus, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"units": 9}, r"--units was 8, is 9"),
-        ({"seed": 3}, r"--seed was 0, is 3"),
-        ({"learning_rate": 0.5}, r"--learning-rate was 0.01, is 0.5"),
-        ({"max_vocabulary": 5}, r"vocabulary's sha256 was"),
+        ({"units": 9}, r"--units 8, not 9"),
+        ({"seed": 3}, r"--seed 0, not 3"),
+        ({"learning_rate": 0.5}, r"--learning-rate 0.01, not 0.5"),
+        ({"max_vocabulary": 5}, r"the vocabulary of sha256 \w+, not"),
         ({"resume": False}, r"exists already"),
     ],
 )
@@ -219,7 +220,7 @@ def test_other_options_are_refused_with_both_values(whole, corpus, tmp_path, cha
 def test_another_text_is_refused(whole, corpus, tmp_path):
     stopped_at(whole, EPOCH, tmp_path)
     other = Corpus.from_text(corpus.text[:-1] + "X", name="owl")
-    with pytest.raises(UsageError, match=r"text's sha256 was"):
+    with pytest.raises(UsageError, match=r"the text of sha256 \w+, not"):
         train(other, tmp_path, cell=whole.record.model.cell)
 
 
@@ -250,9 +251,10 @@ def test_an_extension_that_was_killed_early_is_not_forgotten(whole, corpus, tmp_
     def die(*_):
         raise KeyboardInterrupt
 
-    for name in ("_build", "_resume", "_total_steps", "_begin_callbacks"):
+    for place in ((GeneratorLearner, "_build"), (_Loop, "_resume"), (_Loop, "_total_steps"),
+                  (_Loop, "_begin_callbacks")):  # fmt: skip
         with monkeypatch.context() as patch:
-            patch.setattr(_Loop, name, die)
+            patch.setattr(*place, die)
             with pytest.raises(KeyboardInterrupt):
                 train(corpus, tmp_path, **options)
     assert train(corpus, tmp_path, **options).record.step == 4 * EPOCH
@@ -302,7 +304,7 @@ def test_init_from_takes_what_is_known(whole, corpus, tmp_path):
 
 
 def test_init_from_goes_on_when_its_source_has_moved_on(whole, corpus, tmp_path):
-    source = Run.open(shutil.copytree(whole.path, tmp_path / "source"))
+    source = GeneratorRun.open(shutil.copytree(whole.path, tmp_path / "source"))
     options = {"init_from": source, "checkpoints": tmp_path, "run": "b"}
     first = lstmega.train(corpus, **OPTIONS | options | {"cell": whole.record.model.cell, "epochs": 1})
     source.update(best=dataclasses.replace(source.record.best, sha256="0" * 64))
@@ -311,5 +313,5 @@ def test_init_from_goes_on_when_its_source_has_moved_on(whole, corpus, tmp_path)
 
 
 def test_init_from_another_model_is_refused(whole, corpus, tmp_path):
-    with pytest.raises(UsageError, match=r"--units was 8, is 9"):
+    with pytest.raises(UsageError, match=r"--units 8, not 9"):
         lstmega.train(corpus, checkpoints=tmp_path, init_from=whole, **OPTIONS | {"units": 9})

@@ -14,8 +14,8 @@ from lstmega.cli.options import (
     machine_options,
     run_options,
 )
-from lstmega.config.classifier_options import OF_ONE_TEXT, ClassifierOptions
-from lstmega.config.options import TrainingOptions
+from lstmega.config.model import ClassifierConfig
+from lstmega.config.training import TEXT_ONLY, TrainingConfig
 
 
 @click.group()
@@ -38,11 +38,16 @@ def classify() -> None:
     help="What of a text is read at a step; without it characters of short texts, words of others.",
 )
 @click.option("--max-vocabulary", type=int, help="Keep this many tokens, the rest is read as unknown.")
-@fields_as_options(ClassifierOptions)
-@fields_as_options(TrainingOptions, without=OF_ONE_TEXT)
+@fields_as_options(ClassifierConfig)
+@fields_as_options(TrainingConfig, without=TEXT_ONLY)
 @click.option("--run", metavar="NAME|PATH", help="The run's name; without it, the data's and the time.")
 @checkpoints_option
 @machine_options
+@click.option(
+    "--init-from",
+    metavar="NAME|PATH",
+    help="Start from the embedding and the recurrent layers of this run, a generator or a classifier.",
+)
 def train(data: tuple[str, ...], **options: Any) -> None:
     """Train a classifier, and keep it in a run directory.
 
@@ -66,7 +71,7 @@ def predict(texts: tuple[str, ...], top: int, as_json: bool, **options: Any) -> 
     from lstmega.display import formatting as display
 
     run = classify.load(options["run"], checkpoints=options["checkpoints"])
-    found = classify.predict(run, sequences(texts, vectors=run.lexicon is None))
+    found = classify.predict(run, sequences(texts, vectors=run.vocabulary is None))
     if as_json:
         terminal.print_json(found.to_dicts(top))
     else:

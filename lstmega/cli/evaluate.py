@@ -43,10 +43,10 @@ def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
 
     The text is the run's held-out tail, which training never saw, or any other.
     """
-    from lstmega import studies
+    from lstmega import api
 
-    with terminal.progress() as listener:
-        result = studies.evaluate(**options, progress=listener)
+    with terminal.progress() as display:
+        result = api.evaluate(**options, progress=display)
     terminal.result(result, html, as_json)
 
 
@@ -56,10 +56,10 @@ def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
 @json_option
 def compare(runs: tuple[str, ...], checkpoints: Path, as_json: bool) -> None:
     """Measure several runs, each on its held-out text, in one table."""
-    from lstmega import studies
+    from lstmega import api
 
-    with terminal.progress() as listener:
-        result = studies.compare(runs, checkpoints=checkpoints, progress=listener)
+    with terminal.progress() as display:
+        result = api.compare(runs, checkpoints=checkpoints, progress=display)
     if as_json:
         terminal.print_json(result.to_dicts())
     else:
@@ -103,10 +103,10 @@ def inspect(html: Path | None, as_json: bool, **options: Any) -> None:
 
     With --find, --html shows the unit that was found first.
     """
-    from lstmega import studies
+    from lstmega import api
 
-    with terminal.progress() as listener:
-        result, shown = studies.look(**options, progress=listener)
+    with terminal.progress() as display:
+        result, shown = api.look_inside(**options, progress=display)
     if html is not None:
         terminal.say(f"Wrote {shown().save_html(html)}")
     if as_json:

@@ -20,6 +20,7 @@ from lstmega.cli.options import (
     fields_as_options,
     json_option,
     machine_options,
+    num_samples_option,
     prompt_options,
     reading_options,
     run_options,
@@ -27,8 +28,10 @@ from lstmega.cli.options import (
 )
 from lstmega.cli.runs import corpus, list_runs, show
 from lstmega.cli.write import write
-from lstmega.config.options import ModelOptions, TrainingOptions, WritingOptions
+from lstmega.config.generation import GenerationConfig
+from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
+from lstmega.config.training import TrainingConfig
 from lstmega.errors import LstmegaError, PromptError
 
 
@@ -94,8 +97,8 @@ def cli() -> None:
     help="; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
     + ". Without one, a run that goes on keeps its options, and --minutes picks what suits it.",
 )
-@fields_as_options(ModelOptions)
-@fields_as_options(TrainingOptions)
+@fields_as_options(GeneratorConfig)
+@fields_as_options(TrainingConfig)
 @reading_options
 @click.option("--max-vocabulary", type=int, help="Keep this many tokens, the rest become <unk>.")
 @click.option("--run", metavar="NAME|PATH", help="The run's name; without it, the text's and the time.")
@@ -125,8 +128,8 @@ def train(corpus: tuple[str, ...], **options: Any) -> None:
 )
 @click.option("--length", type=int, default=1000, show_default=True, help="Characters of each text.")
 @prompt_options
-@click.option("--count", type=int, default=1, show_default=True, help="Texts at each temperature.")
-@fields_as_options(WritingOptions)
+@num_samples_option(1, "Texts at each temperature.")
+@fields_as_options(GenerationConfig)
 @training_text_option
 @json_option
 def sample(temps: str, as_json: bool, **options: Any) -> None:
@@ -140,10 +143,10 @@ def sample(temps: str, as_json: bool, **options: Any) -> None:
     temperatures = parse_temperatures(temps)
     options["prompt"] = _prompt(options["prompt"])
     several = len(temperatures) > 1 and options["vary"] is None
-    if as_json or several or options["count"] != 1:
+    if as_json or several or options["num_samples"] != 1:
         _blocks(temperatures, options, as_json)
     else:
-        options.pop("count")
+        options.pop("num_samples")
         _stream(temperatures, options)
 
 
@@ -189,9 +192,9 @@ def _stream(temperatures: Sequence[float], options: dict[str, Any]) -> None:
     help="Temperatures, such as 0.2:1.4:0.1 or 0.5,0.8.",
 )
 @click.option("--length", type=int, default=2000, show_default=True, help="Characters of each text.")
-@click.option("--count", type=int, default=4, show_default=True, help="Texts at each temperature.")
+@num_samples_option(4, "Texts at each temperature.")
 @prompt_options
-@fields_as_options(WritingOptions)
+@fields_as_options(GenerationConfig)
 @training_text_option
 @click.option("--html", type=Path, help="Write charts and texts to this file, one page of its own.")
 @json_option

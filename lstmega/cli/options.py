@@ -7,8 +7,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from lstmega.config.options import ModelOptions, TrainingOptions, flag
+from lstmega.config.base import flag
+from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
+from lstmega.config.training import TrainingConfig
 
 Command = Callable[..., Any]
 CHECKPOINTS = "checkpoints"
@@ -51,6 +53,15 @@ prompt_options = _stack(
         help="What to do with characters of the prompt that the run does not know.",
     ),
 )
+
+
+def num_samples_option(default: int, doc: str) -> Callable[[Command], Command]:
+    """Make the option for the number of texts; `--count` is its earlier name."""
+    return click.option(
+        "--num-samples", "--count", "num_samples", type=int, default=default, show_default=True, help=doc
+    )
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 encoding_option = click.option(
     "--encoding", help="The text's encoding, where it is not UTF-8 and has no mark."
@@ -80,12 +91,14 @@ reading_options = _stack(
 
 
 data_options = _stack(
-    click.option("--label", metavar="COLUMN", help="Column of the class in a table; the first, else."),
+    click.option(
+        "--label", metavar="COLUMN", help="Column of the class in a table (default: the first)."
+    ),
     click.option(
         "--text",
         multiple=True,
         metavar="COLUMN",
-        help="Column to read, by number from 1 or by name. Repeatable; all others, else.",
+        help="GeneratedStep to read, by number from 1 or by name. Repeatable; all others, else.",
     ),
     click.option("--header", is_flag=True, help="The first row of a table holds names."),
     click.option(
@@ -136,13 +149,14 @@ def _field_option(
     kind = get_args(hint)[0] if get_origin(hint) not in (None, Literal) else hint
     choices = get_args(kind) if get_origin(kind) is Literal else None
     small = vars(PRESETS["small"].model) | vars(PRESETS["small"].training)
-    default = small.get(item.name) if options in (ModelOptions, TrainingOptions) else None
+    default = small.get(item.name) if options in (GeneratorConfig, TrainingConfig) else None
     shown = "" if default is None else f"  [small: {default}]"
     if kind is bool:
         name = flag(item.name)
         return click.option(f"{name}/--no-{name[2:]}", default=None, help=item.metadata["doc"] + shown)
+    alias = item.metadata["alias"]
     return click.option(
-        flag(item.name),
+        *([flag(item.name), flag(alias), item.name] if alias else [flag(item.name)]),
         type=click.Choice(choices) if choices else kind,
         multiple=get_origin(hint) is tuple,
         help=item.metadata["doc"] + shown,

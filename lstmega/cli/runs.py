@@ -34,14 +34,14 @@ def list_runs(checkpoints: Path, as_json: bool) -> None:
 @json_option
 def show(run: str | None, checkpoints: Path, as_json: bool) -> None:
     """Explain one run: options, losses, samples. Without a name, the newest."""
-    from lstmega import arguments as givens
+    from lstmega import arguments
     from lstmega.runs import report as reports
 
-    opened = givens.any_run(run, checkpoints)
+    opened = arguments.any_run(run, checkpoints, trained=False)
     if as_json:
         terminal.print_json(reports.as_json(opened))
     else:
-        terminal.echo(givens.report(opened))
+        terminal.echo(reports.report(opened))
 
 
 @click.group()

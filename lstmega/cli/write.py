@@ -15,11 +15,12 @@ import click
 from lstmega.cli import terminal
 from lstmega.cli.options import (
     fields_as_options,
+    num_samples_option,
     prompt_options,
     run_options,
     training_text_option,
 )
-from lstmega.config.options import WritingOptions
+from lstmega.config.generation import GenerationConfig
 from lstmega.errors import LstmegaError, UsageError
 
 HELP = """\
@@ -50,9 +51,9 @@ _PROMPT = "> "
     "--temps", default="0.4,0.7,1.0", show_default=True, metavar="LIST", help="One proposal at each."
 )
 @click.option("--length", type=int, default=80, show_default=True, help="Characters of a proposal.")
-@click.option("--count", type=int, default=1, show_default=True, help="Proposals at each temperature.")
+@num_samples_option(1, "Proposals at each temperature.")
 @prompt_options
-@fields_as_options(WritingOptions)
+@fields_as_options(GenerationConfig)
 @training_text_option
 @click.option(
     "--output",
@@ -79,11 +80,11 @@ def write(output: Path | None, **options: Any) -> None:
 
 def _beginning(prompt: str | None, output: Path | None) -> str | None:
     """Return what the text begins with: what was kept, where something was."""
-    from lstmega.inference import transcripts
+    from lstmega.inference import session
 
     if prompt == "-":
         raise UsageError("--prompt of write is a text: what you type comes from standard input.")
-    kept = transcripts.load(output) if output is not None else None
+    kept = session.load_text(output) if output is not None else None
     if kept and prompt is not None:
         raise UsageError(
             f"--output has a text already, and that goes on. Received: {output}, and a --prompt. "
@@ -122,7 +123,7 @@ class _Talk:
             "edit": self._edit,
             "temps": self._heat,
             "length": lambda words: setattr(session, "length", _number("/length", words)),
-            "count": lambda words: setattr(session, "count", _number("/count", words)),
+            "count": lambda words: setattr(session, "num_samples", _number("/count", words)),
             "show": lambda _: _say(session.text),
             "save": lambda words: _say(f"Wrote {session.save(_path(words))}"),
             "help": lambda _: _say(HELP),

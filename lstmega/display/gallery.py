@@ -1,38 +1,15 @@
-"""Texts side by side under small charts, as one page of its own or a notebook's cell; pure.
-
-The texts are untrusted: everything is escaped, control characters are shown, and a page forbids scripts.
-"""
+"""Texts of many temperatures side by side below charts, as a page of its own or a notebook cell."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.display import formatting as display
-from lstmega.display import svg as axes
-from lstmega.display.html import document, escaped
-from lstmega.display.svg import GREY, GRID, INK, PAPER, RED, Axis
-
-_WIDTH, _HEIGHT = 300, 190
-_LEFT, _TOP, _RIGHT, _BOTTOM = 46.0, 34.0, 288.0, 158.0
-_MARK, _DARK_MARK = "#ffe08a", "#6b5200"
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One measure over the temperatures.
-
-    Args:
-        title: What is measured, with its unit.
-        points: `(temperature, value)`, those that are not finite left out.
-        level: The same of the held-out text.
-    """
-
-    title: str
-    points: tuple[tuple[float, float], ...]
-    level: float | None = None
+from lstmega.display.chart import Chart, svg
+from lstmega.display.html import escaped, markup, render
 
 
 @dataclass(frozen=True)
@@ -41,9 +18,9 @@ class Source:
 
     Args:
         where: Its place, in words.
-        before: What stands before it.
+        before: The characters before it.
         passage: The passage.
-        after: What stands behind it.
+        after: The characters behind it.
     """
 
     where: str
@@ -54,17 +31,34 @@ class Source:
 
 @dataclass(frozen=True)
 class Piece:
-    """A text that was written.
+    """A generated text.
 
     Args:
-        text: It.
-        nats: The cost of each of its characters, to be seen under the pointer; None shows none.
-        copies: `(start, end, number of the source)` of what was copied.
+        text: The text.
+        nats: The cost of each character, for tooltips, `[characters]`; None for none.
+        copies: `(start, end, number of the source)` of each passage that was copied.
     """
 
     text: str
     nats: npt.NDArray[np.float64] | None
     copies: tuple[tuple[int, int, int], ...] = ()
+
+    def parts(self, tooltips: bool = True) -> Iterator[tuple[str, int, int]]:
+        """Yield `(text, length of the copied passage, number of its source)`; new text has zeros."""
+        at = 0
+        for begin, end, number in self.copies:
+            start = max(at, begin)  # passages may overlap
+            yield self._new(at, start, tooltips), 0, 0
+            yield self.text[start:end], end - begin, number
+            at = end
+        yield self._new(at, len(self.text), tooltips), 0, 0
+
+    def _new(self, start: int, end: int, tooltips: bool) -> str:
+        if self.nats is None or not tooltips:
+            return self.text[start:end]
+        shares = (np.exp(-self.nats[start:end]) * 100).tolist()
+        pairs = zip(self.text[start:end], shares, strict=True)
+        return markup("".join(f'<b title="{share:.3g}%">{escaped(sign)}</b>' for sign, share in pairs))
 
 
 @dataclass(frozen=True)
@@ -77,16 +71,16 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Everything that a page shows, in its order.
+    """The content of a page, from top to bottom.
 
     Args:
-        title: What it is.
-        note: A sentence below the title; empty is none.
-        prompt: What all texts go on from.
-        charts: Side by side.
-        table: Rows of cells, the head first.
-        shelves: Side by side.
-        sources: What the marked passages link to.
+        title: The heading.
+        note: A sentence below the heading; empty for none.
+        prompt: The text before all texts.
+        charts: Charts side by side.
+        table: The rows of a table, the head first.
+        shelves: Texts, a column for each temperature.
+        sources: The passages of the training text that marked passages link to.
     """
 
     title: str
@@ -97,141 +91,14 @@ class Gallery:
     shelves: tuple[Shelf, ...]
     sources: tuple[Source, ...]
 
+    def page(self) -> str:
+        """Return a page of its own."""
+        return render("sweep_page.html", **self._values())
 
-def page(gallery: Gallery) -> str:
-    """Return a page of its own, without scripts and without anything from elsewhere."""
-    return document(fragment(gallery), title=gallery.title, style="body{margin:0}")
+    def fragment(self) -> str:
+        """Return the same for a notebook cell."""
+        return render("sweep.html", **self._values())
 
-
-def fragment(gallery: Gallery) -> str:
-    """Return the same for a notebook's cell."""
-    own = hashlib.sha256(repr(gallery.title + gallery.prompt).encode()).hexdigest()[:8]
-    shelves = "".join(_shelf(shelf, own) for shelf in gallery.shelves)
-    pictures = "".join(map(_chart, gallery.charts))
-    note = f"<p><b>{escaped(gallery.note)}</b></p>" if gallery.note else ""
-    return (
-        f'<div class="lstmega-sweep"><style>{_STYLE}</style><h2>{escaped(gallery.title)}</h2>{note}'
-        f'<div class="charts">{pictures}</div>'
-        f'<div class="scroll">{display.html_table(gallery.table, "")}</div>'
-        f"<p>The texts go on from <code>{escaped(_inline(gallery.prompt))}</code></p>"
-        f'<div class="shelves" tabindex="0">{shelves}</div>{_sources(gallery.sources, own)}</div>'
-    )
-
-
-def _chart(chart: Chart) -> str:
-    if not chart.points:
-        return ""
-    horizontal = Axis(chart.points[0][0], chart.points[-1][0], _LEFT, _RIGHT)
-    values = [value for _, value in chart.points] + ([] if chart.level is None else [chart.level])
-    spare = (max(values) - min(values)) * 0.05 or 0.5
-    vertical = Axis(min(values) - spare, max(values) + spare, _BOTTOM, _TOP)
-    placed = " ".join(f"{horizontal.at(x):.1f},{vertical.at(y):.1f}" for x, y in chart.points)
-    parts = [
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="{PAPER}"/>',
-        axes.text((10, 18), chart.title, size=13),
-        *_grid(horizontal, vertical),
-        f'<polyline points="{placed}" fill="none" stroke="{RED}" stroke-width="2"/>',
-        *(_dot(chart, point, horizontal, vertical) for point in chart.points),
-        *_level(chart.level, vertical),
-    ]
-    first, last = chart.points[0], chart.points[-1]
-    said = f"From {first[1]:.3g} at temperature {first[0]:g} to {last[1]:.3g} at {last[0]:g}."
-    return axes.svg((_WIDTH, _HEIGHT), parts, title=chart.title, description=said)
-
-
-def _grid(horizontal: Axis, vertical: Axis) -> Iterable[str]:
-    ticks = vertical.ticks(5)
-    for tick, label in zip(ticks, axes.labels(ticks), strict=True):
-        y = vertical.at(tick)
-        yield f'<path d="M{_LEFT},{y:.1f}H{_RIGHT}" stroke="{GRID}"/>'
-        yield axes.text((_LEFT - 6, y + 4), label, anchor="end")
-    yield f'<path d="M{_LEFT},{_TOP}V{_BOTTOM}H{_RIGHT}" fill="none" stroke="{GREY}"/>'
-    ticks = horizontal.ticks(5)
-    for tick, label in zip(ticks, axes.labels(ticks), strict=True):
-        yield axes.text((horizontal.at(tick), _BOTTOM + 18), label, anchor="middle")
-
-
-def _dot(chart: Chart, point: tuple[float, float], horizontal: Axis, vertical: Axis) -> str:
-    x, y = horizontal.at(point[0]), vertical.at(point[1])
-    said = f"{chart.title}: {point[1]:.4g} at temperature {point[0]:g}"
-    return (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{RED}"><title>{escaped(said)}</title></circle>'
-    )
-
-
-def _level(level: float | None, vertical: Axis) -> Iterable[str]:
-    if level is not None:
-        y = vertical.at(level)
-        yield f'<path d="M{_LEFT},{y:.1f}H{_RIGHT}" stroke="{GREY}" stroke-dasharray="4 3"/>'
-        yield axes.text((_RIGHT, y - 4), "held-out text", anchor="end", ink=GREY, size=11)
-
-
-def _shelf(shelf: Shelf, own: str) -> str:
-    first, *others = shelf.pieces
-    more = "".join(f"<pre>{_piece(piece, own, hover=False)}</pre>" for piece in others)
-    more = f"<details><summary>{len(others)} more</summary>{more}</details>" if others else ""
-    return (
-        f"<section><h3>{escaped(shelf.heading)}</h3>"
-        f'<pre dir="auto" translate="no">{_piece(first, own)}</pre>{more}</section>'
-    )
-
-
-def _piece(piece: Piece, own: str, *, hover: bool = True) -> str:
-    drawn = []
-    at = 0
-    for begin, end, number in piece.copies:
-        start = max(at, begin)  # passages may overlap
-        said = f"{end - begin} characters in a row as in the training text: passage {number}"
-        drawn += [
-            _characters(piece, at, start, hover),
-            f'<a href="#{own}-{number}" title="{said}">{escaped(piece.text[start:end])}'
-            f"<sup>{number}</sup></a>",
-        ]
-        at = end
-    return "".join([*drawn, _characters(piece, at, len(piece.text), hover)])
-
-
-def _characters(piece: Piece, start: int, end: int, hover: bool) -> str:
-    if piece.nats is None or not hover:
-        return escaped(piece.text[start:end])
-    shares = np.exp(-piece.nats[start:end]) * 100
-    return "".join(
-        f'<b title="{share:.3g}%">{escaped(character)}</b>'
-        for character, share in zip(piece.text[start:end], shares.tolist(), strict=True)
-    )
-
-
-def _sources(sources: Sequence[Source], own: str) -> str:
-    if not sources:
-        return ""
-    items = "".join(
-        f'<li id="{own}-{number}">{escaped(source.where)}: <q>{escaped(_inline(source.before))}<mark>'
-        f"{escaped(_inline(source.passage))}</mark>{escaped(_inline(source.after))}</q></li>"
-        for number, source in enumerate(sources, 1)
-    )
-    return f"<h3>Where the marked passages stand in the training text</h3><ol>{items}</ol>"
-
-
-def _inline(text: str) -> str:
-    return display.plain(text).replace("\n", "⏎")
-
-
-_BOX = ".lstmega-sweep"
-_STYLE = (
-    f"{_BOX}{{background:{PAPER};color:{INK};padding:1rem;font:1rem/1.5 system-ui,sans-serif}}"
-    f"{_BOX} .charts{{display:flex;flex-wrap:wrap;gap:.5rem;max-width:58rem}}"
-    f"{_BOX} .scroll{{overflow-x:auto}}"
-    f"{_BOX} table{{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}}"
-    f"{_BOX} th,{_BOX} td{{padding:.15rem .6rem;text-align:right;border-bottom:1px solid {GRID}}}"
-    f"{_BOX} .shelves{{display:grid;grid-auto-flow:column;grid-auto-columns:min(26rem,85vw);gap:1rem;"
-    "overflow-x:auto;align-items:start}"
-    f"{_BOX} pre{{font:.85rem/1.5 ui-monospace,monospace;white-space:pre-wrap;"
-    "overflow-wrap:anywhere;word-break:normal;"
-    "background:none;color:inherit;content-visibility:auto;contain-intrinsic-size:auto 40rem}"
-    f"{_BOX} b[title]{{font-weight:inherit}}"
-    f"{_BOX} b[title]:hover{{outline:1px solid {GREY}}}"
-    f"{_BOX} pre a,{_BOX} mark{{background:{_MARK};color:inherit}}"
-    f"{_BOX} svg{{border-radius:4px}}"
-    f"@media(prefers-color-scheme:dark){{{_BOX}{{background:#161616;color:#f4f4f5}}"
-    f"{_BOX} pre a,{_BOX} mark{{background:{_DARK_MARK}}}}}"
-)
+    def _values(self) -> dict[str, Any]:
+        own = hashlib.sha256(repr(self.title + self.prompt).encode()).hexdigest()[:8]
+        return vars(self) | {"own": own, "pictures": [markup(svg(chart)) for chart in self.charts]}

@@ -1,29 +1,24 @@
-"""The learning curve of a run: for a terminal, for a notebook, and what it says in words.
+"""The history of a run: rows in a CSV file, the learning curve as text and as a chart, a verdict.
 
-Losses that are not finite are left out. The first ones are far above the rest, so an axis may end below
-them: the first quarter of each line (one loss of three) counts only up to 1.5 times the range of the
-rest.
+Losses that are not finite are left out. The first losses are far above the rest, so an axis may end
+below them: the first quarter of each curve (one loss of three) counts only up to 1.5 times the range of
+the rest.
 """
 
 import csv
 import dataclasses
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lstmega.display import export as exports
-from lstmega.display import formatting as display
-from lstmega.display import svg as axes
-from lstmega.display.svg import GREY, GRID, PAPER, RED, Axis, labels, text
+from lstmega.display import chart as charts
+from lstmega.display.chart import GREY, RED, Axis, Chart, Point, Series, labels
 
 _NOISE = 0.01  # nats: a smaller change is none
 _TRAIN, _HELD_OUT, _BOTH = "·", "●", "◉"
 _NARROWEST = 48  # columns, the length of the legend
-_LEFT, _TOP, _RIGHT, _BOTTOM = 72.0, 48.0, 552.0, 254.0  # the curve within the picture of 640 x 320
-
-Point = tuple[float, float]  # step, nats
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ def terminal(
     if len(rows) < 2 or not train + held_out:
         return ""
     width, height = max(width, _NARROWEST), max(height, 4)
-    vertical = _vertical(train, held_out, height - 1, 0)
+    vertical = Axis(*_range(train, held_out), height - 1, 0)
     ticks = vertical.ticks(max(3, height // 2 - 1))
     marks = {round(vertical.at(tick)): label for tick, label in zip(ticks, labels(ticks), strict=True)}
     margin = max([5, *map(len, marks.values())])
@@ -87,61 +82,44 @@ def terminal(
     return "\n".join(lines)
 
 
-def svg(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> str:
-    """Return both losses as a picture; nothing for less than two rows.
-
-    It has its own white ground, so that it reads in light and in dark notebooks. Where first losses lie
-    above the axis, the lines enter at its top.
+def chart(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> Chart:
+    """Describe both losses as a chart.
 
     Args:
         rows: The run's history.
-        title: What is shown.
+        title: The heading.
         unit: What a loss is per.
     """
     train, held_out = _lines(rows)
-    if len(rows) < 2 or not train + held_out:
-        return ""
-    horizontal = Axis(rows[0].step, rows[-1].step, _LEFT, _RIGHT)
-    vertical = _vertical(train, held_out, _BOTTOM, _TOP)
-    parts = [
-        f'<rect width="640" height="320" fill="{PAPER}"/>',
-        text((_LEFT, 24), display.one_line(title, 72), size=14),
-        *_grid(horizontal, vertical),
-        text((_RIGHT, _BOTTOM + 54), "steps", anchor="end"),
-        f'<g transform="rotate(-90)">{text((-_BOTTOM, 16), _per(unit))}</g>',
-        _line(train, horizontal, vertical, f'stroke="{GREY}" stroke-width="1.5" stroke-dasharray="4 3"'),
-        _line(held_out, horizontal, vertical, f'stroke="{RED}" stroke-width="2"'),
-        *_names(train, held_out, vertical),
-        *_best_mark(held_out, horizontal, vertical),
-    ]
-    return axes.svg(
-        (640, 320), parts, title=title, description=_description(rows, train, held_out, unit)
+    best = min(held_out, key=lambda point: point[1], default=None)
+    marks = () if best is None else ((f"best {best[1]:.3f}", best),)
+    return Chart(
+        title,
+        x_label="steps",
+        y_label=_per(unit),
+        series=(
+            Series("train", train, ink=GREY, dashed=True),
+            Series("held out", held_out, ink=RED, marks=marks),
+        ),
+        x_range=(rows[0].step, rows[-1].step) if rows else None,
+        y_range=_range(train, held_out) if train + held_out else None,
+        whole=True,
+        description=_description(rows, train, held_out, unit) if rows else "",
     )
 
 
-def figure(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> Any:
-    """Return both losses as a matplotlib figure.
+def svg(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> str:
+    """Return `chart` as a picture; nothing for less than two rows."""
+    return charts.svg(chart(rows, title=title, unit=unit), charts.LARGE) if len(rows) > 1 else ""
 
-    Args:
-        rows: The run's history.
-        title: What is shown.
-        unit: What a loss is per.
+
+def figure(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> Any:
+    """Return `chart` as a matplotlib figure.
 
     Raises:
         UsageError: matplotlib is not installed.
     """
-    train, held_out = _lines(rows)
-    drawn = exports.figure(7, 4)
-    place = drawn.subplots()
-    for points, name, colour, style in ((train, "train", GREY, "--"), (held_out, "held out", RED, "-")):
-        if points:
-            place.plot(*zip(*points, strict=True), color=colour, linestyle=style, label=name)
-    place.set(title=title, xlabel="steps", ylabel=_per(unit))
-    if train or held_out:
-        vertical = _vertical(train, held_out, 0, 1)
-        place.set_ylim(vertical.low, vertical.high)
-        place.legend()
-    return drawn
+    return charts.figure([chart(rows, title=title, unit=unit)], 7, 4)
 
 
 def verdict(rows: Sequence[HistoryRow]) -> str:
@@ -188,58 +166,13 @@ def _lines(rows: Sequence[HistoryRow]) -> tuple[list[Point], list[Point]]:
     return train, [(float(row.step), nats) for row, nats in _held_out(rows)]
 
 
-def _vertical(train: Sequence[Point], held_out: Sequence[Point], start: float, end: float) -> Axis:
+def _range(train: Sequence[Point], held_out: Sequence[Point]) -> tuple[float, float]:
     nats = [loss for _, loss in [*train, *held_out]]
     late = [loss for line in (train, held_out) for _, loss in line[(len(line) + 1) // 4 :]]
     low = min(nats)
     high = min(max(nats), low + 1.5 * (max(late) - low))
     spare = max(0.0, 0.01 - (high - low)) / 2  # equal losses lie in the middle
-    return Axis(low - spare, high + spare, start, end)
-
-
-def _grid(horizontal: Axis, vertical: Axis) -> Iterable[str]:
-    ticks = vertical.ticks(5)
-    for tick, label in zip(ticks, labels(ticks), strict=True):
-        y = vertical.at(tick)
-        yield f'<path d="M{_LEFT},{y:.1f}H{_RIGHT}" stroke="{GRID}"/>'
-        yield text((_LEFT - 8, y + 4), label, anchor="end")
-    yield f'<path d="M{_LEFT},{_TOP}V{_BOTTOM}H{_RIGHT}" fill="none" stroke="{GREY}"/>'
-    for tick in horizontal.ticks(5):
-        if not tick.is_integer():
-            continue  # a history of a few steps
-        yield text((horizontal.at(tick), _BOTTOM + 34), f"{tick:,.0f}", anchor="middle")
-
-
-def _line(points: Sequence[Point], horizontal: Axis, vertical: Axis, style: str) -> str:
-    top, kept = vertical.high, []
-    for number, (step, nats) in enumerate(points):
-        if number and (points[number - 1][1] > top) != (nats > top):
-            before, loss = points[number - 1]
-            kept.append((before + (step - before) * (top - loss) / (nats - loss), top))
-        if nats <= top:
-            kept.append((step, nats))
-    kept *= 2 if len(kept) == 1 else 1  # a line of one point is a dot
-    placed = " ".join(f"{horizontal.at(step):.1f},{vertical.at(nats):.1f}" for step, nats in kept)
-    return f'<polyline points="{placed}" fill="none" stroke-linecap="round" {style}/>'
-
-
-def _names(train: Sequence[Point], held_out: Sequence[Point], vertical: Axis) -> Iterable[str]:
-    named = [("train", train, GREY), ("held out", held_out, RED)]
-    places = sorted((vertical.at(line[-1][1]), name, ink) for name, line, ink in named if line)
-    if len(places) == 2 and places[1][0] - places[0][0] < 14:  # kept apart
-        middle = (places[0][0] + places[1][0]) / 2
-        places = [(middle + shift, *item[1:]) for shift, item in zip((-7, 7), places, strict=True)]
-    return [text((_RIGHT + 8, y + 4), name, ink=ink) for y, name, ink in places]
-
-
-def _best_mark(held_out: Sequence[Point], horizontal: Axis, vertical: Axis) -> Iterable[str]:
-    if not held_out:
-        return
-    best = min(held_out, key=lambda point: point[1])
-    x, y = horizontal.at(best[0]), vertical.at(best[1])
-    yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{RED}"/>'
-    beside = min(max(x, _LEFT + 32), _RIGHT - 32), y + 18  # below, where its line never is
-    yield text(beside, f"best {best[1]:.3f}", anchor="middle", ink=RED)
+    return low - spare, high + spare
 
 
 def _description(

@@ -13,16 +13,16 @@ from typing import Any, Literal
 import numpy as np
 
 from lstmega.config import base as checks
-from lstmega.config.options import ModelOptions
+from lstmega.config.model import GeneratorConfig
 from lstmega.data.corpus import Corpus
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
-from lstmega.display import html as coloured
-from lstmega.evaluation import readings
-from lstmega.evaluation.readings import UnknownRule
-from lstmega.evaluation.scoring import Done
+from lstmega.display import heatmap
+from lstmega.display.heatmap import Heatmap, Palette
+from lstmega.evaluation import scoring
+from lstmega.evaluation.scoring import Done, UnknownRule
 from lstmega.inference.decoder import Array, States
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 
 Part = Literal["memory", "hidden"]
 
@@ -39,7 +39,7 @@ _DARK = (
     "#0061be", "#0050a0", "#0c427d", "#153359", "#172536", "#161616",
     "#341d1b", "#53211e", "#732221", "#942023", "#b71824",
 )  # fmt: skip
-_PALETTE = coloured.Palette("lstmega-unit", _STEPS, _LIGHT, _DARK, ground=5)
+_PALETTE = Palette("lstmega-unit", "Activation", -1, _STEPS, _LIGHT, _DARK, ground=5)
 
 
 @dataclass(frozen=True, order=True)
@@ -64,7 +64,7 @@ class Unit:
             else None
         )
         if found is None:
-            raise checks.refusal("--unit", "LAYER.UNIT, both from 1, as '1.37'", text)
+            raise checks.usage_error("--unit", "LAYER.UNIT, both from 1, as '1.37'", text)
         return cls(int(found[1]), int(found[2]))
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class UnitView:
+class UnitActivations:
     """What one unit did while a text was read.
 
     Args:
@@ -121,22 +121,19 @@ class UnitView:
 
     def to_html(self) -> str:
         """Return a page of the text: blue where the unit is negative, red where it is positive."""
-        return coloured.page(_PALETTE, self._box(coloured.MOST), title=self.heading)
+        return self._heatmap(heatmap.MOST).page()
 
     def save_html(self, path: str | Path) -> Path:
         """Write `to_html` to a file and return its path."""
         return exports.save(path, self.to_html())
 
     def _repr_html_(self) -> str:
-        return self._box(_PREVIEW)
+        return self._heatmap(_PREVIEW).fragment()
 
-    def _box(self, most: int) -> str:
+    def _heatmap(self, most: int) -> Heatmap:
         shown = self.activation[:most]
         remarks = [f"{value:+z.2f}" for value in shown.tolist()]
-        edges = ["-1", *(f"{step:g}" for step in _STEPS)]
-        inner = coloured.legend(_PALETTE, "Activation, from", edges)
-        inner += coloured.written(self.text, _PALETTE.shades(shown), remarks)
-        return coloured.box(_PALETTE, inner, title=self.heading)
+        return Heatmap(_PALETTE, self.heading, self.text, _PALETTE.shades(shown), remarks)
 
     def __str__(self) -> str:
         summary = (
@@ -164,7 +161,7 @@ def _peaks(order: Array) -> list[int]:
 
 
 def unit(
-    run: Run,
+    run: GeneratorRun,
     which: str | Unit,
     text: Corpus | None = None,
     *,
@@ -172,7 +169,7 @@ def unit(
     characters: int | None = 2000,
     unknown: UnknownRule = "error",
     done: Done | None = None,
-) -> UnitView:
+) -> UnitActivations:
     """Read a text and keep what one unit does.
 
     Args:
@@ -191,14 +188,14 @@ def unit(
     options, chosen = run.record.model, Unit.parse(which)
     if chosen.layer > options.layers or chosen.number > options.units:
         bounds = f"from 1.1 to {options.layers}.{options.units} in {run.name}"
-        raise checks.refusal("--unit", bounds, str(chosen))
+        raise checks.usage_error("--unit", bounds, str(chosen))
     part = part_of(options, part)
-    passage = readings.choose(run, text, characters=characters, unknown=unknown)
+    passage = scoring.choose(run, text, characters=characters, unknown=unknown)
     activation = np.empty(len(passage.text), np.float32)
-    for step in readings.walk(readings.read_states(run), run.vocabulary.encode(passage.text), done):
+    for step in scoring.walk(scoring.read_states(run), run.vocabulary.encode(passage.text), done):
         layer = step.states[chosen.layer - 1 : chosen.layer]
         activation[step.places] = activations(layer, part)[chosen.number - 1, step.counted]
-    return UnitView(
+    return UnitActivations(
         run=run.name,
         source=passage.source,
         unit=chosen,
@@ -209,7 +206,7 @@ def unit(
     )
 
 
-def part_of(options: ModelOptions, part: Part | None) -> Part:
+def part_of(options: GeneratorConfig, part: Part | None) -> Part:
     """Return which part of the state is shown.
 
     Raises:
@@ -217,7 +214,7 @@ def part_of(options: ModelOptions, part: Part | None) -> Part:
     """
     parts: tuple[Part, ...] = ("memory", "hidden") if options.cell == "lstm" else ("hidden",)
     if part is not None and part not in parts:
-        raise checks.refusal("--part", f"one of: {', '.join(parts)} ({options.cell})", part)
+        raise checks.usage_error("--part", f"one of: {', '.join(parts)} ({options.cell})", part)
     return part or parts[0]
 
 

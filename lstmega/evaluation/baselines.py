@@ -14,18 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.runs.record import Yardstick
+from lstmega.data.batching import MAX_MEASURED
+from lstmega.runs.record import Baseline
 
 ORDERS = 8
 _MOST_TRAINING = 2_000_000  # characters: of a longer text the last
-_MOST_HELD_OUT = 1_000_000  # and the first
 _PILOT = 0.05  # share of the training text that chooses the order
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def measure(training: str, held_out: str, *, tokens: str = "char") -> list[Yardstick]:
+def measure(training: str, held_out: str, *, tokens: str = "char") -> list[Baseline]:
     """Return what simple models of `training` cost on `held_out`.
 
     Only the compressors read the training text as a text; of a long one the last two million characters
@@ -36,23 +36,23 @@ def measure(training: str, held_out: str, *, tokens: str = "char") -> list[Yards
         held_out: What they predict; below two characters there is nothing to tell.
         tokens: `byte` where a character stands for a byte; else the compressors read UTF-8.
     """
-    training, held_out = training[-_MOST_TRAINING:], held_out[:_MOST_HELD_OUT]
+    training, held_out = training[-_MOST_TRAINING:], held_out[:MAX_MEASURED]
     if len(held_out) < 2:
         return []
     ids = _ids(training + held_out)
     size, before = int(ids.max()) + 1, len(training)
-    found = [Yardstick("uniform", math.log2(size))]
+    found = [Baseline("uniform", math.log2(size))]
     if training:
         found += _counted(ids[:before], ids[before:], size)
     codec = ("latin-1", "strict") if tokens == "byte" else ("utf-8", "surrogatepass")
     read = training.encode(*codec), held_out.encode(*codec)
     return found + [
-        Yardstick(name, 8 * _growth(compress, *read) / len(held_out))
+        Baseline(name, 8 * _growth(compress, *read) / len(held_out))
         for name, compress in _COMPRESSORS.items()
     ]
 
 
-def published(text_sha256: str, held_out_characters: int) -> tuple[Yardstick, ...]:
+def published(text_sha256: str, held_out_characters: int) -> tuple[Baseline, ...]:
     """Return what others report for exactly this text and held-out tail."""
     return _PUBLISHED.get((text_sha256, held_out_characters), ())
 
@@ -63,7 +63,7 @@ def _ids(text: str) -> Ids:
     return ids
 
 
-def _counted(training: Ids, held_out: Ids, size: int) -> list[Yardstick]:
+def _counted(training: Ids, held_out: Ids, size: int) -> list[Baseline]:
     counts = np.bincount(training, minlength=size) + 1
     unigram = -np.log2(counts[held_out[1:]] / counts.sum()).mean()
     pilot = max(1, int(len(training) * _PILOT))
@@ -71,8 +71,8 @@ def _counted(training: Ids, held_out: Ids, size: int) -> list[Yardstick]:
     order = int(trial.argmin()) + 1 if len(trial) else 1
     best = KneserNey(training, size).bits(held_out)[order - 1, 1:].mean()
     return [
-        Yardstick("unigram", float(unigram)),
-        Yardstick(f"{order}-gram (Kneser-Ney)", float(best)),
+        Baseline("unigram", float(unigram)),
+        Baseline(f"{order}-gram (Kneser-Ney)", float(best)),
     ]
 
 
@@ -184,8 +184,8 @@ def _growth(compress: Callable[[bytes], bytes], before: bytes, text: bytes) -> i
 _TINY_SHAKESPEARE = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 _PUBLISHED = {
     (_TINY_SHAKESPEARE, 111_540): (
-        Yardstick("nanoGPT's CPU recipe", 1.88 / math.log(2)),
-        Yardstick("nanoGPT's GPU recipe", 1.4697 / math.log(2)),
+        Baseline("nanoGPT's CPU recipe", 1.88 / math.log(2)),
+        Baseline("nanoGPT's GPU recipe", 1.4697 / math.log(2)),
     )
 }
 _COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {

@@ -8,22 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.data.examples import Examples
+from lstmega.data.bucketing import Examples
 from lstmega.data.labelled import Labelled
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
-from lstmega.display import html as coloured
-from lstmega.display.svg import escaped
+from lstmega.display import html
 from lstmega.errors import UsageError
 from lstmega.evaluation.confusion_matrix import Confusion
-from lstmega.runs.classifier_run import ClassifierRun, encoded, log_probabilities
+from lstmega.runs.run import ClassifierRun, encoded, log_probabilities
 
 _WIDEST = 50  # characters of a text in a table
-_STYLE = (
-    "main{max-width:60em;margin:2em auto;padding:0 1em;font-family:system-ui,sans-serif}"
-    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;text-align:left}"
-    "tr:nth-child(even){background:#8881}caption{text-align:left;font-weight:bold}"
-)
 _ERRORS = 10  # that an evaluation shows
 
 
@@ -101,7 +95,7 @@ class Predictions(Sequence[Prediction]):
     def _repr_html_(self) -> str:
         rows = self.table()
         head = ["", "likeliest", *("next" for _ in range(len(rows[0]) - 2))] if rows else [""]
-        return display.html_table([head, *rows], f"{self.run}: predictions")
+        return html.table([head, *rows], f"{self.run}: predictions")
 
 
 @dataclass(frozen=True)
@@ -176,42 +170,38 @@ class ClassifierEvaluation:
         return exports.dataframe([asdict(score) for score in self.confusion.scores()])
 
     def _mistakes(self) -> list[list[str]]:
-        return [
+        """Return the rows of a table, the head first; none without mistakes."""
+        rows = [
             [display.one_line(text, _WIDEST), true, f"{taken} {share:.1%}"]
             for text, true, taken, share in self.errors
         ]
+        return [["surest mistakes", "true", "taken for"], *rows] if rows else []
 
     def __str__(self) -> str:
-        parts = [
-            self.heading,
-            display.columns(self.confusion.table()),
-            self.confusion.grid(),
-            self.remark,
-        ]
-        if self.errors:
-            parts.append(display.columns([["surest mistakes", "true", "taken for"], *self._mistakes()]))
-        return "\n\n".join(parts)
+        tables = [display.columns(self.confusion.table()), self.confusion.grid()]
+        mistakes = display.columns(self._mistakes())
+        return "\n\n".join(filter(None, [self.heading, *tables, self.remark, mistakes]))
 
     def to_html(self) -> str:
         """Return a page of its own."""
-        body = f"<main>{self._repr_html_()}</main>"
-        return coloured.document(body, title=self.heading, style=_STYLE)
+        return html.render("classifier_page.html", **self._values())
 
     def save_html(self, path: str | Path) -> Path:
         """Write `to_html` to a file and return its path."""
         return exports.save(path, self.to_html())
 
     def _repr_html_(self) -> str:
-        mistakes = [["surest mistakes", "true", "taken for"], *self._mistakes()]
-        return "".join(
-            [
-                f"<p><b>{escaped(self.heading)}</b></p>",
-                self.confusion.svg(title=f"{self.run}: true and predicted classes"),
-                f"<p>{escaped(self.remark)}</p>",
-                display.html_table(self.confusion.table(), "each class"),
-                display.html_table(mistakes, "") if self.errors else "",
-            ]
-        )
+        return html.render("classifier.html", **self._values())
+
+    def _values(self) -> dict[str, Any]:
+        picture = self.confusion.svg(title=f"{self.run}: true and predicted classes")
+        return {
+            "title": self.heading,
+            "picture": html.markup(picture),
+            "remark": self.remark,
+            "classes": self.confusion.table(),
+            "mistakes": self._mistakes(),
+        }
 
 
 def predict(run: ClassifierRun, sequences: Sequence[Any], names: Sequence[str]) -> Predictions:
@@ -264,7 +254,7 @@ def evaluate(
     chosen = [data.sequences[place] for place in places.tolist()]
     labels = np.array([classes[name] for name in true])
     read = Examples.of(
-        [encoded(sequence, run.lexicon, record.inputs) for sequence in chosen],
+        [encoded(sequence, run.vocabulary, record.inputs) for sequence in chosen],
         labels.tolist(),
         most=record.training.sequence_length,
     )

@@ -5,9 +5,10 @@ from typing import Any, overload
 
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
+from lstmega.display import html
 from lstmega.evaluation import generator as evaluation
 from lstmega.evaluation.scoring import Done
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 
 _HEADS = {
     "run": "run",
@@ -71,10 +72,10 @@ class Comparison(Sequence[dict[str, Any]]):
         return str(self)
 
     def _repr_html_(self) -> str:
-        return display.html_table(self.table(), self.remark or "Runs, best first")
+        return html.table(self.table(), self.remark or "Runs, best first")
 
 
-def measured(run: Run, done: Done) -> dict[str, Any]:
+def measured(run: GeneratorRun, done: Done) -> dict[str, Any]:
     """Measure a run by both protocols, beside its size and its cost."""
     stream = evaluation.measure(run, done=done)
     window = evaluation.measure(run, protocol="window", done=done)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.display import formatting as display
-from lstmega.display import svg as axes
-from lstmega.display.svg import GREY, INK, PAPER, text
+from lstmega.display.html import render
 
 _SHADES = " ░▒▓█"  # of a share of a row: below 0.5%, 12.5%, 37.5%, 75%, and above
 _BOUNDS = (0.005, 0.125, 0.375, 0.75)
@@ -102,17 +102,14 @@ class Confusion:
         return self._shaded(names)
 
     def _shaded(self, names: Sequence[str]) -> str:
-        width = max(map(len, names))
-        heads = [name.ljust(width) for name in names]
-        lines = [
-            " ".join([" " * (width + 1), *(head[place] for head in heads)]).rstrip()
-            for place in range(width)
+        heads = [["", *letters] for letters in zip_longest(*names, fillvalue=" ")]
+        rows = [
+            [f"{name} ", *(_SHADES[shade] for shade in np.searchsorted(_BOUNDS, shares, side="right"))]
+            for name, shares in zip(names, self._shares(), strict=True)
         ]
-        for name, shares in zip(heads, self._shares(), strict=True):
-            shades = [_SHADES[np.searchsorted(_BOUNDS, share, side="right")] for share in shares]
-            lines.append(" ".join([f"{name} ", *shades]).rstrip())
+        table = display.columns([*heads, *rows], gap=" ")
         key = [f"{shade} from {bound:.1%}" for shade, bound in zip(_SHADES[1:], _BOUNDS, strict=True)]
-        return "\n".join([*lines, f"true classes down, predicted across; of a row: {', '.join(key)}"])
+        return "\n".join([table, f"true classes down, predicted across; of a row: {', '.join(key)}"])
 
     def _shares(self) -> npt.NDArray[np.float64]:
         """Return the shares of each row."""
@@ -122,43 +119,21 @@ class Confusion:
     def svg(self, *, title: str) -> str:
         """Return the table as a picture: each cell's ink is its share of its row."""
         names = [display.one_line(name, 18) for name in self.classes]
-        size = 34 if len(names) <= 12 else 24
-        left, top = 16 + 8 * max(map(len, names)), 56 + 7 * max(map(len, names))
-        shares = self._shares()
-        width, height = left + size * len(names) + 24, top + size * len(names) + 40
-        parts = [
-            f'<rect width="{width}" height="{height}" fill="{PAPER}"/>',
-            text((16, 24), display.one_line(title, 72), size=14),
-        ]
-        for row, name in enumerate(names):
-            middle = size * row + size / 2
-            parts.append(text((left - 8, top + middle + 4), name, anchor="end"))
-            place = f"{left + middle + 4:.1f},{top - 8}"
-            parts.append(f'<g transform="translate({place}) rotate(-90)">{text((0, 0), name)}</g>')
-            parts += [
-                self._cell(row, column, float(shares[row, column]), (left, top, size))
-                for column in range(len(names))
-            ]
-        below = (left, height - 14)
-        parts.append(
-            text(below, "true classes down, predicted across; ink is the share of a row", ink=GREY)
-        )
-        shown = f"{self.accuracy:.2%} of {int(self.counts.sum()):,} examples right."
-        return axes.svg((max(width, left + 420), height), parts, title=title, description=shown)
-
-    def _cell(self, row: int, column: int, share: float, frame: tuple[int, int, int]) -> str:
-        left, top, size = frame
-        x, y, count = left + size * column, top + size * row, int(self.counts[row, column])
-        hue = "#1b7f4d" if row == column else "#c0392b"
-        said = f"{self.classes[row]} taken for {self.classes[column]}: {count:,} ({share:.1%})"
-        box = (
-            f'<g><title>{axes.escaped(said)}</title><rect x="{x}" y="{y}" width="{size - 1}" '
-            f'height="{size - 1}" fill="{hue}" fill-opacity="{0.04 + 0.96 * share:.3f}"/>'
-        )
-        if not count or (size < 30 and count >= 1000):
-            return f"{box}</g>"
-        ink = PAPER if share > 0.45 else INK
-        return (
-            f'{box}<text x="{x + size / 2 - 0.5:.1f}" y="{y + size / 2 + 3:.1f}" fill="{ink}" '
-            f'font-size="9" text-anchor="middle">{count}</text></g>'
+        longest = max(map(display.cells, names))
+        size = 34 if len(names) <= 12 else 24  # pixels of a cell
+        left, top = 16 + 8 * longest, 56 + 7 * longest
+        return render(
+            "confusion_matrix.svg",
+            title=title,
+            heading=display.one_line(title, 72),
+            description=f"{self.accuracy:.2%} of {int(self.counts.sum()):,} examples right.",
+            width=left + max(size * len(names) + 24, 420),
+            height=top + size * len(names) + 40,
+            left=left,
+            top=top,
+            size=size,
+            classes=self.classes,
+            names=names,
+            counts=self.counts.tolist(),
+            shares=self._shares().tolist(),
         )

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from lstmega.errors import UsageError
 
 Values = npt.NDArray[np.float64]
-Track = Callable[[str], npt.NDArray[Any]]  # a text -> `[len(text)]`
+Feature = Callable[[str], npt.NDArray[Any]]  # a text -> `[len(text)]`
 
 _IN_PARAGRAPH = r"(?:(?!\n[ \t]*\n)[^{}])*"  # no blank line, none of these
 # A quote that is not closed ends with its paragraph, as speech that goes on in the next one. Single
@@ -39,7 +39,7 @@ _LINE_START = re.compile(r"^[ \t]*", re.MULTILINE)
 _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>\"')\]]+")
 
 
-def of(feature: str | Track, text: str, *, tokens: str = "char") -> Values:
+def of(feature: str | Feature, text: str, *, tokens: str = "char") -> Values:
     """Return a feature's track of a text.
 
     Args:
@@ -65,7 +65,7 @@ def of(feature: str | Track, text: str, *, tokens: str = "char") -> Values:
     return np.repeat(_checked(follow(characters), characters), widths)
 
 
-def name_of(feature: str | Track) -> str:
+def name_of(feature: str | Feature) -> str:
     """Return a feature's name, or its function's."""
     return feature if isinstance(feature, str) else getattr(feature, "__name__", "feature")
 
@@ -157,7 +157,7 @@ def _within(pattern: re.Pattern[str], text: str) -> Values:
     return inside
 
 
-TRACKS: dict[str, Track] = {
+TRACKS: dict[str, Feature] = {
     "quotes": quotes,
     "brackets": bracketed,
     "depth": brackets,

@@ -7,6 +7,7 @@ does not know; they are charged or skipped by a declared rule.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import Any, Literal
@@ -14,21 +15,23 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from lstmega.config.base import check_choice
+from lstmega.data.batching import measured_part
 from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
-from lstmega.display import heatmap as surprisal
+from lstmega.display import html
+from lstmega.display.heatmap import surprisal
 from lstmega.errors import UsageError
-from lstmega.evaluation import baselines as yardsticks
-from lstmega.evaluation import scoring as scores
+from lstmega.evaluation import baselines, scoring
 from lstmega.runs import record
-from lstmega.runs.record import Yardstick
-from lstmega.runs.run import Run
+from lstmega.runs.record import Baseline
+from lstmega.runs.run import GeneratorRun
 
 Protocol = Literal["stream", "window", "dynamic"]
 UnknownRule = Literal["charge", "skip"]
-Reader = Callable[[npt.NDArray[np.int32]], scores.Costs]  # ids `[n]` -> nats `[n - 1]`
+Reader = Callable[[npt.NDArray[np.int32]], scoring.Costs]  # ids `[n]` -> nats `[n - 1]`
 
 _PREVIEW = 2000  # characters in a notebook
 
@@ -49,7 +52,7 @@ class Evaluation:
         window: Characters of a window, by that protocol.
         rate: The learning rate of dynamic evaluation.
         reading: What becomes of the state while the text is read.
-        yardsticks: Simple models of the same text.
+        baselines: Simple models of the same text.
     """
 
     run: str
@@ -63,7 +66,7 @@ class Evaluation:
     window: int | None = None
     rate: float | None = None
     reading: str = "state carried through"
-    yardsticks: tuple[Yardstick, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
 
     @property
     def characters(self) -> int:
@@ -87,10 +90,10 @@ class Evaluation:
 
     @property
     def verdict(self) -> str:
-        """Where the model stands among the yardsticks, in words."""
-        if not self.yardsticks:
+        """Where the model stands among the baselines, in words."""
+        if not self.baselines:
             return ""
-        return record.baseline_summary(self.bits_per_character, self.yardsticks)
+        return record.baseline_summary(self.bits_per_character, self.baselines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers for JSON."""
@@ -108,7 +111,7 @@ class Evaluation:
             "unknown_rule": self.rule,
             "yardsticks": [
                 {"name": item.name, "bits_per_character": item.bits_per_character}
-                for item in self.yardsticks
+                for item in self.baselines
             ],
         }
 
@@ -123,7 +126,7 @@ class Evaluation:
 
     def to_html(self) -> str:
         """Return a page of the text, each character coloured by its bits."""
-        return surprisal.page(self.text, self.nats, title=self.heading, note=self.verdict)
+        return surprisal(self.text, self.nats, title=self.heading, note=self.verdict).page()
 
     def save_html(self, path: str | Path) -> Path:
         """Write `to_html` to a file and return its path."""
@@ -141,8 +144,8 @@ class Evaluation:
         return f"{self.run}: {self.source}, {self.characters:,} {unit} predicted, {how}"
 
     def table(self) -> list[list[str]]:
-        """Return the model among its yardsticks, best first, under a head."""
-        return record.baseline_table(self.bits_per_character, self.yardsticks, self.tokens)
+        """Return the model among its baselines, best first, under a head."""
+        return record.baseline_table(self.bits_per_character, self.baselines, self.tokens)
 
     def __str__(self) -> str:
         parts = [self.heading, display.columns(self.table())]
@@ -157,57 +160,50 @@ class Evaluation:
         return f"{self.unknown:,} characters that the run does not know {done}."
 
     def _repr_html_(self) -> str:
-        shown = surprisal.fragment(
-            self.text[:_PREVIEW], self.nats[: len(self.text[:_PREVIEW]) - 1], title=self.heading
-        )
-        return display.html_table(self.table(), self.heading) + shown
+        text, nats = self.text[:_PREVIEW], self.nats[: _PREVIEW - 1]
+        shown = surprisal(text, nats, title=self.heading).fragment()
+        return html.table(self.table(), self.heading) + shown
 
 
 def measure(
-    run: Run,
+    run: GeneratorRun,
     text: Corpus | None = None,
     *,
     protocol: Literal["stream", "window"] = "stream",
     window: int = 64,
     unknown: UnknownRule = "charge",
-    done: scores.Done | None = None,
+    done: scoring.Done | None = None,
 ) -> Evaluation:
     """Measure a run's best weights.
 
     Args:
         run: A trained run.
-        text: What to read; None is the run's held-out tail.
+        text: What to read; None takes the run's held-out text.
         protocol: `stream` carries the state through, `window` starts anew every `window` characters.
         window: Characters of a window.
         unknown: `charge` costs an unknown character what a uniform choice among all code points that the
             run does not know costs (and `<unk>`, where the run has it); `skip` leaves it out.
-        done: Hears how far it is.
+        done: Called with the characters read so far and in total.
 
     Raises:
         UsageError: Nothing was held out, or the text has less than two characters.
     """
     decoder = run.decoder()
+    how: dict[str, Any] = {"unknown": unknown, "protocol": protocol}
     if protocol == "window":
-        return read_by(
-            run,
-            text,
-            lambda ids: scores.windows(decoder, ids, length=window, done=done),
-            unknown=unknown,
-            protocol=protocol,
-            window=window,
-        )
-    return read_by(
-        run, text, lambda ids: scores.stream(decoder, ids, done=done), unknown=unknown, protocol=protocol
-    )
+        how["window"] = window
+        reader = partial(scoring.windows, decoder, length=window, done=done)
+    else:
+        reader = partial(scoring.stream, decoder, done=done)
+    return read_by(run, text, reader, **how)
 
 
 def read_by(
-    run: Run, text: Corpus | None, reader: Reader, *, unknown: UnknownRule, **how: Any
+    run: GeneratorRun, text: Corpus | None, reader: Reader, *, unknown: UnknownRule, **how: Any
 ) -> Evaluation:
     """Measure a run by any reader of ids; arguments as for `measure`, `how` are `Evaluation`'s."""
-    if unknown not in ("charge", "skip"):
-        raise UsageError(f"--unknown must be charge or skip. Received: {unknown!r}.")
-    content, source, rulers = _what(run, text)
+    check_choice("--unknown", unknown, ("charge", "skip"))
+    content, source, simple = _what(run, text)
     known = run.vocabulary.known(content)
     foreign = int((~known).sum())
     if unknown == "skip" and foreign:
@@ -215,35 +211,48 @@ def read_by(
         known = known[known]
     if len(content) < 2:
         raise UsageError(f"Evaluation needs at least 2 characters. Received: {len(content)}.")
+    nats = _costs(run.vocabulary, content, known, reader)
+    context = _context(run, content) if how["protocol"] == "stream" else 0
     return Evaluation(
         run=run.name,
         source=source,
-        text=content,
-        nats=_costs(run.vocabulary, content, known, reader),
+        text=content[context:],
+        nats=nats[context:],
         unknown=foreign,
         rule=unknown,
         tokens=run.record.text.tokens,
         reading=run.record.reading,
-        yardsticks=rulers,
+        baselines=simple,
         **how,
     )
 
 
-def _what(run: Run, text: Corpus | None) -> tuple[str, str, tuple[Yardstick, ...]]:
-    """Return what is read, what it is called, and the yardsticks beside it."""
+def _context(run: GeneratorRun, text: str) -> int:
+    """Return how many characters a windowed model reads before it is measured."""
+    options = run.record.training
+    windowed = options.order == "windows" and len(text) > options.sequence_length
+    return options.sequence_length - 1 if windowed else 0
+
+
+def _what(run: GeneratorRun, text: Corpus | None) -> tuple[str, str, tuple[Baseline, ...]]:
+    """Return the text to read, its name, and the baselines beside it."""
+    begin = "\n" * run.lines  # "a line begins"
     if text is not None:
         if text.tokens != run.record.text.tokens:
             raise UsageError(
                 f"{run.name} was trained on {run.record.text.tokens} tokens. Received: a text of "
                 f"{text.tokens} tokens. Read it with tokens={run.record.text.tokens!r}."
             )
-        return text.text, text.name, tuple(yardsticks.measure("", text.text, tokens=text.tokens))
+        simple = baselines.measure("", text.text, tokens=text.tokens)
+        return begin + text.text, text.name, tuple(simple)
     if len(run.held_out) < 2:
         raise UsageError(
             f"{run.path} held no text out. Received: {len(run.held_out)} characters. "
             "Name a text to measure it on with --text."
         )
-    return run.held_out, f"the held-out tail of {run.record.text.name}", run.record.yardsticks
+    measured = measured_part(run.held_out, lines=run.lines)
+    source = f"the held-out {'lines' if run.lines else 'tail'} of {run.record.text.name}"
+    return begin + measured, source, run.record.baselines
 
 
 def _costs(

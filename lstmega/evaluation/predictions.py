@@ -12,12 +12,11 @@ from lstmega.config import base as checks
 from lstmega.data.corpus import Corpus
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
-from lstmega.display import heatmap as surprisal
-from lstmega.evaluation import readings
-from lstmega.evaluation.readings import UnknownRule
-from lstmega.evaluation.scoring import Costs, Done
+from lstmega.display.heatmap import surprisal
+from lstmega.evaluation import scoring
+from lstmega.evaluation.scoring import Costs, Done, UnknownRule
 from lstmega.inference.decoder import Decoder, log_softmax
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 
 _ROWS = 40  # characters that a terminal shows
 _PREVIEW = 2000  # characters in a notebook
@@ -93,8 +92,9 @@ class Inspection:
         return exports.dataframe(list(self.rows()))
 
     def to_html(self) -> str:
-        """Return a page of the text coloured by bits; a pointer at rest shows what was expected."""
-        return surprisal.page(self.text, self.nats, title=self.heading, remarks=self._remarks(None))
+        """Return a page of the text coloured by bits, with the likeliest characters in tooltips."""
+        remarks = self._remarks(None)
+        return surprisal(self.text, self.nats, title=self.heading, remarks=remarks).page()
 
     def save_html(self, path: str | Path) -> Path:
         """Write `to_html` to a file and return its path."""
@@ -103,7 +103,7 @@ class Inspection:
     def _repr_html_(self) -> str:
         remarks = self._remarks(_PREVIEW - 1)
         text, nats = self.text[:_PREVIEW], self.nats[: _PREVIEW - 1]
-        return surprisal.fragment(text, nats, title=self.heading, remarks=remarks)
+        return surprisal(text, nats, title=self.heading, remarks=remarks).fragment()
 
     def _remarks(self, most: int | None) -> list[str]:
         entropies = [display.bits(entropy) for entropy in self.entropy[:most].tolist()]
@@ -127,7 +127,7 @@ class Inspection:
 
 
 def inspect(
-    run: Run,
+    run: GeneratorRun,
     text: Corpus | None = None,
     *,
     characters: int | None = 2000,
@@ -150,8 +150,8 @@ def inspect(
         UsageError: The text has unknown characters, less than two, or other tokens; nothing was held
             out; an option is out of bounds.
     """
-    checks.whole("--top", top, 1, 100)
-    passage = readings.choose(run, text, characters=characters, unknown=unknown)
+    checks.check_int("--top", top, 1, 100)
+    passage = scoring.choose(run, text, characters=characters, unknown=unknown)
     ids, decoder = run.vocabulary.encode(passage.text), run.decoder()
     nats, entropy, best, shares = _predictions(decoder, ids, min(top, len(run.vocabulary)), done)
     likeliest = tuple(run.vocabulary.decode(row) for row in best)
@@ -175,7 +175,7 @@ def _predictions(
     count = len(ids) - 1
     nats, entropy = np.empty(count), np.empty(count)
     best, shares = np.empty((count, top), np.intp), np.empty((count, top))
-    for step in readings.walk(decoder, ids[:-1], done):
+    for step in scoring.walk(decoder, ids[:-1], done):
         logs = log_softmax(step.logits[step.counted])  # [counted, vocabulary]
         probabilities, places = np.exp(logs), step.places
         nats[places] = -logs[np.arange(len(places)), ids[places + 1]]

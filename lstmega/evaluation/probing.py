@@ -4,7 +4,6 @@ Units are chosen on the first half of the text and scored on the second, so that
 is not the luckiest. Sums are kept, not activations: memory does not grow with the text.
 """
 
-import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +14,13 @@ from lstmega.config import base as checks
 from lstmega.data.corpus import Corpus
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
+from lstmega.display import html
 from lstmega.errors import UsageError
-from lstmega.evaluation import features as tracks
-from lstmega.evaluation import readings
+from lstmega.evaluation import features, scoring
 from lstmega.evaluation.activations import Part, Unit, activations, part_of
-from lstmega.evaluation.features import Track, Values
-from lstmega.evaluation.readings import Passage, UnknownRule
-from lstmega.evaluation.scoring import Done
-from lstmega.runs.run import Run
+from lstmega.evaluation.features import Feature, Values
+from lstmega.evaluation.scoring import Done, Passage, UnknownRule
+from lstmega.runs.run import GeneratorRun
 
 _STILL = 1e-5  # standard deviation: a unit that moves less is constant
 
@@ -44,7 +42,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Findings:
+class ProbeResult:
     """The units that follow a feature best.
 
     Args:
@@ -122,12 +120,12 @@ class Findings:
         return "\n\n".join([self.heading, display.columns(self.table()), self._note()])
 
     def _repr_html_(self) -> str:
-        return f"{display.html_table(self.table(), self.heading)}<p>{html.escape(self._note())}</p>"
+        return html.table(self.table(), self.heading, self._note())
 
 
 def find(
-    run: Run,
-    feature: str | Track,
+    run: GeneratorRun,
+    feature: str | Feature,
     text: Corpus | None = None,
     *,
     part: Part | None = None,
@@ -135,12 +133,12 @@ def find(
     characters: int | None = 100_000,
     unknown: UnknownRule = "error",
     done: Done | None = None,
-) -> Findings:
+) -> ProbeResult:
     """Search all units for those that follow a feature of a text.
 
     Args:
         run: A trained run.
-        feature: A name of `tracks.TRACKS`, or a function from a text to one number for each character:
+        feature: A name of `features.TRACKS`, or a function from a text to one number for each character:
             what holds once that character was read.
         text: What to read; None is the run's held-out tail.
         part: `memory` is tanh(c) of an LSTM, `hidden` what a layer passes on; None is the memory
@@ -154,17 +152,17 @@ def find(
         UsageError: A half of the text is without the feature, there is no such feature or part, or as
             for `inspection.inspect`.
     """
-    checks.whole("--most", most, 1, 1000)
+    checks.check_int("--most", most, 1, 1000)
     options, part = run.record.model, part_of(run.record.model, part)
-    passage = readings.choose(run, text, characters=characters, unknown=unknown)
-    track = tracks.of(feature, passage.text, tokens=passage.tokens)
-    halves = _halves(passage, track, tracks.name_of(feature))
+    passage = scoring.choose(run, text, characters=characters, unknown=unknown)
+    track = features.of(feature, passage.text, tokens=passage.tokens)
+    halves = _halves(passage, track, features.name_of(feature))
     chosen, scores = _correlations(run, passage, halves, part, done)  # [units of all layers, 2]
     order, moved = np.argsort(-np.abs(chosen), axis=0, kind="stable")[:most].T
-    return Findings(
+    return ProbeResult(
         run=run.name,
         source=passage.source,
-        feature=tracks.name_of(feature),
+        feature=features.name_of(feature),
         part=part,
         characters=len(passage.text),
         mean=float(track.mean()),
@@ -201,13 +199,13 @@ def _halves(passage: Passage, track: Values, name: str) -> list[Values]:
 
 
 def _correlations(
-    run: Run, passage: Passage, halves: list[Values], part: Part, done: Done | None
+    run: GeneratorRun, passage: Passage, halves: list[Values], part: Part, done: Done | None
 ) -> list[npt.NDArray[np.float64]]:
-    """Return Pearson's correlations of all units on each half with its two tracks, `[units, 2]`."""
+    """Return Pearson's correlations of all units on each half with its two features, `[units, 2]`."""
     count, middle = len(passage.text), len(passage.text) // 2
     units = run.record.model.layers * run.record.model.units
     sums = np.zeros((2, units, 4))  # of a, of a squared, of a times each track
-    for step in readings.walk(readings.read_states(run), run.vocabulary.encode(passage.text), done):
+    for step in scoring.walk(scoring.read_states(run), run.vocabulary.encode(passage.text), done):
         values = activations(step.states, part)[:, step.counted].astype(np.float64)  # [units, counted]
         for number, inside in enumerate((step.places < middle, step.places >= middle)):
             sums[number, :, 0] += values @ inside

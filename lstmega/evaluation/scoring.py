@@ -1,36 +1,45 @@
-"""What each character of a text costs a trained model, in nats; NumPy alone.
+"""The cost of each character of a text for a trained model, in nats; NumPy alone.
 
 Stream protocol: the state is carried from the first character to the last. To read many rows at once the
-text is cut into lanes, and each lane reads `WARMUP` characters of its predecessor before it counts.
+text is cut into lanes that are warmed up on the end of their predecessor (`data.batching.stream_lanes`).
 
-Window protocol, nanoGPT's habit: equal pieces, each read from the zero state. Its numbers are worse,
-because a model begins each window in ignorance; they are there for comparison.
+Window protocol, nanoGPT's habit: equal pieces, each read from the zero state. Its losses are higher,
+because a model starts each window without context; they are there for comparison.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import compress
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from lstmega.config.base import check_choice, check_int
+from lstmega.data.batching import stream_lanes
+from lstmega.data.corpus import Corpus
+from lstmega.data.vocabulary import Vocabulary
+from lstmega.display import formatting
 from lstmega.errors import UsageError
-from lstmega.inference.decoder import Array, Decoder, States, kept
+from lstmega.inference.decoder import Array, Decoder, States, WindowDecoder, kept
+from lstmega.runs.run import GeneratorRun
 
-WARMUP = 256  # characters
-_MOST_ROWS = 64
-_LEAST_LANE = 512  # characters: shorter lanes would mostly warm up
-
+UnknownRule = Literal["error", "skip"]
 Costs = npt.NDArray[np.float64]
 Done = Callable[[int, int], None]  # (characters read, of how many)
 
+_MOST_ROWS = 64
+_EXACT = 20_000  # characters up to which `walk` reads a text in one lane
+_LISTED = 10  # unknown characters that an error names
+
 
 @dataclass(frozen=True)
-class Step:
-    """What a model makes of one more character in each lane.
+class ReadStep:
+    """The model's state and prediction after one more character in each lane.
 
     Args:
-        places: Where in the text the characters stand that were read, `[counted]`.
-        counted: Which rows they are in, `[rows]`; a short last lane has ended before the others.
+        places: Positions in the text of the characters that were read, `[counted]`.
+        counted: Which rows they are in, `[rows]`; a short last lane ends before the others.
         logits: Of the character after each, `[rows, vocabulary]`.
         states: After each; every array is `[units, rows]`.
     """
@@ -44,14 +53,14 @@ class Step:
 def stream(
     decoder: Decoder, ids: npt.NDArray[np.integer], *, rows: int | None = None, done: Done | None = None
 ) -> Costs:
-    """Return the cost of each id but the first, the state carried from the first to the last.
+    """Return the cost of each id but the first, with the state carried from the first to the last.
 
     Args:
         decoder: The model.
         ids: The text, `[characters]`, at least two.
         rows: Lanes to read side by side; 1 reads exactly, more from a warmed-up state. None takes as
             many as are worth it.
-        done: Hears how far it is.
+        done: Called with the characters read so far and in total.
 
     Returns:
         Nats, `[characters - 1]`.
@@ -59,8 +68,7 @@ def stream(
     Raises:
         UsageError: There is nothing to predict.
     """
-    count = _count(ids)
-    length, warmup = lane(count, rows)
+    _, length, warmup = stream_lanes(_count(ids), rows)
     return _read(decoder, ids, length, warmup, done)
 
 
@@ -73,7 +81,7 @@ def windows(
         decoder: The model.
         ids: The text, `[characters]`, at least two.
         length: Characters that a window predicts.
-        done: Hears how far it is.
+        done: Called with the characters read so far and in total.
 
     Returns:
         Nats, `[characters - 1]`.
@@ -100,32 +108,21 @@ def _count(ids: npt.NDArray[np.integer]) -> int:
     return len(ids) - 1
 
 
-def lane(count: int, rows: int | None = None) -> tuple[int, int]:
-    """Return the characters of a lane and those that it reads before it counts.
-
-    Args:
-        count: Characters to read.
-        rows: Lanes to read side by side; 1 reads exactly, None takes as many as are worth it.
-    """
-    rows = rows or min(_MOST_ROWS, max(1, count // _LEAST_LANE))
-    return -(-count // rows), WARMUP if rows > 1 else 0  # rounded up
-
-
 def steps(
     decoder: Decoder,
     ids: npt.NDArray[np.integer],
     length: int,
     warmup: int,
     done: Done | None = None,
-) -> Iterator[Step]:
-    """Read a text in lanes side by side, each from the zero state `warmup` characters before.
+) -> Iterator[ReadStep]:
+    """Read a text in lanes side by side, each from the zero state `warmup` characters before it.
 
     Args:
         decoder: The model.
         ids: The text, `[characters]`, at least one.
         length: Characters of a lane.
-        warmup: Characters of its predecessor that a lane reads first; nothing is yielded for them.
-        done: Hears how far it is.
+        warmup: Characters of its predecessor that a lane reads first; no step is yielded for them.
+        done: Called with the characters read so far and in total.
 
     Yields:
         One step of all lanes; together every place of the text once.
@@ -135,12 +132,12 @@ def steps(
     states = decoder.zero_states(len(firsts))
     for step in range(-warmup, length):
         positions = firsts + step
-        if (positions == 0).any():  # the text's own start: what was read before it was filler
+        if (positions == 0).any():  # the text's own start: the characters before it were filler
             states = kept(states, positions != 0)
         logits, states = decoder.step(ids[positions.clip(0, count - 1)], states)
         if step >= 0:
             counted = positions < count
-            yield Step(positions[counted], counted, logits, states)
+            yield ReadStep(positions[counted], counted, logits, states)
         if done is not None and step % 64 == 0:
             done((step + warmup) * count // (length + warmup), count)
 
@@ -159,3 +156,101 @@ def _nats(logits: npt.NDArray[np.float32], ids: npt.NDArray[np.integer]) -> Cost
     chosen = shifted[np.arange(len(ids)), ids]
     costs: Costs = np.log(np.exp(shifted).sum(axis=1)) - chosen
     return costs
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A part of a text.
+
+    Args:
+        source: Its name.
+        text: At least two characters, without skipped ones.
+        unknown: Number of skipped characters.
+        tokens: `char` or `byte`.
+    """
+
+    source: str
+    text: str
+    unknown: int
+    tokens: Literal["char", "byte"]
+
+
+def choose(
+    run: GeneratorRun, text: Corpus | None, *, characters: int | None, unknown: UnknownRule
+) -> Passage:
+    """Return the part of a text to read.
+
+    Args:
+        run: A trained run.
+        text: A text; None takes the held-out tail.
+        characters: Read the first ones only; None reads all.
+        unknown: `error` refuses a text with characters that the run does not know; `skip` leaves
+            them out. A run with `<unk>` reads them as that.
+
+    Raises:
+        UsageError: The text has unknown characters, less than two, or other tokens; an option is out
+            of bounds.
+    """
+    check_choice("--unknown", unknown, ("error", "skip"))
+    if characters is not None:
+        check_int("--characters", characters, 2, 10**9)
+    tokens, unit = run.record.text.tokens, formatting.unit(run.record.text.tokens)
+    if text is not None and text.tokens != tokens:
+        raise UsageError(
+            f"{run.name} was trained on {tokens} tokens. Received: a text of {text.tokens} tokens. "
+            f"Read it with tokens={tokens!r}."
+        )
+    whole = run.held_out if text is None else text.text
+    content, left_out = _known(run.vocabulary, whole[:characters], unknown)
+    if len(content) < 2:
+        raise UsageError(
+            f"A text to look at needs at least 2 {unit} that the run knows. Received: {len(content)}. "
+            "Name another text with --text."
+        )
+    source = f"the held-out tail of {run.record.text.name}" if text is None else text.name
+    if characters is not None and characters < len(whole):
+        source = f"the first {characters:,} {unit} of {source}"
+    return Passage(source, content, left_out, tokens)
+
+
+def _known(vocabulary: Vocabulary, text: str, rule: UnknownRule) -> tuple[str, int]:
+    """Return the text without skipped characters, and the number of them."""
+    known = vocabulary.known(text)
+    if vocabulary.has_unknown or known.all():
+        return text, 0
+    if rule == "skip":
+        return "".join(compress(text, known)), int((~known).sum())
+    found = vocabulary.unknown(text)
+    name = "byte 0x{0:02X}" if vocabulary.kind == "byte" else "{1!r} (U+{0:04X})"
+    listed = ", ".join(name.format(ord(c), c) for c in found[:_LISTED])
+    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+    raise UsageError(
+        "The text has characters that the run does not know. "
+        f"Received: {listed}{more}. The run knows {len(vocabulary)}: {vocabulary.summary()}. "
+        "--unknown skip leaves the others out."
+    )
+
+
+def read_states(run: GeneratorRun) -> Decoder:
+    """Return a run's model, whose units carry a state through the text.
+
+    Raises:
+        UsageError: The model reads windows, each from the zero state.
+    """
+    decoder = run.decoder()
+    if isinstance(decoder, WindowDecoder):
+        raise UsageError(
+            f"{run.name} reads every window from the zero state: no unit carries a state. Received: "
+            "--order windows. Accepted: runs of lanes, lines or shuffled text."
+        )
+    return decoder
+
+
+def walk(decoder: Decoder, ids: npt.NDArray[np.integer], done: Done | None = None) -> Iterator[ReadStep]:
+    """Read a text once with the state carried through; arguments as for `steps`.
+
+    One lane reads up to 20,000 characters exactly; longer texts are read in lanes, whose units do not
+    know what happened before their warm-up.
+    """
+    _, length, warmup = stream_lanes(len(ids), 1 if len(ids) <= _EXACT else None)
+    return steps(decoder, ids, length, warmup, done)

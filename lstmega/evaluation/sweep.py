@@ -14,19 +14,20 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from lstmega.config.base import whole
-from lstmega.config.options import WritingOptions
-from lstmega.data.suffix_array import Copy, Index, cover
+from lstmega.config.base import check_int
+from lstmega.config.generation import GenerationConfig
+from lstmega.data.suffix_array import Copy, TextIndex, cover
 from lstmega.data.vocabulary import UnknownPolicy
+from lstmega.display import chart as charts
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
-from lstmega.display import gallery as galleries
-from lstmega.display.gallery import Chart, Gallery, Piece, Shelf, Source
+from lstmega.display.chart import Chart, Series
+from lstmega.display.gallery import Gallery, Piece, Shelf, Source
 from lstmega.errors import UsageError
 from lstmega.evaluation.text_statistics import NOVEL, Analysis, Reference, together
 from lstmega.inference.generate import sample
 from lstmega.inference.outputs import Samples
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 
 TEMPERATURES = tuple(number / 10 for number in range(2, 15))
 _SHARES = (0.98, 0.95, 0.9, 0.8, 0.7, 0.5)  # of known words, that a recommendation may promise
@@ -162,14 +163,7 @@ class Sweep(Sequence[Level]):
         Raises:
             UsageError: matplotlib is not installed.
         """
-        figure = exports.figure(11, 6)
-        for place, chart in zip(figure.subplots(2, 3).flat, self.charts(), strict=True):
-            place.plot(*zip(*chart.points, strict=True), marker="o", markersize=3)
-            place.set(title=chart.title, xlabel="temperature")
-            if chart.level is not None:
-                place.axhline(chart.level, color="gray", linestyle="--", label="held-out text")
-                place.legend()
-        return figure
+        return charts.figure(self.charts(), 11, 6, columns=3)
 
     def table(self) -> list[list[str]]:
         """Return a row for each temperature and for the held-out text, under a head."""
@@ -193,7 +187,7 @@ class Sweep(Sequence[Level]):
         return [head, *rows]
 
     def charts(self) -> tuple[Chart, ...]:
-        """Return what the page draws."""
+        """Return a chart of each measure over the temperatures."""
         measures: dict[str, Callable[[Analysis], float]] = {
             "Known words, %": lambda item: 100 * item.known_words.share,
             "New 8-grams, %": lambda item: 100 * item.novel[NOVEL.index(8)].share,
@@ -201,19 +195,33 @@ class Sweep(Sequence[Level]):
             "Repeated within a text, %": lambda item: 100 * item.repeated.share,
             "Copied in passages of 30 or more, %": lambda item: 100 * item.copied.share,
         }
-        bits = tuple((level.temperature, level.bits_per_character) for level in self.levels)
-        own = None if self.held_out_nats is None else display.bits(self.held_out_nats)
-        charts = [Chart(f"The model's own bits per {_TOKEN[self.tokens]}", _finite(bits), own)]
+        own = [level.bits_per_character for level in self.levels]
+        held_out = math.nan if self.held_out_nats is None else display.bits(self.held_out_nats)
+        drawn = [self._chart(f"The model's own bits per {_TOKEN[self.tokens]}", own, held_out)]
         for title, measure in measures.items():
-            points = _finite((level.temperature, measure(level.analysis)) for level in self.levels)
-            level = None if self.held_out is None else measure(self.held_out)
-            charts.append(
-                Chart(title, points, level if level is not None and math.isfinite(level) else None)
+            held_out = math.nan if self.held_out is None else measure(self.held_out)
+            drawn.append(
+                self._chart(title, [measure(level.analysis) for level in self.levels], held_out)
             )
-        return tuple(charts)
+        return tuple(drawn)
+
+    def _chart(self, title: str, values: Sequence[float], held_out: float) -> Chart:
+        temperatures = [level.temperature for level in self.levels]
+        pairs = zip(temperatures, values, strict=True)
+        points = [(temperature, value) for temperature, value in pairs if math.isfinite(value)]
+        ends = "From {1:.3g} at temperature {0:g} to {3:.3g} at {2:g}."
+        return Chart(
+            title,
+            x_label="temperature",
+            y_label="",
+            series=(Series("", points, dots=True),),
+            levels=(("held-out text", held_out),) if math.isfinite(held_out) else (),
+            x_range=(temperatures[0], temperatures[-1]),
+            description=ends.format(*points[0], *points[-1]) if points else "",
+        )
 
     def gallery(self) -> Gallery:
-        """Return everything that the page shows."""
+        """Return the content of the page."""
         places: dict[tuple[int, int], int] = {}  # (place, length) -> number of the source
         shelves = tuple(Shelf(self._name(level), tuple(_pieces(level, places))) for level in self.levels)
         sources = tuple(self._source(*found) for found in places)
@@ -231,77 +239,76 @@ class Sweep(Sequence[Level]):
         return Source(f"line {line:,}, character {place + 1:,}", before, passage, after)
 
     def to_html(self) -> str:
-        """Return a page of its own: charts, table, texts with what they copied."""
-        return galleries.page(self.gallery())
+        """Return a page of its own: charts, a table, and the texts with links to copied passages."""
+        return self.gallery().page()
 
     def save_html(self, path: str | Path) -> Path:
         """Write `to_html` to a file and return its path."""
         return exports.save(path, self.to_html())
 
     def _repr_html_(self) -> str:
-        return galleries.fragment(self.gallery())
+        return self.gallery().fragment()
 
     def __str__(self) -> str:
         return "\n\n".join([self.heading, display.columns(self.table()), self.recommendation])
 
 
 def sweep(
-    run: Run,
+    run: GeneratorRun,
     training: str,
     *,
     temperatures: Iterable[float] = TEMPERATURES,
     length: int = 2000,
-    count: int = 4,
+    num_samples: int = 4,
     prompt: str | None = None,
     seed: int | None = None,
     unknown: UnknownPolicy = "error",
-    options: WritingOptions | None = None,
+    config: GenerationConfig | None = None,
 ) -> Sweep:
-    """Write at many temperatures in one batch, and measure each.
+    """Generate at many temperatures in one batch, and measure each.
 
     Args:
-        run: What writes.
+        run: A trained generator.
         training: The text that it was trained on.
-        temperatures, length, count, prompt, seed, unknown, options: As for `sampling.sample`.
+        temperatures, length, num_samples, prompt, seed, unknown, config: As for `generate.sample`.
 
     Raises:
-        UsageError: An argument is out of bounds, or `options.vary` leaves nothing to compare.
+        UsageError: An argument is out of bounds, or `config.vary` leaves nothing to compare.
     """
-    options = options or WritingOptions()
-    if options.vary is not None:
-        raise UsageError(f"A sweep compares temperatures that stay. Received: --vary {options.vary}.")
-    length = whole("--length", length, 1, sys.maxsize)
+    config = config or GenerationConfig()
+    if config.vary is not None:
+        raise UsageError(f"A sweep compares constant temperatures. Received: --vary {config.vary}.")
+    length = check_int("--length", length, 1, sys.maxsize)
     reference = Reference(_readable(run, training))
     written = sample(
         run,
         temperatures=sorted(set(temperatures)),
         length=length,
         prompt=prompt,
-        count=count,
+        num_samples=num_samples,
         seed=seed,
         unknown=unknown,
-        options=options,
-        training=_index(run, training, reference) if options.no_copy else None,
+        config=config,
+        training=_index(run, training, reference) if config.no_copy else None,
         scored=True,
     )
     grouped = groupby(written, key=lambda item: item.temperature)
     levels = tuple(_level(temperature, Samples(texts), reference) for temperature, texts in grouped)
-    best = run.record.best
     return Sweep(
         run=run.name,
         levels=levels,
-        held_out=_of_held_out(run, reference, length, count),
-        held_out_nats=best.nats if best is not None and run.held_out else None,
+        held_out=_of_held_out(run, reference, length, num_samples),
+        held_out_nats=run.record.nats if run.held_out else None,
         reference=reference,
         tokens=run.record.text.tokens,
     )
 
 
-def _index(run: Run, training: str, reference: Reference) -> Index:
-    return Index(training) if run.record.text.tokens == "byte" else reference.index
+def _index(run: GeneratorRun, training: str, reference: Reference) -> TextIndex:
+    return TextIndex(training) if run.record.text.tokens == "byte" else reference.index
 
 
-def _readable(run: Run, text: str) -> str:
+def _readable(run: GeneratorRun, text: str) -> str:
     """Return a text of a run as a reader sees it: bytes are held as code points of the same number."""
     if run.record.text.tokens == "char":
         return text
@@ -318,7 +325,7 @@ def _level(temperature: float, samples: Samples, reference: Reference) -> Level:
     )
 
 
-def _of_held_out(run: Run, reference: Reference, length: int, count: int) -> Analysis | None:
+def _of_held_out(run: GeneratorRun, reference: Reference, length: int, count: int) -> Analysis | None:
     text = _readable(run, run.held_out)
     if not text or length < 1:
         return None
@@ -361,10 +368,6 @@ def _cells(item: Analysis) -> list[str]:
 
 def _percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{share * 100:.1f}%"
-
-
-def _finite(points: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    return tuple((x, y) for x, y in points if math.isfinite(y))
 
 
 def _range(chosen: Sequence[float], swept: Sequence[float]) -> str:

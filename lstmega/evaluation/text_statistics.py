@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmega.data.suffix_array import Copy, Index
+from lstmega.data.suffix_array import Copy, TextIndex
 
 COPIED = 30  # characters: a shorter passage that two texts share is no copy
 NOVEL = (4, 8, 12, 16, 24, 32)  # characters of the n-grams whose novelty is measured
@@ -107,9 +107,9 @@ class Reference:
         self.text = text
 
     @cached_property
-    def index(self) -> Index:
+    def index(self) -> TextIndex:
         """All its passages."""
-        return Index(self.text)
+        return TextIndex(self.text)
 
     @cached_property
     def _words(self) -> frozenset[str]:

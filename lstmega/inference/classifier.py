@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.config.classifier_options import ClassifierOptions
-from lstmega.inference.decoder import CELLS, Array, Layer, layer_of, log_softmax
+from lstmega.config.model import ClassifierConfig
+from lstmega.inference.decoder import CELLS, Array, Layer, layer_norm, layer_of, log_softmax, norms_of
 
 
 class Classifier:
@@ -18,17 +18,18 @@ class Classifier:
 
     Args:
         options: The model's.
-        weights: float32 arrays by the names of `ClassifierOptions.weight_shapes`, checked.
+        weights: float32 arrays by the names of `ClassifierConfig.weight_shapes`, checked.
     """
 
     def __init__(
-        self, options: ClassifierOptions, weights: Mapping[str, npt.NDArray[np.float32]]
+        self, options: ClassifierConfig, weights: Mapping[str, npt.NDArray[np.float32]]
     ) -> None:
         self._options, self._cell = options, CELLS[options.cell]
         self._layers = [
             [layer_of(options.cell, options.units, weights, name) for name in names]
             for names in options.layer_names()
         ]
+        self._norms = norms_of(options, weights)
         self._embeddings = weights.get("embedding/embeddings")
         self._kernel, self._bias = weights["classes/kernel"], weights["classes/bias"]
 
@@ -41,13 +42,19 @@ class Classifier:
             inputs: Ids `[rows, time]`, or vectors `[rows, time, features]`.
             lengths: Valid steps of each row, `[rows]`, from 1 to time.
         """
-        below = inputs if self._embeddings is None else self._embeddings[inputs]  # [rows, time, width]
-        hidden = np.ascontiguousarray(below.transpose(1, 2, 0), np.float32)  # [time, width, rows]
-        for ways in self._layers:
-            outputs = [self._run(ways[0], hidden)]
+        embedded = (
+            inputs if self._embeddings is None else self._embeddings[inputs]
+        )  # [rows, time, width]
+        hidden = np.ascontiguousarray(embedded.transpose(1, 2, 0), np.float32)  # [time, width, rows]
+        for number, ways in enumerate(self._layers):
+            below = layer_norm(hidden, *self._norms[number - 1]) if number and self._norms else hidden
+            outputs = [self._run(ways[0], below)]
             if len(ways) > 1:
-                outputs.append(_reversed(self._run(ways[1], _reversed(hidden, lengths)), lengths))
-            hidden = np.concatenate(outputs, axis=1)  # [time, width, rows]
+                outputs.append(_reversed(self._run(ways[1], _reversed(below, lengths)), lengths))
+            above = np.concatenate(outputs, axis=1)  # [time, width, rows]
+            hidden = hidden + above if number and self._options.residual else above
+        if self._norms:
+            hidden = layer_norm(hidden, *self._norms[-1])
         return log_softmax(self._pooled(hidden, lengths) @ self._kernel + self._bias)
 
     def _run(self, layer: Layer, inputs: Array) -> Array:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.config.options import Cell, ModelOptions
+from lstmega.config.model import Cell, GeneratorConfig, RecurrentConfig
 from lstmega.errors import RunError, UsageError
 
 Array = npt.NDArray[np.float32]
@@ -67,7 +67,7 @@ class Decoder:
 
     def __init__(
         self,
-        options: ModelOptions,
+        options: GeneratorConfig,
         weights: Mapping[str, npt.NDArray[np.float32]],
         *,
         begins: int | None = None,
@@ -78,10 +78,10 @@ class Decoder:
         self._arrays_per_state = 2 if options.cell == "lstm" else 1
         self._cell = CELLS[options.cell]
         self._layers = [
-            layer_of(options.cell, options.units, weights, name) for name in options.layer_names()
+            layer_of(options.cell, options.units, weights, name) for (name,) in options.layer_names()
         ]
         self._residual = options.residual
-        self._norms = [(weights[f"{n}/gamma"], weights[f"{n}/beta"]) for n in options.norm_names()]
+        self._norms = norms_of(options, weights)
         self._hidden = [_dense(weights, name) for name in options.hidden_names()]
         self._logits_kernel, self._logits_bias = _head(options, weights)
         embeddings, first = weights["embedding/embeddings"], self._layers[0]
@@ -167,13 +167,7 @@ class Decoder:
 
     def _normed(self, hidden: Array, number: int) -> Array:
         """Return what the normalisation above layer `number` makes of its output, if there is one."""
-        if not self._norms:
-            return hidden
-        gamma, beta = self._norms[number]
-        centred = hidden - hidden.mean(axis=0)
-        centred /= np.sqrt((centred * centred).mean(axis=0) + _NORM_EPSILON)
-        normed: Array = centred * gamma[:, np.newaxis] + beta[:, np.newaxis]
-        return normed
+        return layer_norm(hidden, *self._norms[number]) if self._norms else hidden
 
     def _logits(self, top: Array) -> Array:
         logits: Array = self._logits_kernel @ top  # [vocabulary, rows]
@@ -192,7 +186,7 @@ class WindowDecoder(Decoder):
     """
 
     def __init__(
-        self, options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]], *, window: int
+        self, options: GeneratorConfig, weights: Mapping[str, npt.NDArray[np.float32]], *, window: int
     ):
         super().__init__(options, weights)
         self._window = window
@@ -310,7 +304,29 @@ def layer_of(cell: Cell, units: int, weights: Mapping[str, npt.NDArray[np.float3
     return Layer(units, kernel, recurrent, bias[:, :1].copy(), candidate_bias)
 
 
-def _head(options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]]) -> tuple[Array, Array]:
+def norms_of(
+    options: RecurrentConfig, weights: Mapping[str, npt.NDArray[np.float32]]
+) -> list[tuple[Array, Array]]:
+    """Return gamma and beta `[width]` of each layer normalisation, lowest first."""
+    return [(weights[f"{name}/gamma"], weights[f"{name}/beta"]) for name in options.norm_names()]
+
+
+def layer_norm(hidden: Array, gamma: Array, beta: Array) -> Array:
+    """Apply layer normalisation (Ba et al. 2016, arXiv:1607.06450) to the features of each row.
+
+    Args:
+        hidden: `[..., width, rows]`.
+        gamma, beta: `[width]`.
+    """
+    centred = hidden - hidden.mean(axis=-2, keepdims=True)
+    centred /= np.sqrt((centred * centred).mean(axis=-2, keepdims=True) + _NORM_EPSILON)
+    normed: Array = centred * gamma[:, np.newaxis] + beta[:, np.newaxis]
+    return normed
+
+
+def _head(
+    options: GeneratorConfig, weights: Mapping[str, npt.NDArray[np.float32]]
+) -> tuple[Array, Array]:
     """Return the output layer's kernel `[vocabulary, units]` and bias `[vocabulary, 1]`."""
     if options.tied:
         embeddings = weights["embedding/embeddings"]
@@ -335,7 +351,7 @@ def _our_gates(cell: str, array: Array) -> Array:
     return np.ascontiguousarray(ours.reshape(array.shape[-1], -1))  # [gates, n]
 
 
-def _check(options: ModelOptions, weights: Mapping[str, npt.NDArray[np.float32]]) -> int:
+def _check(options: GeneratorConfig, weights: Mapping[str, npt.NDArray[np.float32]]) -> int:
     """Check every weight and return the size of the vocabulary."""
     embeddings = weights.get("embedding/embeddings")
     vocabulary_size = len(embeddings) if embeddings is not None and embeddings.ndim == 2 else 1

@@ -1,7 +1,7 @@
-"""Write text with a trained run: the prompt once, one row for each text, a column at a time.
+"""Generate text with a trained run: the prompt is read once, all texts are rows of one batch.
 
-`samplers.columns` chooses ids; here they become text, for a whole call (`sample`) or as they come
-(`stream`). A `Desk` is where texts go on from a position that was read before.
+`sampler.generate_ids` samples ids; here they become text, for a whole call (`sample`) or piece by piece
+(`stream`). A `TextGenerator` continues texts from any position that was read before.
 """
 
 import copy
@@ -16,16 +16,16 @@ from typing import Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.config.base import refusal, whole
-from lstmega.config.options import WritingOptions
-from lstmega.data.suffix_array import Index
+from lstmega.config.base import check_int, usage_error
+from lstmega.config.generation import GenerationConfig
+from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import UnknownPolicy, Vocabulary
-from lstmega.inference import sampler as samplers
-from lstmega.inference.constraints import Rulebook
+from lstmega.inference import sampler
+from lstmega.inference.constraints import Constraints
 from lstmega.inference.decoder import Decoder, Ids, log_softmax
+from lstmega.inference.logits_processors import ENDED
 from lstmega.inference.outputs import Sample, Samples, Stream
-from lstmega.inference.row_history import ENDED
-from lstmega.inference.sampler import Column, Position
+from lstmega.inference.sampler import GeneratedStep, Position
 from lstmega.inference.temperature import Varied, check_temperatures
 
 EXCERPT_LENGTH = 100  # characters: the reference notebook's seed
@@ -34,8 +34,8 @@ _MOST_TEXTS = 10_000
 _MOST_SEED = 2**63 - 1
 
 
-class TrainedRun(Protocol):
-    """What `sample` and `stream` need of a run."""
+class GeneratingRun(Protocol):
+    """The interface of a run that generates text."""
 
     @property
     def name(self) -> str:
@@ -44,12 +44,12 @@ class TrainedRun(Protocol):
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Its characters and their ids."""
+        """The vocabulary."""
         ...
 
     @property
     def held_out(self) -> str:
-        """The text that training never saw, in the vocabulary's code points; may be empty."""
+        """The held-out text; may be empty."""
         ...
 
     @property
@@ -58,134 +58,145 @@ class TrainedRun(Protocol):
         ...
 
     def decoder(self) -> Decoder:
-        """Return the trained weights as a decoder."""
+        """Return the decoder of the trained weights."""
         ...
 
 
 def sample(
-    run: TrainedRun,
+    run: GeneratingRun,
     *,
     temperatures: Iterable[float] = (0.5, 0.8),
     length: int = 1000,
     prompt: str | None = None,
-    count: int = 1,
+    num_samples: int = 1,
     seed: int | None = None,
     unknown: UnknownPolicy = "error",
-    options: WritingOptions | None = None,
-    training: Index | None = None,
+    config: GenerationConfig | None = None,
+    training: TextIndex | None = None,
     scored: bool = False,
 ) -> Samples:
-    """Write with a trained run, all temperatures and repeats in one batch.
+    """Generate texts, all temperatures and repeats in one batch.
 
     Args:
-        run: What `lstmega.train` and `lstmega.load` return.
-        temperatures: Each at least 0; 0 takes the most probable character. With `options.vary` all
-            are gone through within each text.
-        length: Tokens to write at most (characters, or bytes where the run's tokens are bytes).
-        prompt: What the text goes on from. Empty: a newline where the run knows one, else its first
-            character. None: a random excerpt of the held-out text (where there is none, as empty).
-            A run of lines begins a line, with the prompt if there is one, and ends with it.
-        count: Texts per temperature.
-        seed: From 0 to 2**63 - 1. None: a fresh one, which each `Sample` reports.
-        unknown: What becomes of prompt characters that the run has never seen.
-        options: What may follow, and what ends a text.
+        run: A trained generator.
+        temperatures: Each at least 0; 0 takes the most probable character. With `config.vary` each text
+            cycles through all of them.
+        length: Tokens to generate at most (characters, or bytes where the run's tokens are bytes).
+        prompt: The text to continue. An empty prompt is a line end where the run knows one, else its
+            first character; None takes a random excerpt of the held-out text, if there is one. A run of
+            lines starts a line with the prompt, and ends with the line.
+        num_samples: Texts at each temperature.
+        seed: From 0 to 2**63 - 1; None draws one, which each `Sample` reports.
+        unknown: Treatment of prompt characters that are not in the vocabulary.
+        config: Constraints and stop conditions.
         training: The text that the run was trained on, for `no_copy`.
-        scored: Keep what each token cost the model.
+        scored: Keep the cost of each token.
 
     Returns:
         One sample per text; temperatures in the order given, repeats of each together. A text
-        depends on (seed, temperature, its number among the repeats) alone: see `columns`.
+        depends on (seed, temperature, its number among the repeats) alone: see `generate_ids`.
 
     Raises:
         UsageError: An argument is out of bounds.
         PromptError: The prompt has unknown characters under `unknown="error"`.
         RunError: The run has no usable weights.
     """
-    count = whole("--count", count, 1, _MOST_TEXTS)
-    length = whole("--length", length, 0, sys.maxsize)
-    desk = Desk(run, check_temperatures(temperatures), options, training)
+    count = check_count(num_samples)
+    length = check_int("--length", length, 0, sys.maxsize)
+    generator = TextGenerator(run, check_temperatures(temperatures), config, training)
     ids, start = opening(run, prompt, seed, unknown)
-    return desk.write(desk.read(ids), start, length=length, count=count, scored=scored)
+    position = generator.read(ids)
+    return generator.write(position, start, length=length, num_samples=count, scored=scored)
 
 
 def stream(
-    run: TrainedRun,
+    run: GeneratingRun,
     *,
     temperatures: Iterable[float] = (0.8,),
     length: int | None = 1000,
     prompt: str | None = None,
     seed: int | None = None,
     unknown: UnknownPolicy = "error",
-    options: WritingOptions | None = None,
-    training: Index | None = None,
+    config: GenerationConfig | None = None,
+    training: TextIndex | None = None,
 ) -> Stream:
-    """Write one text piece by piece; together the pieces are what `sample` writes.
+    """Generate one text piece by piece; together the pieces are the text that `sample` generates.
 
     Arguments are checked at once, the prompt is read at the first piece.
 
     Args:
-        run: What `lstmega.train` and `lstmega.load` return.
-        temperatures: One, or with `options.vary` those to go through.
-        length: Tokens to write; None never ends.
-        prompt, seed, unknown, options, training: As in `sample`.
+        run: A trained generator.
+        temperatures: One, or with `config.vary` several to cycle through.
+        length: Tokens to generate; None never ends.
+        prompt, seed, unknown, config, training: As for `sample`.
 
     Returns:
         An iterator of pieces of text, usually one character each; where a piece may be the
         beginning of a stop text, it waits. `.start` has the seed and the prompt that were used.
 
     Raises:
-        UsageError, PromptError, RunError: As in `sample`.
+        UsageError, PromptError, RunError: As for `sample`.
     """
-    length = None if length is None else whole("--length", length, 0, sys.maxsize)
-    desk = Desk(run, check_temperatures(temperatures), options, training)
-    if len(desk.rows(1)) > 1:
-        raise refusal("temperatures", "one, or with vary those to go through", list(temperatures))
+    length = None if length is None else check_int("--length", length, 0, sys.maxsize)
+    generator = TextGenerator(run, check_temperatures(temperatures), config, training)
+    rows = generator.rows(1)
+    if len(rows) > 1:
+        raise usage_error("temperatures", "one, or with vary several", list(temperatures))
     ids, start = opening(run, prompt, seed, unknown)
-    return Stream(desk.stream(ids, start, length), replace(start, temperature=desk.rows(1)[0]))
+    return Stream(generator.stream(ids, start, length), replace(start, temperature=rows[0]))
 
 
-class Desk:
-    """Where a run writes: its decoder, its rules, and texts that go on from any position.
+def check_count(value: object) -> int:
+    """Return a number of texts at each temperature, checked.
+
+    Raises:
+        UsageError: It is out of bounds.
+    """
+    return check_int("--num-samples", value, 1, _MOST_TEXTS)
+
+
+class TextGenerator:
+    """A run's decoder and constraints: generates texts from any position that was read.
 
     Args:
-        run: What writes.
+        run: A trained generator.
         temperatures: As `check_temperatures` returns them.
-        options: What may follow, and what ends a text; None is everything, and nothing does.
+        config: Constraints and stop conditions; None has none.
         training: The text that the run was trained on, for `no_copy`.
 
     Raises:
-        UsageError: The options cannot be fulfilled with the run's characters.
+        UsageError: The constraints cannot be satisfied with the run's characters.
         RunError: The run has no usable weights.
     """
 
     def __init__(
         self,
-        run: TrainedRun,
+        run: GeneratingRun,
         temperatures: Sequence[float],
-        options: WritingOptions | None = None,
-        training: Index | None = None,
+        config: GenerationConfig | None = None,
+        training: TextIndex | None = None,
     ) -> None:
         self._vocabulary = run.vocabulary
         self._temperatures = temperatures
-        self._options = options or WritingOptions()
-        self._rules = Rulebook(self._options, run.vocabulary, training, lines=run.lines)
-        self._lines_left = self._options.lines or (1 if run.lines else sys.maxsize)
+        self._config = config or GenerationConfig()
+        self._constraints = Constraints(self._config, run.vocabulary, training, lines=run.lines)
+        self._lines_left = self._config.lines or (1 if run.lines else sys.maxsize)
         self._decoder = run.decoder()
 
     def read(self, ids: Ids, after: Position | None = None) -> Position:
-        """Read `ids [time]`, at least one, on from a position; None is before any text."""
-        return samplers.read(self._decoder, ids, after)
+        """Read `ids [time]`, at least one, after a position; None is before any text."""
+        return sampler.read(self._decoder, ids, after)
 
-    def at(self, temperatures: Sequence[float]) -> "Desk":
-        """Return a desk of the same weights and rules at other temperatures."""
+    def at(self, temperatures: Sequence[float]) -> "TextGenerator":
+        """Return a generator with the same weights and constraints at other temperatures."""
         other = copy.copy(self)
         other._temperatures = temperatures
         return other
 
-    def rows(self, count: int) -> list[float]:
-        """Return the temperature of each text, where there are `count` for each."""
-        each = self._temperatures[:1] if self._options.vary else self._temperatures
-        return [temperature for temperature in each for _ in range(count)]
+    def rows(self, num_samples: int) -> list[float]:
+        """Return the temperature of each text, with `num_samples` texts at each."""
+        each = self._temperatures[:1] if self._config.vary else self._temperatures
+        return [temperature for temperature in each for _ in range(num_samples)]
 
     def write(
         self,
@@ -193,29 +204,31 @@ class Desk:
         start: Sample,
         *,
         length: int,
-        count: int = 1,
+        num_samples: int = 1,
         scored: bool = False,
         with_end: bool = False,
     ) -> Samples:
-        """Write on from a position; arguments and results as for `sample`.
+        """Continue from a position; arguments and results as for `sample`.
 
         Args:
-            position: Where all texts go on from.
-            start: What they have in common.
+            position: The position that all texts continue from.
+            start: The fields that all samples share.
             with_end: Keep the stop text or line end that ended a text, so that another may follow.
         """
-        rows = self.rows(count)
+        rows = self.rows(num_samples)
         if len(rows) > _MOST_TEXTS:
-            raise refusal(
-                "--temps x --count", f"at most {_MOST_TEXTS:,} texts at once", f"{len(rows):,} texts"
+            raise usage_error(
+                "--temps x --num-samples",
+                f"at most {_MOST_TEXTS:,} texts at once",
+                f"{len(rows):,} texts",
             )
         writers = [self._writer(with_end) for _ in rows]
         nats = []
-        for column in self._columns(position, start.seed, rows, length):
-            for writer, identity in zip(writers, column.ids.tolist(), strict=True):
+        for step in self._steps(position, start.seed, rows, length):
+            for writer, identity in zip(writers, step.ids.tolist(), strict=True):
                 writer.write(identity)
             if scored:
-                nats.append(_nats(column))  # [rows]
+                nats.append(_nats(step))  # [rows]
             if all(writer.done for writer in writers):
                 break
         for writer in writers:
@@ -232,46 +245,46 @@ class Desk:
         )
 
     def stream(self, ids: Ids, start: Sample, length: int | None) -> Iterator[str]:
-        """Yield pieces of one text after `ids`; see the function of this name."""
+        """Yield the pieces of one text after `ids`; see the function of this name."""
         writer = self._writer()
-        for column in self._columns(self.read(ids), start.seed, self.rows(1), length):
-            if piece := writer.write(int(column.ids[0])):
+        for step in self._steps(self.read(ids), start.seed, self.rows(1), length):
+            if piece := writer.write(int(step.ids[0])):
                 yield piece
             if writer.done:
                 return
         if piece := writer.finish():
             yield piece
 
-    def _columns(
+    def _steps(
         self, position: Position, seed: int, rows: Sequence[float], length: int | None
-    ) -> Iterator[Column]:
-        columns = samplers.columns(
+    ) -> Iterator[GeneratedStep]:
+        steps = sampler.generate_ids(
             self._decoder,
             position,
             temperatures=rows,
             seed=seed,
-            rules=self._rules.begun(len(rows), length),
+            processors=self._constraints.processors(len(rows), length),
             vary=self._varied(len(rows)),
         )
-        return islice(columns, length)
+        return islice(steps, length)
 
-    def _writer(self, with_end: bool = False) -> "_Writer":
-        return _Writer(self._vocabulary, self._options.stop, self._lines_left, with_end)
+    def _writer(self, with_end: bool = False) -> "StopDetector":
+        return StopDetector(self._vocabulary, self._config.stop, self._lines_left, with_end)
 
     def _varied(self, rows: int) -> Varied | None:
-        if self._options.vary is None:
+        if self._config.vary is None:
             return None
         ends = [
             identity
             for identity, character in enumerate(self._vocabulary.characters)
-            if character == "\n" or (self._options.vary == "word" and character.isspace())
+            if character == "\n" or (self._config.vary == "word" and character.isspace())
         ]
-        return Varied(self._temperatures, self._options.vary, ends, rows)
+        return Varied(self._temperatures, self._config.vary, ends, rows)
 
 
-def _nats(column: Column) -> npt.NDArray[np.float64]:
-    costs: npt.NDArray[np.float64] = -log_softmax(column.logits)[
-        np.arange(len(column.ids)), column.ids.clip(min=0)
+def _nats(step: GeneratedStep) -> npt.NDArray[np.float64]:
+    costs: npt.NDArray[np.float64] = -log_softmax(step.logits)[
+        np.arange(len(step.ids)), step.ids.clip(min=0)
     ]
     return costs  # [rows]
 
@@ -296,8 +309,8 @@ def excerpt(text: str, seed: int, length: int = EXCERPT_LENGTH) -> str:
     return text[start : start + length]
 
 
-class _Writer:
-    """Ids of one row -> its text; done at its end, whose beginnings are held back."""
+class StopDetector:
+    """Ids of one row -> its text, up to a stop text; possible beginnings of one are held back."""
 
     def __init__(self, vocabulary: Vocabulary, stops: Sequence[str], lines: int, with_end: bool) -> None:
         self._vocabulary, self._with_end = vocabulary, with_end
@@ -308,7 +321,7 @@ class _Writer:
         self.done = False
 
     def write(self, identity: int) -> str:
-        """Return the text that is certain now, possibly none."""
+        """Add an id, and return the text that is certain now, possibly none."""
         if self.done:
             return ""
         if identity == ENDED:
@@ -317,11 +330,11 @@ class _Writer:
 
     @property
     def tokens(self) -> int:
-        """How many tokens the text has, what a stop text cut off left out."""
+        """Number of tokens of the text, without what a stop text cut off."""
         return len(self._vocabulary.from_user(self.text))
 
     def finish(self) -> str:
-        """Return the rest of a row that has come to its length."""
+        """End the row, and return the rest of its text."""
         if self.done:
             return ""
         rest = self._release(self._decode.finish()) + self._held
@@ -350,17 +363,17 @@ def _begun(text: str, stop: str) -> int:
 
 
 def opening(
-    run: TrainedRun, prompt: str | None, seed: int | None, unknown: UnknownPolicy
+    run: GeneratingRun, prompt: str | None, seed: int | None, unknown: UnknownPolicy
 ) -> tuple[Ids, Sample]:
-    """Return the ids to read first, and what all texts that follow have in common.
+    """Return the ids of the prompt, and the fields that all samples share.
 
     Args and errors as for `sample`.
     """
-    seed = secrets.randbits(32) if seed is None else whole("--seed", seed, 0, _MOST_SEED)
+    seed = secrets.randbits(32) if seed is None else check_int("--seed", seed, 0, _MOST_SEED)
     if unknown not in get_args(UnknownPolicy):
-        raise refusal("--unknown", f"one of: {', '.join(get_args(UnknownPolicy))}", unknown)
+        raise usage_error("--unknown", f"one of: {', '.join(get_args(UnknownPolicy))}", unknown)
     if prompt is not None and not isinstance(prompt, str):
-        raise refusal("--prompt", "text", prompt)
+        raise usage_error("--prompt", "text", prompt)
     vocabulary, shown = run.vocabulary, prompt or ""
     is_excerpt = prompt is None and bool(run.held_out) and not run.lines
     if is_excerpt:

@@ -1,6 +1,5 @@
 """Texts that a run wrote: what `sample` and `stream` return, and how they show themselves."""
 
-import html
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.display import export as exports
+from lstmega.display import html
 from lstmega.display.formatting import plain
 
 
@@ -93,7 +93,7 @@ class Samples(Sequence[Sample]):
 
     def _repr_html_(self) -> str:
         groups = groupby(self, key=lambda sample: sample.temperature)
-        return "".join(f"<div>{''.join(map(_to_html, group))}</div>" for _, group in groups)
+        return html.render("samples.html", groups=[list(group) for _, group in groups])
 
 
 class Stream(Iterator[str]):
@@ -110,14 +110,3 @@ class Stream(Iterator[str]):
 
     def __next__(self) -> str:
         return next(self._pieces)
-
-
-def _to_html(sample: Sample) -> str:
-    heading, prompt, text = (
-        html.escape(plain(part)) for part in (sample.heading, sample.prompt, sample.text)
-    )
-    style = "white-space:pre-wrap;word-break:normal;font-family:ui-monospace,monospace"
-    return (
-        f"<p><b>{heading}</b></p>"
-        f'<pre style="{style}"><span style="color: #888">{prompt}</span>{text}</pre>'
-    )

@@ -1,7 +1,7 @@
-"""Writing together: a text that a person and a run go on with in turns.
+"""Interactive writing: a text that a person and a run continue in turns.
 
-Each place where the text was is kept with the run's state there. So undoing costs nothing, and only what
-is added is read: a long prompt runs once.
+Every version of the text is kept with the run's state after it. So undoing costs nothing, and only added
+text is read: a long prompt runs once.
 """
 
 import secrets
@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lstmega.config.base import whole
-from lstmega.config.options import WritingOptions
-from lstmega.data.suffix_array import Index
+from lstmega import files
+from lstmega.config.base import check_int
+from lstmega.config.generation import GenerationConfig
+from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import UnknownPolicy
 from lstmega.errors import UsageError
-from lstmega.inference import transcripts
-from lstmega.inference.generate import Desk, TrainedRun, opening
+from lstmega.inference.generate import GeneratingRun, TextGenerator, opening
 from lstmega.inference.outputs import Samples
 from lstmega.inference.sampler import Position
 from lstmega.inference.temperature import check_temperatures
@@ -24,13 +24,13 @@ _MOST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class Place:
-    """A text, and the run after it.
+class Version:
+    """One version of the text.
 
     Args:
-        text: As a person sees it.
-        position: What goes on from there.
-        proposals: The last that were made there, None before.
+        text: The text, as it is displayed.
+        position: The run's state after it.
+        proposals: The last proposals for its continuation, None before any.
     """
 
     text: str
@@ -39,51 +39,50 @@ class Place:
 
 
 class Session:
-    """A text in the making.
+    """An interactive writing session.
 
     The same seed and the same steps give the same text: the proposals of turn k come from `seed` + k.
-    What `options` ask of a text (`regex`, `acrostic`, `require`, `lines`, ...) counts from the start of
-    each proposal, and holds for each on its own; one that a stop text or a line end ends has that too,
-    so that the next goes on behind it.
+    Constraints (`regex`, `acrostic`, `require`, `lines`, ...) apply to each proposal on its own. A
+    proposal that ends at a stop text or a line end includes it, so that the next one follows it.
 
     Args:
-        run: What writes.
-        temperatures: One proposal for each, and `count` times that.
+        run: A trained generator.
+        temperatures: One proposal at each, times `num_samples`.
         length: Tokens of a proposal, at most.
-        count: Proposals at each temperature.
-        prompt: What the text begins with; None is an excerpt of the held-out text.
+        num_samples: Proposals at each temperature.
+        prompt: The beginning of the text; None takes an excerpt of the held-out text.
         seed: None draws one.
-        unknown: What becomes of characters that the run has never seen.
-        options: What may follow in a proposal, and what ends it.
+        unknown: Treatment of characters that are not in the vocabulary.
+        config: Constraints and stop conditions of a proposal.
         training: The text that the run was trained on, for `no_copy`.
 
     Raises:
-        UsageError, PromptError, RunError: As for `sampling.sample`.
+        UsageError, PromptError, RunError: As for `generate.sample`.
     """
 
     def __init__(
         self,
-        run: TrainedRun,
+        run: GeneratingRun,
         *,
         temperatures: Sequence[float] = (0.4, 0.7, 1.0),
         length: int = 80,
-        count: int = 1,
+        num_samples: int = 1,
         prompt: str | None = None,
         seed: int | None = None,
         unknown: UnknownPolicy = "error",
-        options: WritingOptions | None = None,
-        training: Index | None = None,
+        config: GenerationConfig | None = None,
+        training: TextIndex | None = None,
     ) -> None:
-        self._run, self._options = run, options or WritingOptions()
+        self._run, self._config = run, config or GenerationConfig()
         self._unknown: UnknownPolicy = unknown
-        # What was written already may have U+FFFD, for a byte or an `<unk>`: that refuses nothing.
+        # The text may already contain U+FFFD, for a byte or an `<unk>`: that is not an error.
         self._lenient: UnknownPolicy = "fold" if unknown == "error" else unknown
-        self.length, self.count = length, count
-        self._desk = Desk(run, check_temperatures(temperatures), options, training)
+        self.length, self.num_samples = length, num_samples
+        self._generator = TextGenerator(run, check_temperatures(temperatures), config, training)
         seed = secrets.randbits(32) if seed is None else seed
         ids, self._start = opening(run, prompt, seed, unknown)
-        self._past = [Place(self._start.prompt, self._desk.read(ids))]
-        self._future: list[Place] = []
+        self._past = [Version(self._start.prompt, self._generator.read(ids))]
+        self._future: list[Version] = []
         self._turn = 0
         self._saved: set[Path] = set()  # files that hold this session's text
 
@@ -94,16 +93,16 @@ class Session:
 
     @length.setter
     def length(self, value: int) -> None:
-        self._length = whole("The length of a proposal", value, 1, 1_000_000)
+        self._length = check_int("The length of a proposal", value, 1, 1_000_000)
 
     @property
-    def count(self) -> int:
+    def num_samples(self) -> int:
         """Proposals at each temperature."""
-        return self._count
+        return self._num_samples
 
-    @count.setter
-    def count(self, value: int) -> None:
-        self._count = whole("--count", value, 1, 1000)
+    @num_samples.setter
+    def num_samples(self, value: int) -> None:
+        self._num_samples = check_int("--num-samples", value, 1, 1000)
 
     @property
     def text(self) -> str:
@@ -112,30 +111,34 @@ class Session:
 
     @property
     def proposals(self) -> Samples | None:
-        """The last proposals for this place: after `undo` those that were there; None before any."""
+        """The last proposals for this version of the text; None before any."""
         return self._past[-1].proposals
 
     @property
     def last_line(self) -> str:
-        """What stands behind the last line end."""
+        """The text behind the last line end."""
         return self.text.rpartition("\n")[2]
 
     @property
     def heading(self) -> str:
-        """What a person needs to write the same again, in one line."""
+        """Run and seed, in one line: all that is needed to repeat the session."""
         source = ", begun with held-out text" if self._start.prompt_is_excerpt else ""
         return f"{self._run.name}: seed {self._start.seed}{source}"
 
     def propose(self) -> Samples:
-        """Return new proposals for what comes next, others each time.
+        """Return new proposals for the continuation, different ones each time.
 
-        Those that come to their length end with a whole word, where there is a space behind one.
+        A proposal that reaches its length ends with a whole word, where it has one.
         """
         seed = (self._start.seed + self._turn) % (_MOST_SEED + 1)
         self._turn += 1
         start = replace(self._start, seed=seed, prompt=self.text, prompt_is_excerpt=False)
-        found = self._desk.write(
-            self._past[-1].position, start, length=self.length, count=self.count, with_end=True
+        found = self._generator.write(
+            self._past[-1].position,
+            start,
+            length=self.length,
+            num_samples=self.num_samples,
+            with_end=True,
         )
         proposals = Samples(replace(item, text=self._in_words(item.text)) for item in found)
         self._past[-1] = replace(self._past[-1], proposals=proposals)
@@ -143,9 +146,9 @@ class Session:
 
     def _in_words(self, text: str) -> str:
         """Return a text up to its last whole word, if it was cut off at its length."""
-        stopped = any(text.endswith(stop) for stop in self._options.stop)
+        stopped = any(text.endswith(stop) for stop in self._config.stop)
         cut_off = len(self._run.vocabulary.from_user(text)) >= self.length
-        if self._options.complete or stopped or not cut_off:
+        if self._config.whole_text or stopped or not cut_off:
             return text
         if self._run.vocabulary.kind == "byte":
             text = text.rstrip("\N{REPLACEMENT CHARACTER}") or text  # half a character
@@ -181,7 +184,7 @@ class Session:
         """
         if not self.text:
             raise UsageError(f"There is nothing to cut. Received: {count}, and an empty text.")
-        whole("The number of characters to cut", count, 1, len(self.text))
+        check_int("The number of characters to cut", count, 1, len(self.text))
         kept, cut = self.text[:-count], self.text[-count:]
         self._go_to(kept, self._lenient)
         return cut
@@ -214,10 +217,10 @@ class Session:
         if known:
             ground = max(known, key=lambda place: len(place.text))
             ids = self._run.vocabulary.encode_prompt(text[len(ground.text) :], unknown=unknown)
-            position = self._desk.read(ids, ground.position) if len(ids) else ground.position
+            position = self._generator.read(ids, ground.position) if len(ids) else ground.position
         else:
-            position = self._desk.read(opening(self._run, text, 0, unknown)[0])
-        self._past.append(Place(text, position))
+            position = self._generator.read(opening(self._run, text, 0, unknown)[0])
+        self._past.append(Version(text, position))
         self._future.clear()
 
     def undo(self) -> None:
@@ -246,7 +249,7 @@ class Session:
         Raises:
             UsageError: One is below 0 or not finite.
         """
-        self._desk = self._desk.at(check_temperatures(temperatures))
+        self._generator = self._generator.at(check_temperatures(temperatures))
 
     def save(self, path: str | Path) -> Path:
         """Write the text to a file, whole or not at all, and return its path.
@@ -256,6 +259,45 @@ class Session:
             OSError: The disk refuses.
         """
         path = Path(path)
-        transcripts.save(path, self.text, ours=path.resolve() in self._saved)
+        save_text(path, self.text, ours=path.resolve() in self._saved)
         self._saved.add(path.resolve())
         return path
+
+
+def load_text(path: Path) -> str | None:
+    """Return the text of a file that `save_text` wrote, None where there is no file.
+
+    Raises:
+        UsageError: It is not a file of UTF-8.
+        OSError: It cannot be read.
+    """
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise UsageError(f"A text is kept in a regular file. Received: {path}.")
+    try:
+        return path.read_bytes().decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"A text is kept in UTF-8. Received: {path}, {error.reason}.") from error
+
+
+def save_text(path: Path, text: str, *, ours: bool) -> None:
+    """Write a text as UTF-8, whole or not at all; a link stays one.
+
+    Args:
+        path: The file; its directory must exist.
+        text: Every character is kept, and nothing is added.
+        ours: Whether what is there may be replaced. An empty file may, and the same text.
+
+    Raises:
+        UsageError: Another text is there, or no directory is.
+        OSError: The disk refuses.
+    """
+    if not path.parent.is_dir():
+        raise UsageError(f"A file needs a directory that exists. Received: {path}.")
+    if not ours and load_text(path) not in (None, "", text):
+        raise UsageError(
+            f"No other text is ever replaced. Received: {path}. "
+            "Accepted: a name that is free, or a file that this session wrote."
+        )
+    files.write(path.resolve(), text.encode("utf-8", "surrogatepass"))

@@ -10,10 +10,10 @@ from decimal import Decimal, InvalidOperation
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.config.base import real, refusal
-from lstmega.config.options import Vary
+from lstmega.config.base import check_float, usage_error
+from lstmega.config.generation import Vary
 from lstmega.errors import UsageError
-from lstmega.inference.row_history import Follower, History
+from lstmega.inference.logits_processors import NewColumns, RowHistory
 
 OVER = 40  # tokens of a line within which `line` goes through its temperatures
 
@@ -76,13 +76,13 @@ def check_temperatures(values: Iterable[float]) -> list[float]:
         UsageError: One is not finite or below 0, there is none, or there are more than 1,000.
     """
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise refusal("temperatures", "a list of numbers of at least 0", values)
+        raise usage_error("temperatures", "a list of numbers of at least 0", values)
     found = list(values)
     if not 0 < len(found) <= _MOST_TEMPERATURES:
-        raise refusal("--temps", f"from 1 to {_MOST_TEMPERATURES} numbers", f"{len(found)} numbers")
+        raise usage_error("--temps", f"from 1 to {_MOST_TEMPERATURES} numbers", f"{len(found)} numbers")
     for value in found:
-        if real("--temps", value) < 0:
-            raise refusal("--temps", "at least 0", value)
+        if check_float("--temps", value) < 0:
+            raise usage_error("--temps", "at least 0", value)
     return [float(value) for value in found]
 
 
@@ -96,7 +96,7 @@ class Fixed:
     def __init__(self, temperatures: Sequence[float]) -> None:
         self._by_row = np.array(temperatures, np.float64)  # [rows]
 
-    def __call__(self, history: History) -> npt.NDArray[np.float64]:
+    def __call__(self, history: RowHistory) -> npt.NDArray[np.float64]:
         """Return the temperatures of the next ids, `[rows]`."""
         return self._by_row
 
@@ -117,12 +117,12 @@ class Varied:
         self._temperatures = np.array(temperatures, np.float64)
         self._by = by
         self._ends = np.array(sorted(ends), np.intp)
-        self._follower = Follower()
+        self._follower = NewColumns()
         self._words = np.zeros(rows, np.intp)  # ended so far
         self._places = np.zeros(rows, np.intp)  # tokens since the last end
         self._inside = np.zeros(rows, np.bool_)  # whether a word has begun
 
-    def __call__(self, history: History) -> npt.NDArray[np.float64]:
+    def __call__(self, history: RowHistory) -> npt.NDArray[np.float64]:
         """Return the temperatures of the next ids, `[rows]`."""
         for column in self._follower.new(history):
             ended = np.isin(column, self._ends)

@@ -1,121 +1,142 @@
-"""ClassifierOptions -> keras.Model, and one gradient step of it.
+"""ClassifierConfig -> keras.Model: `[inputs, lengths] -> logits`.
 
-Rows are padded on the right and no mask is used, so that the fast layers run: a layer that reads forward
-has read nothing of the padding at any valid step, one that reads backward is given the valid steps in
-reverse, and pooling looks at valid steps only.
+Rows are padded on the right and no mask is used, so that the fast layers run: a forward layer has read
+no padding at any valid step, a backward layer is given the valid steps in reverse, and pooling looks at
+valid steps only.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
-from lstmega.config.classifier_options import ClassifierOptions
+from lstmega.config.model import ClassifierConfig
+from lstmega.nn.backbone import (
+    Backbone,
+    Layers,
+    dense,
+    kernel_masks,
+    layers_of,
+    recurrent_layers,
+    seeds_of,
+)
 from lstmega.nn.devices import keras, tf
-from lstmega.nn.generator import LAYERS
+from lstmega.nn.dropout import NO_MASKS, Masks, Wanted
 
-Masks = Mapping[str, Any]
+Tensor = Any
 
 
 def build(
-    options: ClassifierOptions, inputs: int, classes: int, *, tokens: bool, seed: int
+    config: ClassifierConfig, inputs: int, classes: int, *, tokens: bool, seed: int
 ) -> keras.Model:
-    """Make an untrained model.
+    """Make an untrained classifier.
 
     Args:
-        options: Cell, units, layers, directions and pooling.
-        inputs: Token ids, or numbers of a vector.
+        config: Cell, units, layers, directions and pooling.
+        inputs: Vocabulary size, or features of a vector.
         classes: Number of classes.
-        tokens: Whether sequences are of tokens, which have an embedding.
-        seed: Decides the weights; nothing global is touched.
+        tokens: Whether sequences consist of tokens, which have an embedding.
+        seed: Decides the weights.
 
     Returns:
-        A functional model of `[inputs [rows, time] or [rows, time, features], lengths [rows]] ->
-        logits [rows, classes]`. It adds no noise: `forward` does.
+        A functional model of `[inputs [rows, time] or [rows, time, features], lengths [rows]] -> logits
+        [rows, classes]`. It adds no dropout: `forward` does.
     """
-    layers = _layers(options, inputs, classes, tokens, seed)
+    layers = _layers(config, inputs, classes, tokens, seed)
     shape, kind = ((None,), "int32") if tokens else ((None, inputs), "float32")
     given = keras.Input(shape, dtype=kind, name="inputs")
     lengths = keras.Input((), dtype="int32", name="lengths")
-    run = Wired(layers, options)
-    logits = run(given, lengths)
+    logits = _wired(config, layers, given, lengths, NO_MASKS)
     return keras.Model([given, lengths], logits, name="classifier")
 
 
 def _layers(
-    options: ClassifierOptions, inputs: int, classes: int, tokens: bool, seed: int
+    config: ClassifierConfig, inputs: int, classes: int, tokens: bool, seed: int
 ) -> dict[str, keras.Layer]:
-    names = [name for ways in options.layer_names() for name in ways]
-    seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(names) + 2).tolist())
-    layers: dict[str, keras.Layer] = {}
+    seeds, layers = seeds_of(seed), []
     if tokens:
         start = keras.initializers.RandomUniform(-0.5, 0.5, seed=next(seeds))
-        layers["embedding"] = keras.layers.Embedding(
-            inputs, options.embedding, embeddings_initializer=start, dtype="float32", name="embedding"
+        layers.append(
+            keras.layers.Embedding(
+                inputs, config.embedding, embeddings_initializer=start, dtype="float32", name="embedding"
+            )
         )
-    for name in names:
-        kernel, recurrent = next(seeds), next(seeds)
-        layers[name] = LAYERS[options.cell](
-            options.units,
-            return_sequences=True,
-            kernel_initializer=keras.initializers.GlorotUniform(seed=kernel),
-            recurrent_initializer=keras.initializers.Orthogonal(seed=recurrent),
-            seed=recurrent,
-            dtype="float32",
-            name=name,
-        )
-    start = keras.initializers.GlorotUniform(seed=next(seeds))
-    layers["classes"] = keras.layers.Dense(
-        classes, kernel_initializer=start, dtype="float32", name="classes"
-    )
-    return layers
+    layers += recurrent_layers(config, seeds)
+    layers.append(dense(classes, "classes", next(seeds)))
+    return {layer.name: layer for layer in layers}
 
 
-class Wired:
-    """Leads sequences through the layers."""
-
-    def __init__(self, layers: Mapping[str, keras.Layer], options: ClassifierOptions) -> None:
-        self._layers, self._options = layers, options
-
-    def __call__(self, inputs: Any, lengths: Any, masks: Masks = MappingProxyType({})) -> Any:
-        hidden = inputs
-        if "embedding" in self._layers:
-            hidden = self._layers["embedding"](inputs)  # [rows, time, embedding]
-        if "input" in masks:
-            hidden *= masks["input"]
-        for number, names in enumerate(self._options.layer_names()):
-            if number and "between" in masks:
-                hidden *= masks["between"][number - 1]
-            outputs = [self._layers[names[0]](hidden)]
-            if len(names) > 1:
-                backward = self._layers[names[1]](Reversed()(hidden, lengths))
-                outputs.append(Reversed()(backward, lengths))
-            hidden = keras.ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
-        pooled = Pooled(self._options.pool, self._options.units)(hidden, lengths)  # [rows, width]
-        if "pooled" in masks:
-            pooled *= masks["pooled"]
-        return self._layers["classes"](pooled)
+def _wired(
+    config: ClassifierConfig, layers: Layers, inputs: Tensor, lengths: Tensor, masks: Masks
+) -> Tensor:
+    hidden, _ = Backbone(config, layers)(inputs, lengths=lengths, masks=masks)
+    pooled = Pooled(config.pool, config.units)(hidden, lengths)  # [rows, width]
+    if "pooled" in masks:
+        pooled *= masks["pooled"]
+    return layers["classes"](pooled)
 
 
-class Reversed(keras.layers.Layer):
-    """`[rows, time, width]` with the valid steps of each row in reverse, the rest in place."""
+def forward(
+    network: keras.Model,
+    config: ClassifierConfig,
+    inputs: Tensor,
+    lengths: Tensor,
+    *,
+    masks: Masks = NO_MASKS,
+) -> Tensor:
+    """Compute `network([inputs, lengths])` with dropout.
 
-    def call(self, inputs, lengths):
-        return tf.reverse_sequence(inputs, lengths, seq_axis=1)
+    Args:
+        network: From `build`.
+        config: The network's configuration.
+        inputs: Ids `[rows, time]`, or vectors `[rows, time, features]`.
+        lengths: Valid steps of each row, `[rows]`.
+        masks: Dropout masks, from `split_masks`.
 
-    def compute_output_shape(self, inputs_shape, lengths_shape):
-        return inputs_shape
+    Returns:
+        Logits `[rows, classes]`.
+    """
+    return _wired(config, layers_of(network), inputs, lengths, masks)
+
+
+def dropout_masks(config: ClassifierConfig, rows: int, time: int, *, tokens: bool) -> Wanted:
+    """Return rate and shape of every dropout mask of a batch; one mask is for all steps of a row.
+
+    Args:
+        config: The rates.
+        rows, time: Of the batch.
+        tokens: Whether sequences consist of tokens; `tokens [rows, time]` are then dropped too.
+    """
+    between = config.dropout if config.layers > 1 else 0.0
+    wanted: dict[str, tuple[float, tuple[int, ...]]] = {
+        "pooled": (config.dropout, (rows, config.width)),
+        "between": (between, (config.layers - 1, rows, 1, config.width)),
+    }
+    if tokens:
+        wanted["embedding"] = config.input_dropout, (rows, 1, config.embedding)
+        wanted["tokens"] = config.token_dropout, (rows, time)
+    return wanted | dict(kernel_masks(config))
+
+
+def split_masks(config: ClassifierConfig, masks: Masks) -> Masks:
+    """Return the masks by the names that `forward` takes: those between layers one by one."""
+    if "between" not in masks:
+        return masks
+    lower = config.layer_names()[:-1]
+    return {**masks, **{names[0]: masks["between"][number] for number, names in enumerate(lower)}}
 
 
 class Pooled(keras.layers.Layer):
-    """The last valid step of each direction, or mean or max over valid steps: `[rows, width]`."""
+    """The last valid step of each direction, or the mean or maximum over valid steps: `[rows, width]`.
+
+    Args:
+        pool: `last`, `mean` or `max`.
+        units: Features of one direction.
+    """
 
     def __init__(self, pool: str, units: int) -> None:
         super().__init__()
         self._pool, self._units = pool, units
 
-    def call(self, hidden, lengths):
+    def call(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """Pool `hidden [rows, time, width]` over the first `lengths [rows]` steps."""
         if self._pool == "last":
             last = tf.gather(hidden, lengths - 1, axis=1, batch_dims=1)  # [rows, width]
             return tf.concat([last[:, : self._units], hidden[:, 0, self._units :]], axis=-1)
@@ -125,5 +146,6 @@ class Pooled(keras.layers.Layer):
         total = tf.reduce_sum(tf.where(valid, hidden, tf.zeros_like(hidden)), axis=1)
         return total / tf.cast(lengths, hidden.dtype)[:, None]
 
-    def compute_output_shape(self, hidden_shape, lengths_shape):
+    def compute_output_shape(self, hidden_shape: Any, lengths_shape: Any) -> Any:
+        """Return `[rows, width]`."""
         return hidden_shape[0], hidden_shape[2]

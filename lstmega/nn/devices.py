@@ -1,7 +1,7 @@
-"""TensorFlow, imported quietly, and where it computes: device, threads, strategy.
+"""TensorFlow, imported quietly, and the device that it uses: CPU or GPU, threads, strategy.
 
-Every other module takes `keras` and `tf` from here. TensorFlow's start-up lines go to file descriptor 2,
-past every logging setting, so the descriptor itself is turned aside while it loads.
+Every other module imports `keras` and `tf` from here. TensorFlow writes its start-up lines to file
+descriptor 2, past every logging setting, so the descriptor itself is redirected during the import.
 """
 
 import os
@@ -12,22 +12,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from lstmega.config.base import refusal, whole
+from lstmega.config.base import check_int, usage_error
 from lstmega.errors import LstmegaError, UsageError
+
+__all__ = ["Device", "DeviceChoice", "choose", "graph", "keras", "quiet", "tf", "versions"]
 
 DeviceChoice = Literal["auto", "cpu", "gpu"]
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Turn file descriptor 2 aside; what it caught comes out only if the block fails."""
+    """Redirect file descriptor 2 inside the block; its content is replayed only if the block fails."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as aside:
         os.dup2(aside.fileno(), 2)
         try:
             yield
-        except Exception:  # not for Ctrl-C: nobody wants TensorFlow's lines then
+        except Exception:  # not for Ctrl-C
             aside.seek(0)
             os.write(kept, aside.read())
             raise
@@ -46,7 +48,7 @@ with quiet():
     import keras
     import tensorflow as tf
 
-    # The first question wakes the GPU driver, which has lines of its own.
+    # The first query starts the GPU driver, which writes lines of its own.
     tf.config.list_physical_devices("GPU")
 if keras.config.backend() != "tensorflow":
     raise LstmegaError(
@@ -56,12 +58,12 @@ if keras.config.backend() != "tensorflow":
 
 @dataclass(frozen=True)
 class Device:
-    """Where a training computes.
+    """The device of a training.
 
     Args:
         kind: `cpu` or `gpu`.
-        threads: Threads of one operation on the CPU; CPU results repeat for the same number.
-        strategy: What places variables and runs steps; several replicas share the rows of a batch.
+        threads: Threads of one operation on the CPU; results repeat bit by bit for the same number.
+        strategy: Places variables and runs steps; several replicas share the rows of a batch.
     """
 
     kind: Literal["cpu", "gpu"]
@@ -80,24 +82,24 @@ class Device:
 
 
 def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: int = 1) -> Device:
-    """Decide where to train.
+    """Choose the device of a training.
 
     Args:
-        device: `auto` takes GPUs where TensorFlow sees one.
-        threads: Threads of one operation on the CPU; None leaves TensorFlow's choice, the cores.
-        rows: Rows of a batch; as many GPUs are used as divide them.
+        device: `auto` takes GPUs where TensorFlow finds some.
+        threads: Threads of one operation on the CPU; None takes the cores.
+        rows: Rows of a batch; the number of GPUs used divides it.
 
     Raises:
         UsageError: `gpu` and there is none; `cpu` after TensorFlow has started with a GPU, or `threads`
             after it has started with others.
     """
     if device not in get_args(DeviceChoice):
-        raise refusal("--device", "one of: " + ", ".join(get_args(DeviceChoice)), device)
+        raise usage_error("--device", "one of: " + ", ".join(get_args(DeviceChoice)), device)
     _set_threads(threads)
     gpus = tf.config.get_visible_devices("GPU")
     if device == "gpu" and not gpus:
         raise UsageError(
-            "--device gpu: TensorFlow sees no GPU here, or a training with --device cpu hid it from "
+            "--device gpu: TensorFlow finds no GPU here, or a training with --device cpu hid it from "
             "this process. Use --device cpu or auto, or a fresh process."
         )
     if device == "cpu" or not gpus:
@@ -113,7 +115,7 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
 def _set_threads(threads: int | None) -> None:
     if threads is None:
         return
-    threads = whole("--threads", threads, 1, 4096)
+    threads = check_int("--threads", threads, 1, 4096)
     if threads == tf.config.threading.get_intra_op_parallelism_threads():
         return
     try:
@@ -126,7 +128,7 @@ def _set_threads(threads: int | None) -> None:
 
 
 def _hide_gpus() -> None:
-    """Let nobody see the GPUs: recurrent layers take cuDNN wherever there is one."""
+    """Hide the GPUs from this process: recurrent layers use cuDNN wherever one is visible."""
     try:
         tf.config.set_visible_devices([], "GPU")
     except RuntimeError as error:
@@ -141,22 +143,23 @@ def _threads() -> int:
 
 
 def _cores() -> int:
-    """Return the cores that this process may use, where the system can tell."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what computes."""
+    """Return the versions of TensorFlow and Keras."""
     return {"tensorflow": tf.__version__, "keras": keras.__version__}
 
 
 def graph(function: Callable[..., Any], **options: Any) -> Any:
-    """Return `tf.function(function, **options)` that may be traced for several shapes without a warning.
+    """Return `tf.function(function, **options)` without the warning about frequent retracing.
 
-    Lengths differ, they are few, and TensorFlow would count those of all models of a process together.
+    A function is traced once for each of few lengths, and TensorFlow counts the traces of all models of
+    a process together.
     """
     made = tf.function(function, **options)
-    made._omit_frequent_tracing_warning = True  # what it is called in TensorFlow 2.21
+    made._omit_frequent_tracing_warning = True  # the attribute's name in TensorFlow 2.21
     return made

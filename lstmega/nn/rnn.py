@@ -1,28 +1,30 @@
-"""Keras' LSTM and GRU with the same weights and numbers, in less time on a CPU.
+"""Keras' LSTM and GRU with the same weights and numbers, faster on a CPU.
 
-Three things make them fast. The gradient is written by hand: its loop over time only propagates, and
-the kernel's gradient is one large product over all steps at the end. Inside, everything is
-feature-major, `[features, rows]`, because products of a wide matrix with a narrow one are faster than
-the reverse. And what does not depend on the step before stays out of the loops (`loops.py`).
+Three things make them fast. The gradient is written by hand: its loop over time only propagates, and the
+kernel's gradient is one large product over all steps at the end. Inside, everything is feature-major,
+`[features, rows]`, because products of a wide matrix with a narrow one are faster than the reverse. And
+everything that does not depend on the previous step stays out of the loops (`rnn_loops.py`).
 
-Where Keras would use cuDNN, and for whatever this cannot do (masks, recurrent dropout, other
-activations, mixed precision), the layers hand over to Keras' own.
+Where Keras would use cuDNN, and for everything that the loops cannot do (masks, recurrent dropout, other
+activations, mixed precision), the layers fall back to Keras' own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 from lstmega.nn import rnn_loops as loops
 from lstmega.nn.devices import graph, keras, tf
 
+Tensor = Any
+
 
 def is_fast(layer: keras.Layer) -> bool:
-    """Tell whether a layer runs in our loop, when it is called without a mask."""
+    """Return whether a layer runs in our loop, when it is called without a mask."""
     if not isinstance(layer, _Fast):
         return False
     cell = layer.cell
-    return (
+    return bool(
         layer.use_cudnn is not True  # Keras refuses that without a GPU, in its own words
         and not layer.unroll
         and not cell.recurrent_dropout
@@ -37,12 +39,25 @@ def is_fast(layer: keras.Layer) -> bool:
 
 
 class _Fast:
-    """What LSTM and GRU share: in and out of the feature-major world."""
+    """Base of LSTM and GRU: converts between Keras' axes and feature-major axes."""
 
     _loop: Callable[..., Any]
+    _input_bias: Callable[[], Tensor]
+    _recurrent_weights: Callable[[], tuple[Tensor, ...]]
+    # Keras' own.
+    built: bool
+    cell: Any
+    compute_dtype: str
+    dropout: float
+    get_config: Callable[[], dict[str, Any]]
+    go_backwards: bool
+    name: str
+    units: int
+    unroll: bool
+    use_cudnn: bool | str
 
     @cached_property
-    def _graph(self):
+    def _graph(self) -> Callable[..., Any]:
         """The loop as a graph of its own, for eager calls: one by one its operations would be slow.
 
         One graph serves all lengths and batch sizes.
@@ -51,33 +66,39 @@ class _Fast:
         weights = [tf.TensorSpec(part.shape, kind) for part in self._recurrent_weights()]
         states = [tf.TensorSpec((self.units, None), kind) for _ in tf.nest.flatten(self.cell.state_size)]
         given = tf.TensorSpec((None, self.cell.kernel.shape[-1], None), kind)
-        return graph(
+        made: Callable[..., Any] = graph(
             lambda given, weights, states: self._loop(given, None, *weights, *states),
             input_signature=[given, weights, states],
         )
+        return made
 
-    def __reduce__(self):
-        # Pickle would look for the class where files say that it is.
-        method, arguments = super().__reduce__()
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickle would look for the class in the module that files name.
+        reduced: Any = super().__reduce__()
+        method, arguments = reduced
         return _restored, (type(self).__name__, method.__name__, arguments)
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
+    def inner_loop(
+        self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Return the last output, all outputs `[rows, time, units]` and the new states."""
         initial_state = tf.nest.flatten(initial_state)
         masked = any(part is not None for part in tf.nest.flatten(mask))
         if masked or not is_fast(self):
-            return super().inner_loop(sequences, initial_state, mask, training)
+            return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[misc,no-any-return]
         if training and self.dropout:
             sequences *= self.cell.get_dropout_mask(sequences[:, 0])[:, None]
         projected = tf.einsum("rti,ig->tgr", sequences, self.cell.kernel)
         projected += self._input_bias()[:, None]  # [time, gates, rows]
         return self._run(projected, None, initial_state)
 
-    def read(self, ids, embeddings, initial_state):
-        """Return what the layer makes of `embeddings[ids]`, with the embedding folded into the gates.
+    def read(
+        self, ids: Tensor, embeddings: Tensor, initial_state: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
+        """Compute the layer on `embeddings[ids]`, with the embedding folded into the gates.
 
-        `embeddings @ kernel + bias` is one small table; an id's row of it is all that the layer has to
-        know of the input, and the gradients of embedding, kernel and bias are those of the table.
+        `embeddings @ kernel + bias` is one small table; the row of an id is the layer's whole input, and
+        the gradients of embedding, kernel and bias follow from that of the table.
 
         Args:
             ids: `[rows, time]`.
@@ -102,7 +123,9 @@ class _Fast:
         _, outputs, states = self._run(table, tf.transpose(ids), initial_state)
         return outputs, *states
 
-    def _run(self, given, ids, initial_state):
+    def _run(
+        self, given: Tensor, ids: Tensor | None, initial_state: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         if self.go_backwards and ids is None:
             given = tf.reverse(given, [0])
         elif self.go_backwards:
@@ -118,7 +141,7 @@ class _Fast:
 
 
 def _as_keras(layer: type) -> type:
-    """Let files name the class as Keras' own, so that they open without us, and here as ours.
+    """Name the class as Keras' own in files, so that they open without lstmega.
 
     Where this module is imported, every file that names a Keras LSTM or GRU opens with ours.
     """
@@ -137,10 +160,10 @@ class LSTM(_Fast, keras.layers.LSTM):
 
     _loop = staticmethod(loops.lstm)
 
-    def _input_bias(self):
+    def _input_bias(self) -> Tensor:
         return self.cell.bias
 
-    def _recurrent_weights(self):
+    def _recurrent_weights(self) -> tuple[Tensor, ...]:
         return (self.cell.recurrent_kernel,)
 
 
@@ -150,10 +173,10 @@ class GRU(_Fast, keras.layers.GRU):
 
     _loop = staticmethod(loops.gru)
 
-    def _input_bias(self):
+    def _input_bias(self) -> Tensor:
         # Only the candidate's recurrent bias stands inside the reset gate's product; the rest just adds.
         given, recurrent = tf.unstack(self.cell.bias)
         return given + tf.concat([recurrent[: -self.units], tf.zeros_like(recurrent[-self.units :])], 0)
 
-    def _recurrent_weights(self):
+    def _recurrent_weights(self) -> tuple[Tensor, ...]:
         return self.cell.recurrent_kernel, self.cell.bias[1, -self.units :]

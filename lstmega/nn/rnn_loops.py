@@ -1,11 +1,11 @@
 """LSTM and GRU over time, feature-major, each with its gradient written by hand.
 
-Every array is `[..., features, rows]`. What a step reads of the input is either projected for all steps
-at once, `[time, gates, rows]`, or a row of a table, `[vocabulary, gates]`, by the ids `[time, rows]`.
+Every array is `[..., features, rows]`. The input of a step is either projected for all steps at once,
+`[time, gates, rows]`, or a row of a table, `[vocabulary, gates]`, by the ids `[time, rows]`.
 
 The gradients follow from the equations. Each is a factor that is known after the forward pass, computed
-for all steps together, times what comes back through time. So the backward loop has one product and a
-few multiplications a step, and the kernel's gradient is one product over all steps after it.
+for all steps together, times the gradient that comes back through time. So the backward loop has one
+product and a few multiplications a step, and the kernel's gradient is one product over all steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,18 +27,18 @@ def lstm(
         ids: `[time, rows]`, or None.
         kernel: Recurrent, `[units, 4 * units]`.
         hidden: State before the first step, `[units, rows]`.
-        memory: The same of the cell.
+        memory: Cell state before the first step, `[units, rows]`.
 
     Returns:
         Outputs `[time, units, rows]`, and hidden and memory after the last step, `[units, rows]`.
     """
 
     @tf.custom_gradient
-    def run(given, kernel, hidden, memory):
+    def run(given: Tensor, kernel: Tensor, hidden: Tensor, memory: Tensor) -> Any:
         inputs, product = _reader(given, ids), tf.transpose(kernel)  # [4 * units, units]
         steps, units = _steps(given, ids), kernel.shape[0]
 
-        def step(time, hidden, memory):
+        def step(time: Tensor, hidden: Tensor, memory: Tensor) -> Any:
             sums = product @ hidden + inputs(time)  # [4 * units, rows]
             i_f, g, o = tf.split(sums, [2 * units, units, units])
             i_f, g, o = tf.sigmoid(i_f), tf.tanh(g), tf.sigmoid(o)
@@ -51,13 +51,13 @@ def lstm(
         )
         i, f = tf.split(i_f, 2, axis=1)  # each [time, units, rows], like the rest
 
-        def gradient(d_outputs, d_hidden, d_memory):
+        def gradient(d_outputs: Tensor, d_hidden: Tensor, d_memory: Tensor) -> Any:
             squashed = tf.tanh(_shifted(memories, memory))
             through = o * (1 - squashed * squashed)  # d hidden / d memory
             of_i, of_f, of_g = i * (1 - i) * g, f * (1 - f) * memories, i * (1 - g * g)
             of_o = o * (1 - o) * squashed
 
-            def back(time, d_hidden, d_memory):
+            def back(time: Tensor, d_hidden: Tensor, d_memory: Tensor) -> Any:
                 d_hidden = d_hidden + d_outputs[time]
                 d_memory = d_memory + d_hidden * through[time]
                 d_gates = tf.concat(
@@ -73,7 +73,8 @@ def lstm(
 
         return (_shifted(hiddens, hidden), hidden, memory), gradient
 
-    return run(given, kernel, hidden, memory)
+    outputs, hidden, memory = run(given, kernel, hidden, memory)
+    return outputs, hidden, memory
 
 
 def gru(
@@ -94,11 +95,11 @@ def gru(
     """
 
     @tf.custom_gradient
-    def run(given, kernel, bias, hidden):
+    def run(given: Tensor, kernel: Tensor, bias: Tensor, hidden: Tensor) -> Any:
         inputs, product = _reader(given, ids), tf.transpose(kernel)  # [3 * units, units]
         steps, units = _steps(given, ids), kernel.shape[0]
 
-        def step(time, hidden):
+        def step(time: Tensor, hidden: Tensor) -> Any:
             x_zr, x_h = tf.split(inputs(time), [2 * units, units])
             h_zr, inner = tf.split(product @ hidden, [2 * units, units])
             zr, inner = tf.sigmoid(x_zr + h_zr), inner + bias[:, None]
@@ -111,12 +112,12 @@ def gru(
         )
         z, r = tf.split(zr, 2, axis=1)  # each [time, units, rows], like the rest
 
-        def gradient(d_outputs, d_hidden):
+        def gradient(d_outputs: Tensor, d_hidden: Tensor) -> Any:
             of_z = (hiddens - candidate) * z * (1 - z)
             of_candidate = (1 - z) * (1 - candidate * candidate)
             of_r, of_inner = of_candidate * inner * r * (1 - r), of_candidate * r
 
-            def back(time, d_hidden):
+            def back(time: Tensor, d_hidden: Tensor) -> Any:
                 d_hidden = d_hidden + d_outputs[time]
                 d_gates = tf.concat([of[time] * d_hidden for of in (of_z, of_r, of_inner)], axis=0)
                 kept = d_gates, of_candidate[time] * d_hidden
@@ -135,11 +136,12 @@ def gru(
 
         return (_shifted(hiddens, hidden), hidden), gradient
 
-    return run(given, kernel, bias, hidden)
+    outputs, hidden = run(given, kernel, bias, hidden)
+    return outputs, hidden
 
 
 def _reader(given: Tensor, ids: Tensor | None) -> Callable[[Tensor], Tensor]:
-    """Return what gives the gates' inputs of a step, `[gates, rows]`."""
+    """Return a function from a time to the gates' inputs of that step, `[gates, rows]`."""
     if ids is None:
         return lambda time: given[time]
     table = tf.transpose(given)  # [gates, vocabulary]
@@ -159,9 +161,9 @@ def _weight_gradients(
     Args:
         given: As in `lstm`.
         ids: As in `lstm`.
-        hiddens: What the kernel was multiplied with, `[time, units, rows]`.
+        hiddens: The factors of the kernel's product, `[time, units, rows]`.
         d_gates: Gradient of the product with the kernel, `[time, gates, rows]`.
-        d_given: Gradient of what a step reads of `given`, where it is another one.
+        d_given: Gradient of the input of a step, where it differs from `d_gates`.
     """
     if ids is None:
         return (d_gates if d_given is None else d_given), _product(hiddens, d_gates)
@@ -206,19 +208,19 @@ def _loop(
     """Call `step(time, *states) -> (states, kept)` for each time.
 
     Args:
-        step: All that it takes and returns is `[features, rows]`.
-        steps: How many.
+        step: Takes and returns arrays `[features, rows]`.
+        steps: Number of calls.
         states: Before the first call.
-        kept: Features of each array that a step wants to be kept.
-        backwards: From the last time to the first.
+        kept: Features of each array that a step returns to be kept.
+        backwards: Go from the last time to the first.
 
     Returns:
-        The states after the last call, and each kept array of all times, `[time, features, rows]`.
+        The states after the last call, and the kept arrays of all times, `[time, features, rows]`.
     """
     rows, kind = states[0].shape[1], states[0].dtype
     arrays = [tf.TensorArray(kind, size=steps, element_shape=(width, rows)) for width in kept]
 
-    def body(count, states, arrays):
+    def body(count: Tensor, states: Sequence[Tensor], arrays: Sequence[Any]) -> Any:
         time = steps - 1 - count if backwards else count
         states, values = step(time, *states)
         arrays = [array.write(time, value) for array, value in zip(arrays, values, strict=True)]
@@ -227,4 +229,4 @@ def _loop(
     _, states, arrays = tf.while_loop(
         lambda count, *_: count < steps, body, (tf.constant(0), list(states), arrays)
     )
-    return states, [array.stack() for array in arrays]
+    return list(states), [array.stack() for array in arrays]

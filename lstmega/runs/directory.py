@@ -3,24 +3,26 @@
     checkpoints/<name>/
         run.json         what was trained, on what, how well; replaced atomically
         vocabulary.json  characters or words <-> ids
-        held_out.txt     a generator's: the text that training never saw, for prompts and evaluation
+        held_out.txt     a generator's held-out text, for prompts and evaluation
         history.csv      one row per validation
-        samples.txt      what the model wrote after each validation
+        samples.txt      previews of each validation
         weights/epoch-003.weights.h5  written once each, in Keras' own format
-        state/step-00001200/          the exact training state, for resuming (`states.py`)
+        state/step-00001200/          the exact training state, for resuming (`state.py`)
         README.md        the model card
 
-A file is written whole or not at all (`files.py`), then run.json is made to point at it with its
-sha256. Readers check hash, names, shapes and types before they allocate. Nothing here runs code of a
-run: no pickle, no `load_model`.
+A file is written whole or not at all (`files.py`), then run.json is made to point at it with its sha256.
+Readers check hash, names, shapes and types before they allocate. Nothing here runs code of a run: no
+pickle, no `load_model`.
 """
 
 import contextlib
 import dataclasses
+import difflib
 import hashlib
-import html
 import math
+import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,37 +32,48 @@ from lstmega import files
 from lstmega.display import export as exports
 from lstmega.display import formatting as display
 from lstmega.display import history as curves
+from lstmega.display import html
 from lstmega.display.history import HistoryRow
 from lstmega.errors import RunError, UsageError
-from lstmega.runs import locks, schema, weights
-from lstmega.runs.record import ClassifierRecord, Record, RunRecord, SavedWeights
+from lstmega.runs import schema, weights
+from lstmega.runs.record import ClassifierRecord, GeneratorRecord, RunRecord, SavedWeights
 from lstmega.runs.weights import Weights
 
+try:
+    import fcntl
+except ImportError:  # Windows: two trainings in one directory are the user's care
+    fcntl = None  # type: ignore[assignment]
+
 SCHEMA = 1
-RECORDS: dict[str, type[RunRecord]] = {"generator": Record, "classifier": ClassifierRecord}
+RECORDS: dict[str, type[RunRecord]] = {"generator": GeneratorRecord, "classifier": ClassifierRecord}
 
 RECORD, VOCABULARY, HELD_OUT = "run.json", "vocabulary.json", "held_out.txt"
 _HISTORY, _SAMPLES, _CARD, _LOCK = "history.csv", "samples.txt", "README.md", ".lock"
 _WEIGHTS, _STATES = "weights", "state"
-MOST_JSON = 64 << 20  # bytes: above any vocabulary that we write
+MAX_JSON = 64 << 20  # bytes: above any vocabulary that we write
 _MAX_LOG = 64 << 20
 _NAME = re.compile(r"\w[\w.+-]{0,199}")
 _WEIGHTS_NAME = re.compile(r"[\w-]{1,100}\.weights\.h5")
 
 
-class RunDirectory:
-    """A run: read with `open`, begun with `create`, changed only through its methods."""
+class Run:
+    """A run of either kind: opened with `open`, changed only through its methods.
+
+    Args:
+        path: The run directory.
+        record: The content of run.json.
+    """
 
     kind: ClassVar[str]
-    example: ClassVar[str]  # of a command that trains one
-    next_step: ClassVar[str]  # what to do with a trained one
+    example: ClassVar[str]  # a command that trains one
+    next_step: ClassVar[str]  # a command that uses one, without --run
     record: RunRecord
 
     def __init__(self, path: Path, record: RunRecord) -> None:
         self.path = path
         self.record = record
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Make the directory of a new run.
 
         Raises:
@@ -75,7 +88,7 @@ class RunDirectory:
         files.sync(self.path.parent)
 
     def write_texts(self) -> None:
-        """Write what the run knows beside its record: small files that never change."""
+        """Write the small files that never change: the vocabulary, the held-out text."""
         raise NotImplementedError
 
     @classmethod
@@ -89,7 +102,7 @@ class RunDirectory:
         record = read_record(path)
         if not isinstance(record, RECORDS[cls.kind]):
             other = "classifier" if cls.kind == "generator" else "generator"
-            instead = "lstmega classify" if other == "classifier" else "lstmega sample and evaluate"
+            instead = "lstmega classify predict" if other == "classifier" else "lstmega sample"
             raise UsageError(f"{path} is a {other}. Accepted here: a {cls.kind}. Try {instead}.")
         return cls(path, record)
 
@@ -120,8 +133,8 @@ class RunDirectory:
         if damaged is not None:
             raise damaged
         raise UsageError(
-            f"There is no trained {'run' if cls.kind == 'generator' else cls.kind} in {checkpoints}. "
-            f"Train one first, for example: {cls.example}"
+            f"There is no trained {cls.kind} in {checkpoints}. Train one first, for example: "
+            f"{cls.example}"
         )
 
     @property
@@ -136,7 +149,7 @@ class RunDirectory:
 
     @property
     def trained(self) -> bool:
-        """Whether there are weights to sample with."""
+        """Whether there are weights."""
         return self.record.best is not None
 
     def update(self, **changes: Any) -> None:
@@ -145,7 +158,7 @@ class RunDirectory:
         self._write_record()
 
     def _write_record(self) -> None:
-        content = schema.seal(dataclasses.asdict(self.record), SCHEMA)
+        content = schema.seal(schema.to_json(self.record), SCHEMA)
         files.write(self.path / RECORD, content)
 
     def history(self) -> list[HistoryRow]:
@@ -156,7 +169,7 @@ class RunDirectory:
             raise RunError(f"{self.path / _HISTORY} is damaged: {error}.") from error
 
     def samples(self) -> str:
-        """Return what the model wrote during training."""
+        """Return the previews of all validations."""
         return self._read_log(_SAMPLES)
 
     # Weights.
@@ -166,7 +179,7 @@ class RunDirectory:
         return self.path / _WEIGHTS / file
 
     def weights(self) -> Weights:
-        """Return the best weights by the names of `ModelOptions.weight_shapes`, checked.
+        """Return the best weights by the names of `GeneratorConfig.weight_shapes`, checked.
 
         Raises:
             RunError: There are none yet, or the file is damaged or of another model.
@@ -177,11 +190,11 @@ class RunDirectory:
         if not _WEIGHTS_NAME.fullmatch(saved.file):
             raise RunError(f"{self.path / RECORD}: not a name for weights: {saved.file!r:.80}.")
         path = self.weights_path(saved.file)
-        content = read_file(path, _most_weights(self.record))
+        content = read_file(path, _max_weights(self.record))
         compare_hashes(path, digest(content), saved.sha256)
         return weights.read(content, self.record.shapes, tied=self.record.tied, where=str(path))
 
-    # What training writes.
+    # Written by the training.
 
     def write_logs(self, history: Sequence[HistoryRow], samples: str, **changes: Any) -> None:
         """Replace history.csv and samples.txt, then name them in run.json with other changes."""
@@ -203,13 +216,13 @@ class RunDirectory:
         files.write(self.path / _CARD, encode(text))
 
     def rewind(self, step: int) -> list[str]:
-        """Make the directory fit for going on from `step`.
+        """Make the directory fit for resuming from `step`.
 
-        Leftovers of a killed writer go, small files are written again, and weights of later
-        validations or with a wrong hash are forgotten.
+        Leftovers of a killed writer are removed, small files are written again, and weights of later
+        validations or with a wrong hash are dropped from run.json.
 
         Returns:
-            What a person should know of weights that were lost.
+            One line for each weights file that is damaged or missing.
         """
         for directory in (self.path, self.path / _WEIGHTS, self.states):
             directory.mkdir(exist_ok=True)
@@ -219,25 +232,27 @@ class RunDirectory:
         lost = [saved for saved in known if not self._is_whole(saved)]
         weights = tuple(saved for saved in known if saved not in lost)
         best = min(weights, key=lambda saved: saved.nats, default=None)
-        self.update(weights=weights, best=best, step=step)
-        return [f"{self.weights_path(saved.file)} is damaged or missing: forgotten" for saved in lost]
+        self.update(weights=weights, best=best, step=step, held_out_nats=None)
+        return [
+            f"{self.weights_path(saved.file)} is damaged or missing, and was dropped" for saved in lost
+        ]
 
     def _is_whole(self, saved: SavedWeights) -> bool:
         try:
-            content = files.read(self.weights_path(saved.file), _most_weights(self.record))
+            content = files.read(self.weights_path(saved.file), _max_weights(self.record))
         except OSError:
             return False
         return digest(content) == saved.sha256
 
     def add_weights(self, saved: SavedWeights) -> None:
-        """Name a new weights file in run.json; it becomes the best if its loss is the lowest."""
+        """Register a new weights file in run.json; it becomes the best if its loss is the lowest."""
         best = self.record.best
         if best is None or saved.nats < best.nats:
             best = saved
         others = tuple(item for item in self.record.weights if item.file != saved.file)
         self.update(weights=(*others, saved), best=best, step=saved.step)
 
-    # How it shows itself.
+    # Displays.
 
     def to_dataframe(self) -> Any:
         """Return the history as a pandas DataFrame, one row for each validation.
@@ -256,28 +271,28 @@ class RunDirectory:
         return curves.figure(self.history(), title=f"Losses of {self.name}", unit=self.record.unit)
 
     def _repr_html_(self) -> str:
-        table = display.html_table([("", self.name), *self.record.facts()], f"lstmega run {self.name}")
+        curve = damage = ""
         try:
-            return table + curves.svg(
-                self.history(), title=f"Losses of {self.name}", unit=self.record.unit
-            )
-        except RunError as error:  # a cell that shows a run is no place to fail
-            return f"{table}<p>{html.escape(display.plain(str(error)))}</p>"
+            curve = curves.svg(self.history(), title=f"Losses of {self.name}", unit=self.record.unit)
+        except RunError as error:  # a notebook cell shows the rest of a damaged run
+            damage = str(error)
+        facts = [("", self.name), *self.record.facts()]
+        return html.table(facts, f"lstmega run {self.name}", damage) + curve
 
     def __repr__(self) -> str:
-        best = self.record.best
-        loss = display.loss(best.nats, self.record.unit) if best else "no weights yet"
-        return f"<Run {self.name}: {self.record.status}, {loss}>"
+        nats = self.record.nats
+        loss = "no weights yet" if nats is None else display.loss(nats, self.record.unit)
+        return f"<{type(self).__name__} {self.name}: {self.record.status}, {loss}>"
 
 
 def read_record(path: Path) -> RunRecord:
-    """Return what run.json says, of whatever kind.
+    """Return run.json of a run of either kind.
 
     Raises:
         RunError: There is no run, or its run.json is damaged or of a newer schema.
     """
     where = str(path / RECORD)
-    content = schema.unseal(read_file(path / RECORD, MOST_JSON), SCHEMA, where)
+    content = schema.unseal(read_file(path / RECORD, MAX_JSON), SCHEMA, where)
     kind = content.get("kind", "generator")
     if kind not in RECORDS:
         raise RunError(f"{where}: kind must be one of {list(RECORDS)}. Received: {kind!r:.80}.")
@@ -288,14 +303,21 @@ def read_record(path: Path) -> RunRecord:
 
 
 def is_kind(path: Path, kind: str) -> bool:
-    """Return whether a run is of a kind, as far as can be told: a damaged one is of every kind."""
+    """Return whether a run is of a kind; a damaged one may be of every kind."""
     with contextlib.suppress(RunError):
         return isinstance(read_record(path), RECORDS[kind])
     return True
 
 
+def is_trained(path: Path) -> bool:
+    """Return whether a run has weights; a damaged one counts, so that it is reported."""
+    with contextlib.suppress(RunError):
+        return read_record(path).best is not None
+    return True
+
+
 def is_free(path: Path) -> bool:
-    """Return whether a run can begin here: nothing is, or only what a killed beginning left."""
+    """Return whether a run can begin here: the path is free, or has only leftovers of a killed start."""
     if not path.is_dir():
         return not (path.exists() or path.is_symlink())
     began = {VOCABULARY, HELD_OUT, _WEIGHTS, _LOCK}
@@ -304,15 +326,15 @@ def is_free(path: Path) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Return whether a run is here."""
+    """Return whether there is a run at `path`."""
     return (path / RECORD).is_file()
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the right to write into a run directory, which is made if it is not there.
+    """Lock a run directory against a second writer; the directory is made if it is not there.
 
-    The lock goes with the process, however it ends.
+    The lock is freed with the process, however that ends.
 
     Raises:
         RunError: Another process holds it; the message has its number.
@@ -321,12 +343,12 @@ def locked(path: Path) -> Iterator[None]:
     for inside in (path / _WEIGHTS, path / _STATES):
         if inside.is_symlink():  # a run that somebody sent must not make us write elsewhere
             raise RunError(f"{inside} is a link. Received: {inside.readlink()}; it must be a directory.")
-    with locks.held(path / _LOCK):
+    with _held(path / _LOCK):
         yield
 
 
 def located(checkpoints: Path, name: str | Path) -> Path:
-    """Return where the run of a name or a path is.
+    """Return the directory of a run, given by name or path.
 
     Raises:
         UsageError: There is none; the message lists those that there are.
@@ -334,8 +356,16 @@ def located(checkpoints: Path, name: str | Path) -> Path:
     for path in (checkpoints / name, Path(name)):
         if exists(path):
             return path
-    known = ", ".join(path.name for path in directories(checkpoints)) or "none"
-    raise UsageError(f"There is no run {str(name)!r}. Runs in {checkpoints}: {known}.")
+    raise UsageError(f"There is no run {str(name)!r}. {_known(checkpoints, str(name))}")
+
+
+def _known(checkpoints: Path, name: str) -> str:
+    """Return the names of the runs below `checkpoints`, the nearest to `name` first, ten at most."""
+    names = [path.name for path in directories(checkpoints)]
+    near = difflib.get_close_matches(name, names, 3)
+    listed = [*near, *(other for other in names if other not in near)][:10]
+    more = f" and {len(names) - len(listed):,} more" if len(names) > len(listed) else ""
+    return f"Runs in {checkpoints}: {', '.join(listed) or 'none'}{more}."
 
 
 def directories(checkpoints: Path) -> list[Path]:
@@ -362,7 +392,7 @@ def check_name(name: str) -> str:
 
 
 def weights_name(epoch: int, step: int, *, whole: bool) -> str:
-    """Return the file name of a validation's weights; `whole` says that the epoch is complete."""
+    """Return the file name of a validation's weights; `whole` means that the epoch is complete."""
     return f"epoch-{epoch:03d}.weights.h5" if whole else f"epoch-{epoch:03d}-step-{step:08d}.weights.h5"
 
 
@@ -379,7 +409,7 @@ def read_file(path: Path, most: int) -> bytes:
 
 
 def encode(text: str) -> bytes:
-    """Return a text as a run's files hold it."""
+    """Return a text as the bytes of a run's files."""
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -388,7 +418,7 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _most_weights(record: RunRecord) -> int:
+def _max_weights(record: RunRecord) -> int:
     return 4 * sum(map(math.prod, record.shapes.values())) + (16 << 20)  # bytes: HDF5 needs some
 
 
@@ -396,3 +426,33 @@ def compare_hashes(path: Path, found: str, expected: str) -> None:
     """Raise RunError where a file is not what run.json says."""
     if found != expected:
         raise RunError(f"{path} is damaged: its sha256 is {found}, run.json says {expected}.")
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Hold a lock file that names this process; it is freed with the process.
+
+    Raises:
+        RunError: Another process holds it, or it is no regular file.
+        OSError: The disk refuses, or the path is a link.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with os.fdopen(os.open(path, flags, 0o644), "r+b", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise RunError(f"{path} is no regular file.")
+        _lock(file, path)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n".encode())
+        yield
+
+
+def _lock(file: Any, path: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = file.read(20).decode("ascii", "replace").strip() or "unknown"
+        raise RunError(f"Another training (process {holder}) writes to {path.parent}.") from error
+    except OSError:  # a file system without locks, NFS for one: as on Windows
+        return

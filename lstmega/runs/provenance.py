@@ -1,25 +1,24 @@
-"""Where a run's text came from, and the same text again: a run keeps only what it held out."""
+"""Provenance of a run's text: a description for run.json, and a way to read the same text again."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstmega.config.options import TrainingOptions
-from lstmega.data import bucketing as lines
-from lstmega.data import corpus as texts
-from lstmega.data.corpus import CORPORA, Corpus
+from lstmega.config.training import TrainingConfig
+from lstmega.data.bucketing import split_lines
+from lstmega.data.corpus import CORPORA, Corpus, read
 from lstmega.data.download import Progress
 from lstmega.errors import LstmegaError, UsageError
 from lstmega.runs.record import TextInfo
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 
 
 def describe(corpus: Corpus, path: Path) -> TextInfo:
-    """Return what a run directory says of its text.
+    """Return the description of a text in run.json.
 
     Args:
         corpus: The text.
-        path: The run directory, from which the places of files are seen.
+        path: The run directory, to which the places of files are relative.
     """
     return TextInfo(
         name=corpus.name,
@@ -38,15 +37,15 @@ def describe(corpus: Corpus, path: Path) -> TextInfo:
     )
 
 
-def parts(corpus: Corpus, training: TrainingOptions) -> tuple[str, str]:
-    """Return the text to train on and the held-out one."""
+def parts(corpus: Corpus, training: TrainingConfig) -> tuple[str, str]:
+    """Return the text to train on and the held-out text."""
     if training.lines:
-        return lines.split(corpus.text, training.validation, training.seed)
+        return split_lines(corpus.text, training.validation, training.seed)
     return corpus.split(training.validation)
 
 
 def training_text(
-    run: Run,
+    run: GeneratorRun,
     given: Corpus | Sequence[str | Path] = (),
     *,
     corpora: str | Path = CORPORA,
@@ -56,7 +55,7 @@ def training_text(
 
     Args:
         run: The run.
-        given: The text, or where it is now; nothing looks where it was.
+        given: The text, or its place now; by default the place where it was.
         corpora: The directory of named corpora.
         progress: Called with the bytes done and in all, should a named corpus be downloaded.
 
@@ -73,10 +72,12 @@ def training_text(
     return parts(corpus, run.record.training)[0]
 
 
-def _read(run: Run, sources: Sequence[str | Path], corpora: Path, progress: Progress | None) -> Corpus:
+def _read(
+    run: GeneratorRun, sources: Sequence[str | Path], corpora: Path, progress: Progress | None
+) -> Corpus:
     info = run.record.text
     try:
-        return texts.read(
+        return read(
             list(sources) or [_found(run.path, place) for place in info.places] or [info.name],
             encoding=info.encoding,
             tokens=info.tokens,
@@ -106,6 +107,6 @@ def _found(path: Path, place: str) -> str | Path:
 
 
 def _declared(encodings: set[str]) -> str | None:
-    """Return what has to be said to read the sources again; marks and UTF-8 speak for themselves."""
+    """Return the encoding to declare when the sources are read again; UTF-8 and marks need none."""
     others = {encoding for encoding in encodings if not encoding.startswith(("utf", "bytes"))}
     return others.pop() if len(others) == 1 else None

@@ -1,20 +1,21 @@
-"""What a run says of itself: the fields of run.json and the rows of history.csv."""
+"""The fields of run.json: what was trained, on what, how well."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lstmega.config.classifier_options import ClassifierOptions
-from lstmega.config.options import ModelOptions, TrainingOptions
-from lstmega.display import formatting as display
+from lstmega.config.model import ClassifierConfig, GeneratorConfig, RecurrentConfig
+from lstmega.config.training import TEXT_ONLY, TrainingConfig
+from lstmega.display import formatting
 
 Status = Literal["running", "finished", "stopped", "failed"]
+Table = list[list[str]]
 
 
 @dataclass(frozen=True)
-class Yardstick:
-    """What a simple model costs per held-out character."""
+class Baseline:
+    """The cost of a simple model on the held-out text."""
 
     name: str
     bits_per_character: float
@@ -22,7 +23,7 @@ class Yardstick:
 
 @dataclass(frozen=True)
 class SavedWeights:
-    """One file below `weights/`; `nats` is the loss that it was judged by."""
+    """One file below `weights/`; `nats` is the loss that ranks it."""
 
     file: str
     sha256: str
@@ -33,9 +34,9 @@ class SavedWeights:
 
 @dataclass(frozen=True)
 class TextInfo:
-    """The text of a run: enough to recognise it, to tell a person about it and to find it again.
+    """The text of a run: enough to recognise it, to describe it and to find it again.
 
-    `places` are the paths or names of its sources, paths as seen from the run directory.
+    `places` are the paths or names of its sources; paths are relative to the run directory.
     """
 
     name: str
@@ -54,7 +55,8 @@ class TextInfo:
 class DataInfo:
     """The labelled data of a classifier: enough to recognise it and to find it again.
 
-    `places` are the paths of its sources, as seen from the run directory.
+    `places` are the paths of its sources, relative to the run directory; `reading` is how they were
+    read.
     """
 
     name: str
@@ -71,27 +73,38 @@ class DataInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What run.json says of any run.
+    """The fields of run.json that all runs have.
 
     Args:
+        name: The run's name.
+        created: Date and time, ISO 8601.
+        preset: The preset's name.
+        model, training: The options.
+        vocabulary_sha256: The sha256 of the vocabulary; empty for vectors.
         epoch_steps: Steps of one pass over the training part.
-        total_steps: None until `--minutes` has timed the first steps.
-        step: Steps done when the last state was saved or the last weights were.
+        total_steps: Steps of the whole run; None until `--minutes` has timed the first steps.
+        status: State of the training.
+        step: Steps done when the last training state or the last weights were saved.
         seconds: Training time so far.
-        exact: Whether every step so far was computed on a CPU with one number of threads and one set
-            of versions, so that a resumed run equals an uninterrupted one bit by bit.
+        device: Where it was trained.
         compiled: Whether XLA compiles the steps; decided once, because it changes the last bits.
-        initial: The run, and the sha256 of its weights, that this one started from.
+        initial: The run that this one was warm-started from, and the sha256 of its weights.
+        exact: Whether every step so far was computed on a CPU with one number of threads and one set of
+            versions, so that a resumed run equals an uninterrupted one bit by bit.
+        versions: Versions of the libraries that computed it.
         weights: Every file below weights/, oldest first.
+        best: The file with the lowest held-out loss (training loss where nothing is held out).
+        held_out_nats: The loss of the best weights on all of the held-out data, measured when the
+            training finished; validations may read a part of it.
         logs: The sha256 of history.csv and samples.txt, by name.
-        best: The one with the lowest held-out loss (training loss where nothing is held out).
     """
 
     name: str
     created: str
     preset: str
-    model: Any
-    training: TrainingOptions
+    model: RecurrentConfig
+    training: TrainingConfig
+    vocabulary_sha256: str
     epoch_steps: int
     total_steps: int | None = None
     status: Status = "running"
@@ -104,31 +117,44 @@ class RunRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     weights: tuple[SavedWeights, ...] = ()
     best: SavedWeights | None = None
+    held_out_nats: float | None = None
     logs: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def judged_by(self) -> str:
-        """The loss that decided which weights are the best."""
+    def nats(self) -> float | None:
+        """The loss of the best weights in nats per `unit`; None where there are no weights yet."""
+        if self.held_out_nats is not None:
+            return self.held_out_nats
+        return None if self.best is None else self.best.nats
+
+    @property
+    def monitor(self) -> str:
+        """The loss that ranks the weights."""
         return "held-out loss" if self.holds_out else "training loss"
 
     @property
     def holds_out(self) -> bool:
-        """Whether there is something to validate on."""
+        """Whether there is held-out data to validate on."""
         raise NotImplementedError
 
     @property
     def unit(self) -> str:
-        """What a loss is per: `char`, `byte` or `example`."""
+        """The unit that a loss is per: `char`, `byte` or `example`."""
         raise NotImplementedError
 
     @property
     def source(self) -> str:
-        """The name of what was trained on."""
+        """The name of the training data."""
         raise NotImplementedError
 
     @property
     def source_sha256(self) -> str:
-        """The hash of the same."""
+        """The sha256 of the training data."""
+        raise NotImplementedError
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """One line for each file of the training data."""
         raise NotImplementedError
 
     @property
@@ -137,83 +163,119 @@ class RunRecord:
         return False
 
     @property
+    def baselines(self) -> Sequence[Baseline]:
+        """Simple models of the same split."""
+        return ()
+
+    @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Every weight's name and shape."""
         raise NotImplementedError
 
     @property
     def trained_shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """The same of what is trained."""
+        """The names and shapes of the trained weights."""
         return self.shapes
 
     @property
     def parameters(self) -> int:
-        """The number of trained numbers."""
+        """The number of trained parameters."""
         return sum(math.prod(shape) for shape in self.trained_shapes.values())
-
-    def facts(self) -> list[tuple[str, str]]:
-        """Return what a person wants to know first, as (label, text) pairs."""
-        raise NotImplementedError
 
     @property
     def status_line(self) -> str:
-        """Where the training is."""
-        return f"{self.status}, step {self.step:,} of {display.number(self.total_steps)}"
+        """Status and position of the training."""
+        return f"{self.status}, step {self.step:,} of {formatting.number(self.total_steps)}"
 
-    def closing_facts(self) -> list[tuple[str, str]]:
-        """Return what all runs have in common, as (label, text) pairs."""
-        best = self.best
+    @property
+    def loss_line(self) -> str:
+        """The loss of the best weights, and where in the training they were saved."""
+        if self.best is None or self.nats is None:
+            return "none yet"
+        loss = formatting.loss(self.nats, self.unit)
+        return f"{loss} at step {self.best.step:,}, epoch {self.best.epoch}"
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return the facts that a person wants first, as (label, text) pairs."""
         return [
-            ("parameters", f"{self.parameters:,} ({display.layers(self.trained_shapes)})"),
-            (
-                f"best {self.judged_by}",
-                f"{display.loss(best.nats, self.unit)} at step {best.step:,}, epoch {best.epoch}"
-                if best
-                else "none yet",
-            ),
-            ("trained", f"{display.duration(self.seconds)} on {self.device or '?'}"),
+            ("status", self.status_line),
+            *self._data_facts(),
+            ("model", self._model_line()),
+            ("parameters", f"{self.parameters:,} ({formatting.layers(self.trained_shapes)})"),
+            (f"best {self.monitor}", self.loss_line),
+            ("trained", f"{formatting.duration(self.seconds)} on {self.device or '?'}"),
             ("resumes", "bit by bit" if self.exact else "within float noise"),
             ("preset", self.preset),
+            *([("warm start", self.initial.partition(" ")[0])] if self.initial else []),
         ]
+
+    def options(self) -> list[tuple[str, str]]:
+        """Return name and value of every option that applies to this kind of run."""
+        model, training = vars(self.model), vars(self.training)
+        return [(name, str(value)) for name, value in (model | training).items() if self._applies(name)]
+
+    def _applies(self, option: str) -> bool:
+        return True
+
+    def _data_facts(self) -> list[tuple[str, str]]:
+        raise NotImplementedError
+
+    def _model_line(self) -> str:
+        """Return the model in one line."""
+        model = self.model
+        words = [f"{model.layers} x {model.cell} of {model.units} units", *self._wiring()]
+        words += ["residual"] * model.residual + ["layer norm"] * model.layer_norm
+        return ", ".join([*words, f"dropout {model.dropout:g}"])
+
+    def _wiring(self) -> Iterable[str]:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record(RunRecord):
-    """What run.json says of a generator.
+class GeneratorRecord(RunRecord):
+    """run.json of a generator.
 
     Args:
+        model: The options of the model.
+        text: The text.
         held_out_characters: Length of held_out.txt.
-        yardsticks: Simple models of the same split, measured when the training is finished.
+        held_out_sha256: Its sha256.
+        vocabulary_size: Number of token ids.
+        baselines: Simple models of the same split, measured when the training is finished.
     """
 
     kind: Literal["generator"] = "generator"
-    model: ModelOptions
+    model: GeneratorConfig
     text: TextInfo
     held_out_characters: int
     held_out_sha256: str
     vocabulary_size: int
-    vocabulary_sha256: str
-    yardsticks: tuple[Yardstick, ...] = ()
+    baselines: tuple[Baseline, ...] = field(default=(), metadata={"alias": "yardsticks"})
 
     @property
     def holds_out(self) -> bool:
-        """Whether there is something to validate on."""
+        """Whether there is held-out text to validate on."""
         return self.held_out_characters > 1
 
     @property
     def unit(self) -> str:
-        """What a loss is per."""
+        """The unit that a loss is per: `char` or `byte`."""
         return self.text.tokens
 
     @property
     def source(self) -> str:
-        """The name of its text."""
+        """The name of the text."""
         return self.text.name
 
     @property
     def source_sha256(self) -> str:
-        """The hash of its text."""
+        """The sha256 of the text."""
         return self.text.sha256
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """One line for each file of the text."""
+        return self.text.sources
 
     @property
     def tied(self) -> bool:
@@ -222,7 +284,7 @@ class Record(RunRecord):
 
     @property
     def reading(self) -> str:
-        """What becomes of the state while a text is read."""
+        """How the recurrent state is treated while a text is read."""
         if self.training.lines:
             return "each line from the zero state"
         if self.training.order == "windows":
@@ -236,128 +298,134 @@ class Record(RunRecord):
 
     @property
     def trained_shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """The same of what is trained."""
+        """The names and shapes of the trained weights."""
         return self.model.trained_shapes(self.vocabulary_size)
 
-    def facts(self) -> list[tuple[str, str]]:
-        """Return what a person wants to know first, as (label, text) pairs."""
-        model, text = self.model, self.text
+    def _data_facts(self) -> list[tuple[str, str]]:
+        text, unit = self.text, formatting.unit(self.text.tokens)
         which = "lines drawn at random, " if self.training.lines else "last "
-        held_out = f"{which}{self.held_out_characters:,} {display.unit(text.tokens)}, never trained on"
-        return [
-            ("status", self.status_line),
-            (
-                "text",
-                f"{text.name}: {text.characters:,} {display.unit(text.tokens)}, "
-                f"{self.vocabulary_size:,} distinct, sha256 {text.sha256[:12]}",
-            ),
-            ("held out", held_out if self.held_out_characters else "nothing"),
-            (
-                "model",
-                f"{model.layers} x {model.cell} of {model.units} units, "
-                f"{'one-hot' if model.one_hot else f'embedding {model.embedding}'}"
-                f"{self._wiring()}, dropout {model.dropout:g}",
-            ),
-            *self.closing_facts(),
-        ]
+        held_out = f"{which}{self.held_out_characters:,} {unit}, never trained on"
+        facts = (
+            f"{text.name}: {text.characters:,} {unit}, {self.vocabulary_size:,} distinct, "
+            f"sha256 {text.sha256[:12]}"
+        )
+        return [("text", facts), ("held out", held_out if self.held_out_characters else "nothing")]
 
-    def _wiring(self) -> str:
-        names = {"tied": "tied", "residual": "residual", "layer_norm": "normalised"}
-        wired = [name for field, name in names.items() if getattr(self.model, field)]
-        wired += [f"ReLU {units}" for units in self.model.hidden]
-        return "".join(f", {name}" for name in wired)
+    def _wiring(self) -> Iterable[str]:
+        yield "one-hot" if self.model.one_hot else f"embedding {self.model.embedding}"
+        if self.model.tied:
+            yield "tied"
+        for units in self.model.hidden:
+            yield f"ReLU {units}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierRecord(RunRecord):
-    """What run.json says of a classifier.
+    """run.json of a classifier.
 
     Args:
-        inputs: Tokens of the vocabulary, or numbers of a vector.
-        classes: Their names; a class is known by its place.
-        held_out: Examples that were never trained on.
-        majority: The share of the commonest class among them.
+        model: The options of the model.
+        data: The labelled data.
+        inputs: Vocabulary size, or features of a vector.
+        classes: Names of the classes; a class is known by its place.
+        held_out: Number of examples that were never trained on.
+        majority: The share of the most frequent class among them.
     """
 
     kind: Literal["classifier"] = "classifier"
-    model: ClassifierOptions
+    model: ClassifierConfig
     data: DataInfo
     inputs: int
     classes: tuple[str, ...]
     held_out: int
     majority: float
-    vocabulary_sha256: str
 
     @property
     def holds_out(self) -> bool:
-        """Whether there is something to validate on."""
+        """Whether there are held-out examples to validate on."""
         return self.held_out > 0
 
     @property
     def unit(self) -> str:
-        """What a loss is per."""
+        """The unit that a loss is per."""
         return "example"
 
     @property
     def source(self) -> str:
-        """The name of its data."""
+        """The name of the data."""
         return self.data.name
 
     @property
     def source_sha256(self) -> str:
-        """The hash of its data."""
+        """The sha256 of the data."""
         return self.data.sha256
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """One line for each file of the data."""
+        return self.data.sources
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Every weight's name and shape."""
         return self.model.weight_shapes(self.inputs, len(self.classes), self.data.kind == "text")
 
-    def facts(self) -> list[tuple[str, str]]:
-        """Return what a person wants to know first, as (label, text) pairs."""
+    def _applies(self, option: str) -> bool:
+        return option not in TEXT_ONLY
+
+    def _data_facts(self) -> list[tuple[str, str]]:
         data = self.data
         read = {"vector": f"vectors of {self.inputs} numbers"}.get(
             data.tokens, f"{self.inputs:,} distinct {data.tokens}s"
         )
+        facts = (
+            f"{data.name}: {data.examples:,} examples of {len(self.classes)} classes, {read}, "
+            f"sha256 {data.sha256[:12]}"
+        )
         held_out = f"{self.held_out:,} examples, {self.model.split} split, never trained on"
-        return [
-            ("status", self.status_line),
-            (
-                "data",
-                f"{data.name}: {data.examples:,} examples of {len(self.classes)} classes, {read}, "
-                f"sha256 {data.sha256[:12]}",
-            ),
-            ("held out", held_out if self.held_out else "nothing"),
-            ("model", self.model.sentence(data.kind == "text")),
-            *self.closing_facts(),
-        ]
+        return [("data", facts), ("held out", held_out if self.held_out else "nothing")]
+
+    def _wiring(self) -> Iterable[str]:
+        yield "both directions" if self.model.bidirectional else "one direction"
+        if self.data.kind == "text":
+            yield f"embedding {self.model.embedding}"
+        yield "last valid step" if self.model.pool == "last" else f"{self.model.pool} over valid steps"
 
 
-def baseline_table(
-    bits: float, yardsticks: Sequence[Yardstick], tokens: str = "char"
-) -> list[list[str]]:
-    """Return a model of so many bits per character among its yardsticks, best first, under a head."""
-    ranked = sorted((Yardstick("this model", bits), *yardsticks), key=_bits)
+def baseline_table(bits: float, baselines: Sequence[Baseline], tokens: str = "char") -> Table:
+    """Return a model among its baselines, best first, under a head.
+
+    Args:
+        bits: The model's bits per character.
+        baselines: Simple models of the same text.
+        tokens: The unit of the losses.
+    """
+    ranked = sorted((Baseline("this model", bits), *baselines), key=_bits)
     return [["", "nats", f"bits/{tokens}", "perplexity"], *map(_row, ranked)]
 
 
-def _row(item: Yardstick) -> list[str]:
+def _row(item: Baseline) -> list[str]:
     bits = item.bits_per_character
     return [item.name, f"{bits * math.log(2):.3f}", f"{bits:.3f}", f"{2**bits:.2f}"]
 
 
-def _bits(item: Yardstick) -> float:
+def _bits(item: Baseline) -> float:
     return item.bits_per_character
 
 
-def baseline_summary(bits: float, yardsticks: Sequence[Yardstick]) -> str:
-    """Say where a model of so many bits per character stands, as in "between xz and unigram"."""
-    ranked = sorted(yardsticks, key=_bits)
+def baseline_summary(bits: float, baselines: Sequence[Baseline]) -> str:
+    """Return where a model stands among its baselines, as in "between xz and unigram".
+
+    Args:
+        bits: The model's bits per character.
+        baselines: Simple models of the same text, at least one.
+    """
+    ranked = sorted(baselines, key=_bits)
     better = [item for item in ranked if item.bits_per_character < bits]
     worse = [item for item in ranked if item.bits_per_character >= bits]
     if not better:
         gap = worse[0].bits_per_character - bits
-        return f"better than every yardstick: the next, {worse[0].name}, needs {gap:.2f} bits more"
+        return f"better than every baseline: the next, {worse[0].name}, needs {gap:.2f} bits more"
     if not worse:
-        return f"worse than every yardstick, even {better[-1].name}: something is wrong"
+        return f"worse than every baseline, even {better[-1].name}: something is wrong"
     return f"between {better[-1].name} (better) and {worse[0].name} (worse)"

@@ -1,25 +1,31 @@
-"""What a run looks like to a person and to a machine: overview, report, model card."""
+"""Runs for people and programs: overview, report and model card, of generators and classifiers alike."""
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lstmega.data.corpus import NAMED
-from lstmega.display import formatting as display
-from lstmega.display import history as curves
+from lstmega.display import formatting, history
 from lstmega.errors import RunError
-from lstmega.runs import directory as directories
-from lstmega.runs import record as records
-from lstmega.runs.directory import RunDirectory
-from lstmega.runs.record import Record
-from lstmega.runs.run import Run
+from lstmega.runs import directory, schema
+from lstmega.runs.directory import Run
+from lstmega.runs.record import (
+    ClassifierRecord,
+    GeneratorRecord,
+    Table,
+    baseline_summary,
+    baseline_table,
+)
+
+_PREVIEW = re.compile(r"^=== (?=epoch \d+, step [\d,]+: )", re.MULTILINE)
+_MOST_CARD = 4000  # characters of previews in a model card
 
 
 def overview(checkpoints: Path) -> list[dict[str, Any]]:
-    """Return one row for each run, newest first; a damaged run has its complaint as status."""
-    return [_overview_row(path) for path in directories.directories(checkpoints)]
+    """Return one row for each run, newest first; a damaged run has the error as its status."""
+    return [_overview_row(path) for path in directory.directories(checkpoints)]
 
 
 def _overview_row(path: Path) -> dict[str, Any]:
@@ -28,137 +34,161 @@ def _overview_row(path: Path) -> dict[str, Any]:
     )
     row["run"] = path.name
     try:
-        record = directories.read_record(path)
+        record = directory.read_record(path)
     except RunError as error:
         return row | {"status": str(error)}
-    model, best = record.model, record.best
+    model, nats = record.model, record.nats
     return row | {
         "status": record.status,
         "text": record.source,
         "model": f"{model.layers} x {model.cell} {model.units}",
         "parameters": record.parameters,
         "step": record.step,
-        "nats": best and round(best.nats, 4),
-        "bits": best and round(display.bits(best.nats), 4),
+        "nats": nats and round(nats, 4),
+        "bits": nats and round(formatting.bits(nats), 4),
         "minutes": round(record.seconds / 60, 2),
     }
 
 
-def as_json(run: RunDirectory) -> dict[str, Any]:
-    """Return a run for a machine: run.json's fields, the history, the path."""
-    history = [dataclasses.asdict(row) for row in run.history()]
-    return dataclasses.asdict(run.record) | {
+def overview_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return `overview`'s rows for a terminal."""
+    cells = [
+        [formatting.one_line(formatting.number(value), 60) for value in row.values()] for row in rows
+    ]
+    return formatting.columns([list(rows[0]), *cells])
+
+
+def as_json(run: Run) -> dict[str, Any]:
+    """Return the JSON object of `show --json`: run.json's fields, path, parameters and history."""
+    record = run.record
+    fields: dict[str, Any] = schema.to_json(record)
+    return fields | {
         "path": str(run.path),
-        "parameters": run.record.parameters,
-        "history": history,
+        "parameters": record.parameters,
+        "nats": record.nats,
+        "history": [dataclasses.asdict(row) for row in run.history()],
     }
 
 
 def report(run: Run) -> str:
-    """Return a run for a terminal: facts, history, options, the last samples."""
-    facts = display.columns([(f"{label}:", text) for label, text in run.record.facts()])
-    history = display.columns(history_table(run))
+    """Return a run for a terminal: facts, baselines, history, options, the last previews."""
+    record, rows = run.record, run.history()
     table, words = _standing(run)
-    curve = [
-        part
-        for part in (curves.terminal(run.history(), unit=run.record.unit), curves.verdict(run.history()))
-        if part
+    parts = [
+        run.name,
+        formatting.columns([(f"{label}:", text) for label, text in record.facts()]),
+        formatting.columns(table) if table else "",
+        words,
+        history.terminal(rows, unit=record.unit),
+        history.verdict(rows),
+        formatting.columns(history_table(run)),
+        formatting.columns(record.options()),
+        _last_preview(run),
     ]
-    standing = [display.columns(table), words] if table else []
-    options = display.columns(_option_rows(run.record))
-    samples = re.split(r"^=== (?=epoch \d+, step [\d,]+: )", run.samples(), flags=re.MULTILINE)[
-        -1
-    ].strip()
-    parts = [run.name, facts, *standing, *curve, history, options]
-    return "\n\n".join([*parts, f"=== {samples}"] if samples else parts)
+    return "\n\n".join(filter(None, parts))
 
 
-def _standing(run: Run) -> tuple[list[list[str]], str]:
-    """Return the table of the best weights among the yardsticks, and what it says in words."""
-    record, best = run.record, run.record.best
-    if best is None or not record.yardsticks:
+def _standing(run: Run) -> tuple[Table, str]:
+    """Return the table of the best weights among the baselines, and their place in words."""
+    record, nats = run.record, run.record.nats
+    if nats is None or not record.baselines:
         return [], ""
-    bits = display.bits(best.nats)
-    words = f"This model is {records.baseline_summary(bits, record.yardsticks)}."
-    return records.baseline_table(bits, record.yardsticks, record.text.tokens), words
+    bits = formatting.bits(nats)
+    words = f"This model is {baseline_summary(bits, record.baselines)}."
+    return baseline_table(bits, record.baselines, record.unit), words
 
 
-def overview_table(rows: list[dict[str, Any]]) -> str:
-    """Return `overview`'s rows for a terminal."""
-    cells = [[display.one_line(display.number(value), 60) for value in row.values()] for row in rows]
-    return display.columns([list(rows[0]), *cells])
+def history_table(run: Run) -> Table:
+    """Return the history as rows of cells under a head."""
+    rows = run.history()
+    names = history.columns(rows)
+    return [names, *([formatting.number(getattr(row, name)) for name in names] for row in rows)]
 
 
-def history_table(run: RunDirectory) -> list[list[str]]:
-    names = curves.columns(run.history())
-    return [names, *([display.number(getattr(row, name)) for name in names] for row in run.history())]
-
-
-_COUNTED = {"char": "character", "byte": "byte"}
-_LEVEL = {"char": "character-level", "byte": "byte-level"}
+def _last_preview(run: Run) -> str:
+    last = _PREVIEW.split(run.samples())[-1].strip()
+    return f"=== {last}" if last else ""
 
 
 def card(run: Run) -> str:
-    """Return the model card: what it was trained on, how well, with samples, as Markdown."""
-    facts = [("", run.name), *run.record.facts()]
-    options = [("option", "value"), *_option_rows(run.record)]
+    """Return the model card in Markdown: what the model was trained on, how well, with previews."""
+    record, rows = run.record, run.history()
+    table, words = _standing(run)
+    title, protocol, heading, warning = _card_words(run)
     sections = [
         f"# {run.name}",
-        f"A {_LEVEL[run.record.text.tokens]} text generator, trained by lstmega. Write with it:",
-        f"    lstmega sample --run {run.name} --temps 0.5,0.8",
-        display.markdown_table(facts),
+        title,
+        formatting.markdown_table([("", run.name), *record.facts()]),
         "## How it learned",
-        f"Losses are per {_COUNTED[run.record.text.tokens]}. Validation reads the held-out text once, "
-        "the state carried along (stream protocol), in up to 64 lanes, each warmed up on 256 tokens.",
-        display.markdown_table(history_table(run)),
-        *_card_standing(run),
-        "## What it writes",
-        display.fenced(run.samples()[-4000:].strip() or "(nothing yet)"),
+        protocol,
+        formatting.markdown_table(history_table(run)),
+        history.verdict(rows),
+        *(["## Beside simpler models", formatting.markdown_table(table), words] if table else []),
+        heading,
+        formatting.fenced(run.samples()[-_MOST_CARD:].strip() or "(nothing yet)"),
+        *_classes(record),
         "## Options",
-        display.markdown_table(options),
+        formatting.markdown_table([("option", "value"), *record.options()]),
         "## Origin",
-        display.markdown_table(
-            [("", "")]
-            + [("source", source) for source in run.record.text.sources]
-            + [(name, version) for name, version in run.record.versions.items()]
+        formatting.markdown_table(
+            [("", ""), *(("source", source) for source in record.origins), *record.versions.items()]
         ),
-        "It repeats the habits, the errors and the prejudices of its text, and may quote it verbatim.",
+        warning,
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def _card_standing(run: Run) -> list[str]:
-    table, words = _standing(run)
-    learning = curves.verdict(run.history())
-    sections = ["## Beside simpler models", display.markdown_table(table), words] if table else []
-    return [learning, *sections] if learning else sections
-
-
-def _option_rows(record: Record) -> list[tuple[str, str]]:
-    fields = dataclasses.asdict(record.model) | dataclasses.asdict(record.training)
-    return [(name, str(value)) for name, value in fields.items()]
-
-
-def farewell(run: RunDirectory) -> str:
-    """Return what a person wants to read when training is done."""
-    best, record = run.record.best, run.record
-    if best is None:
-        return f"{run.path} has no weights."
+def _card_words(run: Run) -> tuple[str, str, str, str]:
+    """Return what differs between the cards: title, protocol, heading of the previews, warning."""
+    record, name = run.record, run.name
+    if isinstance(record, ClassifierRecord):
+        return (
+            "A classifier of sequences, trained by lstmega. Use it, and see its errors:\n\n"
+            f'    lstmega classify predict --run {name} "..."\n'
+            f"    lstmega classify evaluate --run {name}",
+            "Losses are per example. Accuracy is the fraction of held-out examples that are right; "
+            f"always predicting the most frequent class is right in {record.majority:.2%} of them.",
+            "## Predictions on held-out examples",
+            "It repeats the habits, the errors and the prejudices of its data.",
+        )
+    unit = {"byte": "byte"}.get(record.unit, "character")
+    reading = record.reading if isinstance(record, GeneratorRecord) else ""
     return (
-        f"Best {record.judged_by}: {display.loss(best.nats, record.unit)} at step "
-        f"{best.step:,} of {record.step:,}, in "
-        f"{display.duration(record.seconds)}. {run.next_step} --run {run.path}"
+        f"A {unit}-level text generator, trained by lstmega. Generate text with it:\n\n"
+        f"    lstmega sample --run {name} --temps 0.5,0.8",
+        f"Losses are per {unit}. The held-out text is read once, {reading}.",
+        "## What it writes",
+        "It repeats the habits, the errors and the prejudices of its text, and may quote it verbatim.",
     )
 
 
-def nothing_to_do(run: RunDirectory) -> str:
-    """Return what a person wants to read who trains a finished run again."""
-    return f"{run.path} is finished; a larger --epochs or --steps trains on. {farewell(run)}"
+def _classes(record: Any) -> list[str]:
+    if not isinstance(record, ClassifierRecord):
+        return []
+    counts = zip(record.classes, (f"{count:,}" for count in record.data.counts), strict=True)
+    return ["## Classes", formatting.markdown_table([("class", "examples"), *counts])]
 
 
-def named_corpora() -> list[list[str]]:
+def farewell(run: Run) -> str:
+    """Return the last line of a training: the loss, where and when it was reached, what to do next."""
+    record = run.record
+    if record.best is None or record.nats is None:
+        return f"{run.path} has no weights."
+    return (
+        f"Best {record.monitor}: {formatting.loss(record.nats, record.unit)} at step "
+        f"{record.best.step:,} of {record.step:,}, in {formatting.duration(record.seconds)}. "
+        f"{run.next_step} --run {run.path}"
+    )
+
+
+def nothing_to_do(run: Run) -> str:
+    """Return the answer to a second training of a finished run."""
+    return f"{run.path} is finished; a larger --epochs or --steps continues it. {farewell(run)}"
+
+
+def named_corpora() -> Table:
     """Return the table of named corpora."""
-    rows = [[item.name, display.number(item.characters), item.title] for item in NAMED.values()]
+    rows = [[item.name, formatting.number(item.characters), item.title] for item in NAMED.values()]
     return [["name", "characters", "text"], *rows]
 
 
@@ -168,4 +198,4 @@ def text_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     listed = {"most_frequent": frequent, "notes": " ".join(facts["notes"]) or "-"}
     sources = [(source["path"], source["encoding"]) for source in facts["sources"]]
     listed["sources"] = ", ".join(f"{path} ({encoding})" for path, encoding in sources)
-    return [(name, display.number(listed.get(name, value))) for name, value in facts.items()]
+    return [(name, formatting.number(listed.get(name, value))) for name, value in facts.items()]

@@ -76,14 +76,34 @@ def build(cls: type[T], content: Any, where: str) -> T:
     Raises:
         RunError: A field is missing, unknown or of another type.
     """
-    names = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    items = {_stored_name(item): item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     if not isinstance(content, dict):
         raise RunError(f"{where} must be a JSON object. Received: {content!r:.80}.")
-    needed = {item.name for item in dataclasses.fields(cls) if _is_needed(item)}  # type: ignore[arg-type]
-    if odd := sorted((set(content) - set(names)) | (needed - set(content))):
-        raise RunError(f"{where} has missing or unknown fields: {odd}. Accepted: {names}.")
+    needed = {name for name, item in items.items() if _is_needed(item)}
+    if odd := sorted((set(content) - set(items)) | (needed - set(content))):
+        raise RunError(f"{where} has missing or unknown fields: {odd}. Accepted: {list(items)}.")
     hints = get_type_hints(cls)
-    return cls(**{name: _value(hints[name], content[name], f"{where}: {name}") for name in content})
+    return cls(
+        **{
+            items[name].name: _value(hints[items[name].name], value, f"{where}: {name}")
+            for name, value in content.items()
+        }
+    )
+
+
+def to_json(value: Any) -> Any:
+    """Return a dataclass as the JSON object that `build` reads; fields have their stored names."""
+    if dataclasses.is_dataclass(value):
+        items = dataclasses.fields(value)
+        return {_stored_name(item): to_json(getattr(value, item.name)) for item in items}
+    if isinstance(value, Mapping):
+        return {key: to_json(item) for key, item in value.items()}
+    return [to_json(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _stored_name(item: "dataclasses.Field[Any]") -> str:
+    """Return a field's name in JSON: the one that it had first, so that runs last."""
+    return item.metadata.get("alias") or item.name
 
 
 def _is_needed(item: "dataclasses.Field[Any]") -> bool:

@@ -1,41 +1,43 @@
-"""A classifier that learns: its network, its steps, what it says of held-out examples."""
+"""Learner of a classifier: buckets of labelled sequences, accuracy, predictions."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from lstmega.display import formatting as display
+from lstmega.data.vocabulary import Vocabulary
+from lstmega.display import formatting
 from lstmega.display.history import HistoryRow
 from lstmega.inference.classifier import Classifier
-from lstmega.nn import classifier as classifier_model
-from lstmega.nn import generator as model
+from lstmega.nn import backbone, classifier
+from lstmega.nn.backbone import weights_of
 from lstmega.nn.devices import keras, tf
-from lstmega.runs import classifier_report
-from lstmega.runs.classifier_run import ClassifierRun, log_probabilities
-from lstmega.training.learner import Learner, Measured
+from lstmega.runs.classifier_job import ClassifierJob
+from lstmega.runs.run import ClassifierRun, GeneratorRun, log_probabilities
+from lstmega.training.learner import Learner, Preview, Validated
 from lstmega.training.schedule import Schedule
 from lstmega.training.step import ClassifierStep
 
-MEASURED = 20_000  # held-out examples read at each validation, at most
+VALIDATED = 20_000  # held-out examples that a validation reads, at most
 _SHOWN = 4  # held-out examples of a preview
 
 
-class ClassifierLearner(Learner):
+class ClassifierLearner(Learner[ClassifierJob]):
     """A classifier and its examples."""
 
-    def _built(self) -> keras.Model:
-        job = self._job
-        return classifier_model.build(
+    def _build(self) -> keras.Model:
+        job = self.job
+        return classifier.build(
             job.model,
             job.inputs,
             len(job.data.classes),
-            tokens=job.lexicon is not None,
+            tokens=job.vocabulary is not None,
             seed=job.training.seed,
         )
 
-    def _begin(self) -> None:
-        job = self._job
+    def _prepare(self) -> None:
+        job = self.job
         self._step = ClassifierStep(
             self.network,
             job.model,
@@ -43,15 +45,15 @@ class ClassifierLearner(Learner):
             self._device,
             seed=job.training.seed,
             compiled=self.compiled,
-            unknown=None if job.lexicon is None else job.lexicon.unknown_id,
+            unknown_id=None if job.vocabulary is None else job.vocabulary.unknown_id,
             class_weights=job.class_weights(),
             examples=job.step_units,
         )
-        self._held_out = job.split[1][:MEASURED]
-        self.measured = len(self._held_out)
+        self._held_out = job.split[1][:VALIDATED]
+        self.validated_units, self.final_units = len(self._held_out), len(job.split[1])
 
-    def _steps_of_time(self) -> float:
-        return float(self._job.batches.steps)
+    def _time_steps(self) -> float:
+        return self.job.batches.steps
 
     def learn(self, batch: Any) -> float:
         """Take a step on (inputs, lengths, labels), and return its loss in nats per example."""
@@ -62,53 +64,55 @@ class ClassifierLearner(Learner):
         step = first
         while step < schedule.total_steps:
             epoch, done = schedule.position(step)
-            for batch in self._job.batches.epoch(epoch, done):
+            for batch in self.job.batches.epoch(epoch, done):
                 if step == schedule.total_steps:
                     return
                 yield tuple(map(tf.constant, (batch.inputs, batch.lengths, batch.labels)))
                 step += 1
 
-    def measure(self) -> Measured | None:
-        """Return nats per held-out example, and the share that is right."""
-        if not self.measured:
-            return None
-        logs, labels = self._told(self._held_out), self._job.examples.labels[self._held_out]
+    def validate(self) -> Validated | None:
+        """Measure nats per held-out example, and the accuracy."""
+        return self._measured(self._held_out) if self.validated_units else None
+
+    def _final_nats(self) -> float | None:
+        return self._measured(self.job.split[1]).nats
+
+    def _measured(self, places: npt.NDArray[np.int64]) -> Validated:
+        logs, labels = self._log_probabilities(places), self.job.examples.labels[places]
         nats = -logs[np.arange(len(labels)), labels]
-        return Measured(float(nats.mean()), float((logs.argmax(axis=1) == labels).mean()))
+        return Validated(float(nats.mean()), float((logs.argmax(axis=1) == labels).mean()))
 
-    def _told(self, places: Any) -> Any:
-        classifier = Classifier(self._job.model, model.weights(self.network))
-        return log_probabilities(classifier, self._job.examples, places)
+    def _log_probabilities(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        model = Classifier(self.job.model, weights_of(self.network))
+        return log_probabilities(model, self.job.examples, places)
 
-    def preview(self, name: str, row: HistoryRow) -> tuple[str, list[tuple[str, str]]]:
-        """Tell the classes of a few held-out examples; of others, where nothing is held out."""
-        job, random = self._job, np.random.default_rng([self._job.training.seed, row.step])
-        pool = self._held_out if self.measured else job.split[0]
+    def preview(self, name: str, row: HistoryRow) -> tuple[str, Preview]:
+        """Classify a few held-out examples; training examples, where nothing is held out."""
+        job, random = self.job, np.random.default_rng([self.job.training.seed, row.step])
+        pool = self._held_out if self.validated_units else job.split[0]
         places = random.choice(pool, min(_SHOWN, len(pool)), replace=False)
         shown = [
-            (job.data.labels[place], _said(job, place, logs))
-            for place, logs in zip(places.tolist(), self._told(places), strict=True)
+            (job.data.labels[place], self._prediction(place, logs))
+            for place, logs in zip(places.tolist(), self._log_probabilities(places), strict=True)
         ]
         loss = row.train_nats if row.validation_nats is None else row.validation_nats
-        lines = "\n".join(f"{label}: {display.one_line(text, 200)}" for label, text in shown)
-        return (
-            f"=== epoch {row.epoch}, step {row.step:,}: {display.loss(loss, 'example')}\n{lines}\n\n",
-            shown,
-        )
+        head = f"=== epoch {row.epoch}, step {row.step:,}: {formatting.loss(loss, 'example')}"
+        lines = "\n".join(f"{label}: {formatting.one_line(text, 200)}" for label, text in shown)
+        return f"{head}\n{lines}\n\n", shown
 
-    def finish(self, run: ClassifierRun) -> None:
-        """Say of a trained run how good it is."""
-        run.update(status="finished")
-        run.write_card(classifier_report.card(run))
+    def _prediction(self, place: int, logs: npt.NDArray[np.float64]) -> str:
+        """Return an example and its predicted class in one line."""
+        data, best = self.job.data, int(logs.argmax())
+        sequence = data.sequences[place]
+        shown = formatting.one_line(sequence, 60) if isinstance(sequence, str) else f"example {place:,}"
+        mark = "=" if data.classes[best] == data.labels[place] else "≠"
+        return f"{mark} {data.classes[best]} {np.exp(logs[best]):.0%}  {shown}"
 
-    def adopt(self, initial: ClassifierRun) -> None:
-        """Take another run's best weights: classifiers begin anew."""
-        raise NotImplementedError
-
-
-def _said(job: Any, place: int, logs: Any) -> str:
-    """Return an example and the class that it is taken for."""
-    sequence, best = job.data.sequences[place], int(logs.argmax())
-    what = display.one_line(sequence, 60) if isinstance(sequence, str) else f"example {place:,}"
-    mark = "=" if job.data.classes[best] == job.data.labels[place] else "≠"
-    return f"{mark} {job.data.classes[best]} {np.exp(logs[best]):.0%}  {what}"
+    def warm_start(self, initial: GeneratorRun | ClassifierRun) -> None:
+        """Load embedding and recurrent layers of a run that reads characters; the classes stay fresh."""
+        before, now = initial.vocabulary, self.job.vocabulary
+        if isinstance(before, Vocabulary) and isinstance(now, Vocabulary):
+            heads = ("classes/", "logits/", "projection/", "head_norm/")
+            weights = {n: array for n, array in initial.weights().items() if not n.startswith(heads)}
+            axes = {"embedding/embeddings": 0}
+            backbone.warm_start(self.network, weights, before, now, token_axes=axes)

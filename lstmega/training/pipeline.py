@@ -1,19 +1,23 @@
-"""ids -> tf.data: shifted sequences, gathered at the positions that a plan says."""
+"""ids -> tf.data: batches of shifted sequences, gathered at the positions of a plan."""
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.data.batching import Plan
+from lstmega.data.batching import BatchPlan
 from lstmega.errors import UsageError
 from lstmega.nn.devices import tf
 
+Tensor = Any
 
-def dataset(ids: npt.NDArray[np.integer], plan: Plan) -> tf.data.Dataset:
+
+def dataset(ids: npt.NDArray[np.integer], plan: BatchPlan) -> tf.data.Dataset:
     """Return batches of shifted sequences.
 
     Args:
         ids: The whole text, `[characters]`.
-        plan: What to read; positions outside the text give the id at its nearer end.
+        plan: The positions to read; those outside the text give the id at its nearer end.
 
     Returns:
         A dataset of (inputs `[rows, time]`, targets `[rows, time]`, carries `[rows]`); targets are the
@@ -29,13 +33,19 @@ def dataset(ids: npt.NDArray[np.integer], plan: Plan) -> tf.data.Dataset:
         text = tf.constant(ids)
     same = int(plan.times[0]) if (plan.times == plan.times[:1]).all() else None  # a shape to rely on
 
-    def gather(starts, carries, times, firsts=None, ends=None):
+    def gather(
+        starts: Tensor,
+        carries: Tensor,
+        times: Tensor,
+        firsts: Tensor | None = None,
+        ends: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         steps = times if same is None else same
         positions = starts[:, None] + tf.range(tf.cast(steps, tf.int64) + 1)
         positions = tf.clip_by_value(positions, 0, len(ids) - 1)
         windows = tf.cast(tf.gather(text, positions), tf.int32)  # [rows, time + 1]
         inputs, targets = windows[:, :-1], windows[:, 1:]
-        if firsts is not None:
+        if firsts is not None and ends is not None:
             places = tf.range(tf.cast(steps, tf.int64))
             counted = (places >= firsts[:, None]) & (places < ends[:, None])
             targets = tf.where(counted, targets, -1)

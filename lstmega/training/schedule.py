@@ -1,22 +1,25 @@
-"""When things happen in a training: a pure function of the options and the number of steps.
+"""When things happen in a training: epochs, validations, learning rate, saves.
 
-A step is one batch; `step` counts the steps done, so a fresh run is at step 0. Resuming needs nothing
-but that number.
+`Schedule` is a pure function of the options and the number of steps. A step is one batch; `step` counts
+the steps done, so a fresh run is at step 0, and a resumed run needs nothing but that number.
 """
 
 import dataclasses
 import math
+import time
 from dataclasses import dataclass
-from typing import Literal
+
+from lstmega.config.training import ScheduleName
 
 LONG_EPOCH = 1000  # steps: longer epochs are validated in equal parts of at least this length
 SHORT_EPOCH = 50  # steps: of many shorter epochs not each is validated
 MANY_EPOCHS = 30
-
+SAVE_INTERVAL = 60.0  # seconds between training states, where no number of steps is given
+SAVE_SHARE = 0.02  # of the training time, at most, for states that are saved by time
 
 _READING_COST = 0.4  # of a step on as many characters: validation has no backward pass
 _ROUND_COST = 0.3  # seconds of each validation for previews and saving
-_SPARE = 0.92  # of the time that is left: a slower minute
+_SPARE = 0.92  # of the time that is left: the machine may become slower
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Schedule:
 
     Args:
         total_steps: Steps of the whole run.
-        epoch_steps: Steps of one pass over the text.
+        epoch_steps: Steps of one pass over the training data.
         peak: Highest learning rate.
         shape: `cosine` rises over `warmup` steps and falls to 1% of the peak; `constant` stays.
         warmup: Steps of the rise.
@@ -34,12 +37,12 @@ class Schedule:
     total_steps: int
     epoch_steps: int
     peak: float
-    shape: Literal["cosine", "constant"] = "cosine"
+    shape: ScheduleName = "cosine"
     warmup: int = 0
 
     @property
     def epochs(self) -> int:
-        """Passes over the text, a broken last one included."""
+        """Passes over the data, including a last partial one."""
         return math.ceil(self.total_steps / self.epoch_steps)
 
     def position(self, step: int) -> tuple[int, int]:
@@ -57,7 +60,7 @@ class Schedule:
         return self.peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
     def validates(self, step: int) -> bool:
-        """Return whether the held-out text is measured once `step` steps are done.
+        """Return whether the held-out data is measured once `step` steps are done.
 
         At the end of every epoch and of the run; within long epochs in equal parts; and of more than
         `MANY_EPOCHS` short epochs only at every n-th.
@@ -74,12 +77,12 @@ class Schedule:
         """Return how many steps fit into a time, validations included.
 
         Args:
-            left: Seconds that there are.
-            seconds: Of one step.
-            reading: Length of the text that a validation reads, in steps of as many characters.
+            left: Seconds that are left.
+            seconds: Seconds of one step.
+            reading: Units that a validation reads, in steps of as many units.
         """
         long_run = dataclasses.replace(self, total_steps=max(1, int(left / seconds)))
-        validation = _READING_COST * seconds * reading + _ROUND_COST
+        validation = reading_seconds(seconds, reading) + _ROUND_COST
         return int(_SPARE * left / (seconds + validation / long_run.spacing))
 
     @property
@@ -94,3 +97,57 @@ class Schedule:
     @property
     def _every(self) -> int:
         return max(1, math.ceil(min(self.epochs / MANY_EPOCHS, SHORT_EPOCH / self.epoch_steps)))
+
+
+def reading_seconds(step: float, reading: float) -> float:
+    """Return about how long it takes to read data without learning from it.
+
+    Args:
+        step: Seconds of one training step.
+        reading: Units to read, in steps of as many units.
+    """
+    return _READING_COST * step * reading
+
+
+@dataclass
+class Meter:
+    """Loss and speed since the last validation; validations do not count as training time."""
+
+    nats: float = 0.0
+    losses: int = 0
+    smooth: float | None = None
+    busy: float = 0.0  # seconds
+
+    def add(self, nats: float, seconds: float) -> None:
+        """Add a step: its loss per unit, and the time since the step before."""
+        self.nats, self.losses, self.busy = self.nats + nats, self.losses + 1, self.busy + seconds
+        weight = max(0.02, 1 / self.losses)
+        self.smooth = nats if self.smooth is None else self.smooth + weight * (nats - self.smooth)
+
+    @property
+    def mean(self) -> float:
+        """Mean loss per unit."""
+        return self.nats / self.losses
+
+
+class SaveClock:
+    """Decides when a training state is due.
+
+    Args:
+        every: Steps between states; None saves by time, and never for more than `SAVE_SHARE` of it.
+    """
+
+    def __init__(self, every: int | None) -> None:
+        self._every = every
+        self._last, self._cost = time.monotonic(), 0.0
+
+    def due(self, step: int, *, validated: bool) -> bool:
+        """Return whether to save after `step` steps, the last of which was just validated or not."""
+        if self._every is not None:
+            return step % self._every == 0 or validated
+        since = time.monotonic() - self._last
+        return (validated or since >= SAVE_INTERVAL) and since * SAVE_SHARE >= self._cost
+
+    def saved(self, seconds: float) -> None:
+        """Record that a state was saved, which took so many seconds."""
+        self._last, self._cost = time.monotonic(), seconds

@@ -1,8 +1,8 @@
-"""The training loop: lanes in, gradient steps, validations, weights and history out.
+"""The training loop: batches in, gradient steps, validations, weights and history out.
 
 It drives ordinary Keras callbacks. To a callback an epoch ends at each validation: at the end of every
-pass over the text, and within very long passes (`schedule.py`). `fit` could give neither carried states
-that validation leaves alone nor a resume at an exact position.
+pass over the data, and within very long passes (`schedule.py`). Keras' `fit` could give neither carried
+states that validation leaves alone nor a resume at an exact position.
 """
 
 import math
@@ -12,67 +12,68 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lstmega.display import formatting as display
+from lstmega.display import formatting
 from lstmega.display.history import HistoryRow
 from lstmega.display.progress import Progress
 from lstmega.errors import DamageError, RunError, Stopped, TrainingError
 from lstmega.nn import devices
 from lstmega.nn.devices import Device, DeviceChoice, keras, tf
-from lstmega.runs import job as beginnings
-from lstmega.runs import report as reports
-from lstmega.runs import state as states
-from lstmega.runs.directory import RunDirectory
+from lstmega.runs import report, state
+from lstmega.runs.classifier_job import ClassifierJob
+from lstmega.runs.directory import Run
+from lstmega.runs.generator_job import GeneratorJob
+from lstmega.runs.job import RunT, TrainingJob, versions
 from lstmega.runs.record import Status
 from lstmega.runs.state import TrainingState
-from lstmega.training import callbacks, signals
-from lstmega.training.checkpoints import RunCheckpoint
-from lstmega.training.clocks import Meter, SaveClock
-from lstmega.training.learner import Learner, TextLearner
-from lstmega.training.schedule import Schedule
+from lstmega.training import callbacks as own
+from lstmega.training import signals
+from lstmega.training.classifier import ClassifierLearner
+from lstmega.training.generator import GeneratorLearner
+from lstmega.training.learner import Learner
+from lstmega.training.schedule import Meter, SaveClock, Schedule, reading_seconds
 
-_MOST_SAMPLES = 500_000  # characters of samples.txt
+_MAX_SAMPLES = 500_000  # characters of samples.txt
 
 
 def train(
-    job: Any,
+    job: TrainingJob[RunT],
     *,
-    learner: type[Learner] = TextLearner,
     device: DeviceChoice = "auto",
     threads: int | None = None,
     save_every: int | None = None,
-    users: Sequence[keras.callbacks.Callback] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: Progress | None = None,
-) -> Any:
-    """Train as `job` says, from the start or from the last state, and return the finished run.
+) -> RunT:
+    """Train from the start or from the last state, and return the finished run.
 
     Args:
-        job: What to train, checked (`jobs.prepare`); its directory is locked by the caller.
-        learner: What learns it.
+        job: What to train, checked; the caller has locked its directory.
         device: `auto`, `cpu` or `gpu`.
         threads: Threads of one operation on the CPU; None takes the cores.
         save_every: Steps between states; None saves about every minute and at validations.
-        users: Keras callbacks beside our own; they see `loss`, `val_loss` (nats per character).
-        progress: Hears what happens.
+        callbacks: Keras callbacks beside our own; they see `loss` and `val_loss` in nats per unit.
+        progress: Displays the training.
 
     Raises:
         UsageError: The device is not there, or the run exists.
         TrainingError: The loss is not finite; the best weights so far are kept.
-        Stopped: A signal came; the state after the step it came in is saved.
+        Stopped: A signal came; the state after the current step is saved.
     """
     progress = progress or Progress()
     where = devices.choose(device, threads=threads, rows=job.training.batch_size)
-    for line in (*job.announce(str(where)), *job.notes):
+    for line in job.announce(str(where)):
         progress.note(line)
     run = job.open_run()
     try:
         with signals.deferred() as mailbox:
+            learner = _learner(job, where, run)
             loop = _Loop(
                 job,
                 run,
-                where,
-                save_every,
-                learner=learner,
-                users=users,
+                learner,
+                device=where,
+                saver=SaveClock(save_every),
+                callbacks=callbacks,
                 progress=progress,
                 mailbox=mailbox,
             )
@@ -85,32 +86,42 @@ def train(
     except BaseException as error:
         _leave(run, "stopped" if isinstance(error, Stopped | KeyboardInterrupt) else "failed")
         raise
-    loop.learner.finish(run)
-    progress.note(reports.farewell(run))
+    learner.finish(run)
+    progress.note(report.farewell(run))
     return run
 
 
-def _leave(run: RunDirectory, status: Status) -> None:
-    with suppress(OSError):  # the disk may be why we leave; the first error is the one to tell
+def _learner(job: TrainingJob[Any], device: Device, run: Run) -> Learner[Any]:
+    compiled = None if job.extended else run.record.compiled
+    if isinstance(job, GeneratorJob):
+        return GeneratorLearner(job, device, compiled=compiled)
+    if isinstance(job, ClassifierJob):
+        return ClassifierLearner(job, device, compiled=compiled)
+    raise TypeError(f"There is no learner for {type(job).__name__}.")
+
+
+def _leave(run: Run, status: Status) -> None:
+    with suppress(OSError):  # the disk may be the cause; the first error is the one to report
         run.update(status=status)
 
 
 class _Loop:
     def __init__(
         self,
-        job: Any,
-        run: RunDirectory,
-        device: Device,
-        save_every: int | None,
+        job: TrainingJob[Any],
+        run: Run,
+        learner: Learner[Any],
         *,
-        learner: type[Learner],
-        users: Sequence[keras.callbacks.Callback],
+        device: Device,
+        saver: SaveClock,
+        callbacks: Sequence[keras.callbacks.Callback],
         progress: Progress,
         mailbox: signals.Mailbox,
     ) -> None:
         self._job, self._run, self._device, self._progress = job, run, device, progress
-        self._mailbox, self._saver = mailbox, SaveClock(save_every)
-        self._build(learner)
+        self._mailbox, self._saver = mailbox, saver
+        self._learner, self._users = learner, callbacks
+        self._network, self._snapshot, self._model = learner.network, learner.snapshot, learner.model
         self.step = 0
         self._saved_step: int | None = None
         self.schedule: Schedule
@@ -118,13 +129,6 @@ class _Loop:
         self._history: list[HistoryRow] = []
         self._samples = ""
         self._meter = Meter()
-        self._users = users
-
-    def _build(self, learner: type[Learner]) -> None:
-        compiled = None if self._job.extended else self._run.record.compiled
-        self.learner = learner(self._job, self._device, compiled=compiled)
-        self._network, self._snapshot = self.learner.network, self.learner.snapshot
-        self._model = self.learner.model
 
     def run(self) -> None:
         """Train from the last state, or from step 0, to the end."""
@@ -138,7 +142,7 @@ class _Loop:
             self._save()  # step 0: from here on there is always a state to go back to
         self._begin_callbacks()
         self._clock = time.monotonic()
-        coming = self.learner.batches(self.schedule, self.step)
+        coming = self._learner.batches(self.schedule, self.step)
         for batch in coming if not self._model.stop_training else ():
             self._one_step(batch)
             validated = self.schedule.validates(self.step)
@@ -149,7 +153,7 @@ class _Loop:
                 self._clock = time.monotonic()
             self._mailbox.raise_if_any(
                 f"The state of step {self.step:,} is saved; the same command with "
-                f"--run {self._run.path} goes on."
+                f"--run {self._run.path} resumes it."
             )
             if self._model.stop_training:
                 break
@@ -159,11 +163,10 @@ class _Loop:
         self._save()
 
     def _write_plan(self, total: int) -> None:
-        """Tell run.json, in one write, where this training is to end and what computes it."""
+        """Write to run.json, at once, where this training ends and what computes it."""
         record, where = self._run.record, self._device
-        versions = {**beginnings.versions(), **devices.versions()}
-        compiled = self.learner.compiled
-        same = (record.device, record.versions, record.compiled) == (str(where), versions, compiled)
+        now, compiled = {**versions(), **devices.versions()}, self._learner.compiled
+        same = (record.device, record.versions, record.compiled) == (str(where), now, compiled)
         first = record.device == ""
         if not first and not same:
             self._progress.note(
@@ -175,15 +178,16 @@ class _Loop:
             training=self._job.training,
             status="running",
             device=str(where),
-            versions=versions,
+            versions=now,
             compiled=compiled,
+            held_out_nats=None,
             exact=record.exact and (first or same) and where.kind == "cpu",
         )
 
     def _one_step(self, batch: Any) -> None:
         index = self.schedule.position(self.step)[1]
         self._callbacks.on_train_batch_begin(index)
-        loss = self.learner.learn(batch)
+        loss = self._learner.learn(batch)
         self._check_finite(loss)
         self.step += 1
         self._callbacks.on_train_batch_end(index, {"loss": loss})
@@ -194,8 +198,9 @@ class _Loop:
 
     def _check_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
+            steps = formatting.count(self.step, "step")
             raise TrainingError(
-                f"The loss became {loss} after {self.step:,} steps; the best weights so far are kept. "
+                f"The loss became {loss} after {steps}; the best weights so far are kept. "
                 f"Try a --learning-rate below {self._job.training.learning_rate:g}, with another --run."
             )
 
@@ -211,15 +216,15 @@ class _Loop:
     # Validation.
 
     def _validate(self) -> None:
-        """Measure, save the weights, write a preview, tell everyone."""
-        with self.learner.averaged():
+        """Measure, save the weights, write a preview, report."""
+        with self._learner.averaged():
             row = self._history_row()
             self._check_finite(row.validation_nats or 0.0)
             self._check_finite(sum(float(tf.reduce_sum(v)) for v in self._network.trainable_variables))
             self._history.append(row)
             self._callbacks.on_epoch_end(row.epoch - 1, self._logs(row))
-            entry, shown = self.learner.preview(self._run.name, row)
-            self._samples = (self._samples + entry)[-_MOST_SAMPLES:]
+            entry, shown = self._learner.preview(self._run.name, row)
+            self._samples = (self._samples + entry)[-_MAX_SAMPLES:]
         self._run.write_logs(self._history, self._samples, step=self.step, seconds=row.seconds)
         self._progress.validated(row, shown)
         self._meter, self._clock = Meter(), time.monotonic()
@@ -227,40 +232,45 @@ class _Loop:
             self._callbacks.on_epoch_begin(self.schedule.position(self.step)[0])
 
     def _logs(self, row: HistoryRow) -> dict[str, Any]:
-        logs = {"loss": row.train_nats, "learning_rate": row.learning_rate, "step": row.step}
-        logs["whole_epoch"] = self.schedule.position(row.step)[1] == 0
+        logs: dict[str, Any] = {
+            "loss": row.train_nats,
+            "learning_rate": row.learning_rate,
+            "step": row.step,
+            "whole_epoch": self.schedule.position(row.step)[1] == 0,
+        }
         if row.validation_accuracy is not None:
             logs["val_accuracy"] = row.validation_accuracy
         return logs if row.validation_nats is None else logs | {"val_loss": row.validation_nats}
 
     def _history_row(self) -> HistoryRow:
-        found = self.learner.measure()
+        found = self._learner.validate()
         return HistoryRow(
             step=self.step,
             epoch=self.schedule.position(self.step - 1)[0] + 1,
             train_nats=self._meter.mean,
-            validation_nats=found and found.nats,
-            validation_bits=found and display.bits(found.nats),
+            validation_nats=None if found is None else found.nats,
+            validation_bits=None if found is None else formatting.bits(found.nats),
             learning_rate=self.schedule.learning_rate(self.step - 1),
             characters_per_second=round(self._speed(), 1),
             seconds=round(time.monotonic() - self._begun, 3),
-            validation_accuracy=found and found.accuracy,
+            validation_accuracy=None if found is None else found.accuracy,
         )
 
     # Callbacks.
 
     def _begin_callbacks(self) -> None:
-        callbacks.check_rates(self._users, self.schedule)
-        monitor, patience = "val_loss" if self.learner.measured else "loss", self._job.training.patience
-        early = [] if patience is None else [callbacks.early_stopping(monitor, patience)]
-        rate = callbacks.Rate(self.schedule, lambda: self.step)
-        checkpoint = RunCheckpoint(self._run, self._network, monitor=monitor)
-        ours = [rate, checkpoint, *early, *self._users]
-        self._callbacks = keras.callbacks.CallbackList(ours, model=self._model)
+        own.check_rates(self._users, self.schedule)
+        monitor = "val_loss" if self._learner.validated_units else "loss"
+        patience = self._job.training.patience
+        early = [] if patience is None else [own.early_stopping(monitor, patience)]
+        rate = own.LearningRate(self.schedule, lambda: self.step)
+        checkpoint = own.RunCheckpoint(self._run, self._network, monitor=monitor)
+        everything = [rate, checkpoint, *early, *self._users]
+        self._callbacks = keras.callbacks.CallbackList(everything, model=self._model)
         self._model.stop_training = False
         self._callbacks.on_train_begin()
         for waiting in early:
-            for row in self._history:  # it waits as if it had been there all the time
+            for row in self._history:  # its patience counts the validations of earlier processes
                 waiting.on_epoch_end(row.epoch - 1, self._logs(row))
         self._callbacks.on_epoch_begin(self.schedule.position(self.step)[0])
 
@@ -270,7 +280,7 @@ class _Loop:
         if self._saved_step == self.step:
             return
         begun = time.monotonic()
-        state = TrainingState(
+        now = TrainingState(
             step=self.step,
             total_steps=self.schedule.total_steps,
             text_sha256=self._job.sha256,
@@ -284,8 +294,8 @@ class _Loop:
             samples=self._samples,
             versions=self._run.record.versions,
         )
-        states.save(self._run.states, state, self._snapshot.take())
-        self._run.update(step=self.step, seconds=round(state.seconds, 3))
+        state.save(self._run.states, now, self._snapshot.take())
+        self._run.update(step=self.step, seconds=round(now.seconds, 3))
         self._saved_step = self.step
         self._saver.saved(time.monotonic() - begun)
 
@@ -296,45 +306,45 @@ class _Loop:
             if damaged or self._run.record.weights:
                 raise RunError(
                     f"No state of {self._run.path} can be read; nothing was changed. Its best weights "
-                    "still write (lstmega sample). Train anew with another --run, from these weights "
-                    "with --init-from."
+                    "can still be used (lstmega sample). Train again with another --run, from these "
+                    "weights with --init-from."
                 )
             if self._job.initial is not None:
-                self.learner.adopt(self._job.initial)
+                self._learner.warm_start(self._job.initial)
         for path in damaged:
-            states.set_aside(path)
+            state.set_aside(path)
         if self._job.run is not None:
             for line in self._job.rewind(self._run, self.step):
                 self._progress.note(line)
             self._run.write_logs(self._history, self._samples)
-            self._progress.note(f"Going on from step {self.step:,}")
+            self._progress.note(f"Resuming from step {self.step:,}")
 
     def _load_newest(self) -> list[Path]:
-        """Take the newest whole state, and return the damaged ones that are newer."""
+        """Load the newest whole state, and return the damaged ones that are newer."""
         shapes = {n: (a.shape, str(a.dtype)) for n, a in self._snapshot.take().items()}
         damaged: list[Path] = []
-        for path in states.paths(self._run.states):
+        for path in state.paths(self._run.states):
             try:
-                state, arrays = states.load(path, shapes)
+                found, arrays = state.load(path, shapes)
             except DamageError as error:
-                self._progress.note(f"{error} Going back to the state before.")
+                self._progress.note(f"{error} Falling back to the previous state.")
                 damaged.append(path)
                 continue
-            self._go_back_to(state)
-            self._snapshot.put_back(arrays)
-            self._saved_step = state.step
+            self._restore(found)
+            self._snapshot.restore(arrays)
+            self._saved_step = found.step
             break
         return damaged
 
-    def _go_back_to(self, state: TrainingState) -> None:
-        if (state.text_sha256, state.vocabulary_sha256) != (
-            self._job.sha256,
-            self._job.vocabulary_sha256,
-        ):
-            raise RunError(f"The state of step {state.step:,} in {self._run.path} is of another text.")
-        self.step, self._seconds = state.step, state.seconds
-        self._history, self._samples = list(state.history), state.samples
-        self._meter = Meter(state.nats, state.losses, state.smooth, state.busy)
+    def _restore(self, found: TrainingState) -> None:
+        expected = self._job.sha256, self._job.vocabulary_sha256
+        if (found.text_sha256, found.vocabulary_sha256) != expected:
+            raise RunError(
+                f"The state of step {found.step:,} in {self._run.path} belongs to another text."
+            )
+        self.step, self._seconds = found.step, found.seconds
+        self._history, self._samples = list(found.history), found.samples
+        self._meter = Meter(found.nats, found.losses, found.smooth, found.busy)
 
     # The number of steps.
 
@@ -349,17 +359,23 @@ class _Loop:
         if fixed is not None and not self._job.extended:
             return fixed
         if options.minutes is None:
-            total = options.steps or options.epochs * self._job.epoch_steps
+            total = options.steps or (options.epochs or 0) * self._job.epoch_steps
             return max(total, self.step)
-        seconds = self.learner.seconds_of_a_step(
+        seconds = self._learner.seconds_of_a_step(
             self._schedule(self.step + 1_000_000),
             self.step,
             budget=60 * options.minutes,
             poll=self._mailbox.raise_if_any,
         )
         spent = self._seconds + time.monotonic() - self._job.started
-        left = max(0.0, 60 * options.minutes - spent - self._job.seconds_after)
-        reading = self.learner.measured / self._job.step_units
+        left = max(0.0, 60 * options.minutes - spent - self._final_seconds(seconds))
+        reading = self._learner.validated_units / self._job.step_units
         total = max(1, self.step + self._schedule(1).steps_in(left, seconds, reading))
-        self._progress.note(f"{options.minutes:g} minutes are {total:,} steps on this machine")
+        steps = formatting.count(total, "step")
+        self._progress.note(f"{options.minutes:g} minutes are {steps} on this machine")
         return total
+
+    def _final_seconds(self, step: float) -> float:
+        """Return the seconds that measuring takes when the training is over; `step` is one step's."""
+        more = self._learner.final_units - self._learner.validated_units
+        return self._job.final_seconds + reading_seconds(step, more / self._job.step_units)

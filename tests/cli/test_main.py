@@ -13,8 +13,10 @@ import pytest
 
 from lstmega import api
 from lstmega.cli import main as cli
-from lstmega.config.options import ModelOptions, TrainingOptions, flag
+from lstmega.config.base import flag
+from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
+from lstmega.config.training import TrainingConfig
 from tests.conftest import TINY
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -57,7 +59,7 @@ def test_help_needs_no_tensorflow_and_little_time(tmp_path):
         [
             sys.executable,
             "-c",
-            f"{code}; sys.exit('tensorflow' in sys.modules or 'numpy' in sys.modules)",
+            f"{code}; sys.exit(bool({{'tensorflow', 'numpy', 'rich', 'jinja2'}} & set(sys.modules)))",
         ],
         capture_output=True,
         check=False,
@@ -80,7 +82,7 @@ def test_every_command_and_option_has_help(path, command):
 
 def test_every_field_of_the_options_is_an_option():
     names = {parameter.name for parameter in cli.train.params}
-    fields = {*ModelOptions.__dataclass_fields__, *TrainingOptions.__dataclass_fields__}
+    fields = {*GeneratorConfig.__dataclass_fields__, *TrainingConfig.__dataclass_fields__}
     assert fields <= names
 
 
@@ -192,11 +194,11 @@ def test_odd_texts_train_and_sample_on_any_terminal(tmp_path, content, arguments
 # Sample.
 
 
-def test_sample_brings_no_tensorflow(place):
+def test_sample_brings_no_tensorflow_and_no_templates(place):
     code = (
         "import sys; from lstmega.cli.main import cli;"
         "cli.main(['sample', '--length', '9'], standalone_mode=False);"
-        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+        "sys.exit(bool({'tensorflow', 'keras', 'jinja2'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=place, check=False).returncode == 0
 
@@ -253,7 +255,7 @@ def test_stop(place):
         (["--temps", ""], "--temps"),
         (["--temps", "1:0:0.1"], "--temps"),
         (["--length", "-1"], "--length"),
-        (["--count", "0"], "--count"),
+        (["--count", "0"], "--num-samples"),
         (["--top-k", "0"], "--top-k"),
         (["--top-p", "nan"], "--top-p"),
         (["--min-p", "2"], "--min-p"),

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmega.config.options import ModelOptions, TrainingOptions, flag
+from lstmega.config.base import flag
+from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
+from lstmega.config.training import TrainingConfig
 from lstmega.errors import RunError, UsageError
 from lstmega.runs import schema
 
-MODEL = ModelOptions()
-TRAINING = TrainingOptions(steps=10)
+MODEL = GeneratorConfig()
+TRAINING = TrainingConfig(steps=10)
 FIELDS = [
     (options, item, get_type_hints(type(options))[item.name])
     for options in (MODEL, TRAINING)
@@ -110,34 +112,34 @@ def test_choices(options, item, hint):
 @pytest.mark.parametrize("lengths", [{}, {"epochs": 1, "steps": 1}, {"steps": 1, "minutes": 1}])
 def test_one_length_and_only_one(lengths):
     with pytest.raises(UsageError, match=r"Give one of --epochs, --steps and --minutes. Received"):
-        TrainingOptions(**lengths)
+        TrainingConfig(**lengths)
 
 
 def test_several_numbers_are_checked_one_by_one():
-    found = ModelOptions(hidden=[24, 32], hidden_dropout=(0, 0.3))
+    found = GeneratorConfig(hidden=[24, 32], hidden_dropout=(0, 0.3))
     assert (found.hidden, found.hidden_dropout) == ((24, 32), (0.0, 0.3))
-    assert ModelOptions(hidden=8).hidden == (8,)
+    assert GeneratorConfig(hidden=8).hidden == (8,)
     for hidden in ([24, 0], "24", [1.5], [None], [[1]]):
         with pytest.raises(UsageError, match="--hidden must be"):
-            ModelOptions(hidden=hidden)
-    with pytest.raises(UsageError, match=r"one share for each --hidden layer. Received: 1 for 2"):
-        ModelOptions(hidden=(24, 32), hidden_dropout=0.5)
+            GeneratorConfig(hidden=hidden)
+    with pytest.raises(UsageError, match=r"one fraction for each --hidden layer. Received: 1 for 2"):
+        GeneratorConfig(hidden=(24, 32), hidden_dropout=0.5)
 
 
 @pytest.mark.parametrize("other", [{"tied": True}, {"input_dropout": 0.1}])
 def test_one_hot_has_no_embedding(other):
     with pytest.raises(UsageError, match=r"needs an embedding. Received: --one-hot"):
-        ModelOptions(one_hot=True, **other)
+        GeneratorConfig(one_hot=True, **other)
 
 
 def test_lines_are_no_windows():
     with pytest.raises(UsageError, match="exclude each other"):
-        TrainingOptions(steps=1, lines=True, order="windows")
+        TrainingConfig(steps=1, lines=True, order="windows")
 
 
 def test_patience_needs_held_out_text():
-    with pytest.raises(UsageError, match="--patience needs held-out text"):
-        TrainingOptions(steps=1, patience=2, validation=0.0)
+    with pytest.raises(UsageError, match="--patience needs held-out data"):
+        TrainingConfig(steps=1, patience=2, validation=0.0)
 
 
 def test_are_frozen():
@@ -153,7 +155,7 @@ HOSTILE = st.recursive(
 )
 
 
-@pytest.mark.parametrize("kind", [ModelOptions, TrainingOptions])
+@pytest.mark.parametrize("kind", [GeneratorConfig, TrainingConfig])
 class TestJson:
     @given(st.data())
     def test_hostile_fields_are_accepted_or_refused(self, kind, data):
@@ -163,12 +165,12 @@ class TestJson:
             options = schema.build(kind, fields, "options")
         except (UsageError, RunError):
             return
-        again = json.loads(json.dumps(dataclasses.asdict(options)))
+        again = json.loads(json.dumps(schema.to_json(options)))
         assert schema.build(kind, again, "options") == options
 
     @given(content=HOSTILE)
     def test_hostile_values_are_refused(self, kind, content):
-        if content == {} and kind is ModelOptions:
+        if content == {} and kind is GeneratorConfig:
             assert schema.build(kind, content, "options") == kind()
         else:
             with pytest.raises((UsageError, RunError)):
@@ -194,32 +196,32 @@ class TestWeights:
          ("rnn", 3 * 5 + 5 * 5 + 5)],
     )  # fmt: skip
     def test_every_cell(self, cell, per_layer):
-        model = ModelOptions(cell=cell, units=5, embedding=3, layers=1)
+        model = GeneratorConfig(cell=cell, units=5, embedding=3, layers=1)
         assert model.parameters(2) == 2 * 3 + per_layer + 5 * 2 + 2
 
     def test_layers_are_named_from_below(self):
-        model = ModelOptions(cell="gru", layers=3, units=4, embedding=9)
-        assert model.layer_names() == ["gru_1", "gru_2", "gru_3"]
+        model = GeneratorConfig(cell="gru", layers=3, units=4, embedding=9)
+        assert model.layer_names() == [("gru_1",), ("gru_2",), ("gru_3",)]
         shapes = model.weight_shapes(2)
-        assert [shapes[f"{name}/kernel"][0] for name in model.layer_names()] == [9, 4, 4]
+        assert [shapes[f"{name}/kernel"][0] for (name,) in model.layer_names()] == [9, 4, 4]
         assert next(iter(shapes)) == "embedding/embeddings"
         assert list(shapes)[-1] == "logits/bias"
 
 
 def test_the_last_layers_dropout_may_differ():
-    assert ModelOptions(layers=3, dropout=0.2).dropouts() == [0.2, 0.2, 0.2]
-    assert ModelOptions(layers=3, dropout=0.2, output_dropout=0).dropouts() == [0.2, 0.2, 0]
+    assert GeneratorConfig(layers=3, dropout=0.2).dropouts() == [0.2, 0.2, 0.2]
+    assert GeneratorConfig(layers=3, dropout=0.2, output_dropout=0).dropouts() == [0.2, 0.2, 0]
 
 
 def test_a_residual_needs_two_layers():
     with pytest.raises(UsageError, match="--residual needs a layer above the first"):
-        ModelOptions(residual=True)
+        GeneratorConfig(residual=True)
 
 
 @pytest.mark.parametrize("value", [1, "yes", 0.0])
 def test_a_switch_is_true_or_false(value):
     with pytest.raises(UsageError, match="--tied must be True or False"):
-        ModelOptions(tied=value)
+        GeneratorConfig(tied=value)
 
 
 @pytest.mark.parametrize(("name", "spelled"), [("batch_size", "--batch-size"), ("seed", "--seed")])

@@ -1,11 +1,11 @@
-import dataclasses
 import json
 
 import pytest
 
 from lstmega.config import presets
-from lstmega.config.options import ModelOptions, TrainingOptions
+from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS, resolve
+from lstmega.config.training import TrainingConfig
 from lstmega.errors import UsageError
 from lstmega.runs import schema
 
@@ -16,7 +16,7 @@ LENGTHS = ("epochs", "steps", "minutes")
 def test_presets_survive_json(name):
     preset = PRESETS[name]
     for options in (preset.model, preset.training):
-        content = json.loads(json.dumps(dataclasses.asdict(options)))
+        content = json.loads(json.dumps(schema.to_json(options)))
         assert schema.build(type(options), content, "options") == options
     assert resolve(name, {}) == (preset.model, preset.training)
 
@@ -45,19 +45,19 @@ class TestResolve:
             resolve(preset, {})
 
     def test_unknown_fields(self):
-        with pytest.raises(UsageError, match=r"Unknown options \['unit'\]"):
+        with pytest.raises(UsageError, match=r"There is no option 'unit'. Did you mean units"):
             resolve("small", {"unit": 1})
 
 
 class TestFitted:
     def test_small_without_minutes(self):
         assert resolve(None, {}) == resolve("small", {})
-        assert presets.default({"minutes": None}) == "small"
+        assert presets.default_name({"minutes": None}) == "small"
 
     def test_more_time_larger_models(self):
         sizes = [resolve(None, {"minutes": m})[0].parameters(84) for m in (0.1, 0.5, 1, 3, 10, 60, 1e6)]
         assert sizes == sorted(sizes) and sizes[0] < sizes[3] < sizes[5]
-        assert presets.default({"minutes": 3}) == "fitted"
+        assert presets.default_name({"minutes": 3}) == "fitted"
 
     def test_a_named_preset_is_kept(self):
         model, training = resolve("tiny", {"minutes": 60})
@@ -73,5 +73,5 @@ class TestFitted:
 
     def test_every_one_is_whole(self):
         for _, preset in presets._FITTED:
-            assert isinstance(preset.model, ModelOptions)
-            assert isinstance(preset.training, TrainingOptions)
+            assert isinstance(preset.model, GeneratorConfig)
+            assert isinstance(preset.training, TrainingConfig)

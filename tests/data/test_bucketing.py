@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmega.data.bucketing import Lines, kept, rounded, split
+from lstmega.data.bucketing import LineBatches, nonblank_lines, rounded, split_lines
 from lstmega.errors import CorpusError
 
 texts = st.lists(st.text("ab ", max_size=12), min_size=1, max_size=20).map("\n".join)
@@ -13,25 +13,25 @@ texts = st.lists(st.text("ab ", max_size=12), min_size=1, max_size=20).map("\n".
 
 @given(texts, st.floats(0, 0.9), st.integers(0, 5))
 def test_split_loses_nothing_but_blank_lines(text, validation, seed):
-    training, held_out = split(text, validation, seed)
-    assert sorted(kept(training) + kept(held_out)) == sorted(kept(text))
-    assert not set(kept(training)) & set(kept(held_out))  # equal lines stay together
-    assert len(set(kept(held_out))) == int(len(set(kept(text))) * validation)
-    assert split(text, validation, seed) == (training, held_out)
+    training, held_out = split_lines(text, validation, seed)
+    assert sorted(nonblank_lines(training) + nonblank_lines(held_out)) == sorted(nonblank_lines(text))
+    assert not set(nonblank_lines(training)) & set(nonblank_lines(held_out))  # equal lines stay together
+    assert len(set(nonblank_lines(held_out))) == int(len(set(nonblank_lines(text))) * validation)
+    assert split_lines(text, validation, seed) == (training, held_out)
     for part in (training, held_out):
         assert part == "" or part.endswith("\n")
 
 
 def test_split_draws_at_random():
     lines = [f"{number:03d}" for number in range(200)]
-    held_out = kept(split("\n".join(lines), 0.5, 0)[1])
+    held_out = nonblank_lines(split_lines("\n".join(lines), 0.5, 0)[1])
     assert held_out != lines[100:]
     assert held_out == sorted(held_out)
-    assert kept(split("\n".join(lines), 0.5, 1)[1]) != held_out
+    assert nonblank_lines(split_lines("\n".join(lines), 0.5, 1)[1]) != held_out
 
 
 @given(
-    texts.filter(kept),
+    texts.filter(nonblank_lines),
     st.integers(1, 5),
     st.integers(1, 9),
     st.sampled_from([None, 0, 1]),
@@ -40,8 +40,8 @@ def test_split_draws_at_random():
 def test_an_epoch_reads_each_character_once_after_what_stands_before_it(
     text, rows, time_steps, seed, epoch
 ):
-    text = "".join(f"{line}\n" for line in kept(text))
-    lines = Lines.of(text, rows, time_steps, seed)
+    text = "".join(f"{line}\n" for line in nonblank_lines(text))
+    lines = LineBatches.of(text, rows, time_steps, seed)
     plan = lines.plan(epoch)
     assert len(plan.starts) == lines.batches
     found = []
@@ -56,10 +56,10 @@ def test_an_epoch_reads_each_character_once_after_what_stands_before_it(
     assert lines.characters * lines.batches == pytest.approx(len(text))
 
 
-@given(texts.filter(kept), st.integers(1, 5), st.integers(1, 4))
+@given(texts.filter(nonblank_lines), st.integers(1, 5), st.integers(1, 4))
 def test_a_long_line_goes_on_where_it_stopped(text, rows, time_steps):
-    text = "".join(f"{line}\n" for line in kept(text))
-    plan = Lines.of(text, rows, time_steps, seed=0).plan(0)
+    text = "".join(f"{line}\n" for line in nonblank_lines(text))
+    plan = LineBatches.of(text, rows, time_steps, seed=0).plan(0)
     for (start, next_start), carries, ends in zip(
         itertools.pairwise(plan.starts), plan.carries[1:], plan.ends[1:], strict=True
     ):
@@ -70,7 +70,7 @@ def test_a_long_line_goes_on_where_it_stopped(text, rows, time_steps):
 def test_lines_of_one_length_meet_and_epochs_differ():
     lengths = np.random.default_rng(0).integers(1, 60, size=500)
     text = "".join("x" * length + "\n" for length in lengths)
-    lines = Lines.of(text, 10, 64, seed=0)
+    lines = LineBatches.of(text, 10, 64, seed=0)
     first, second = lines.plan(0), lines.plan(1)
     assert (first.times - first.ends.min(axis=1) <= 16).all()
     assert first.starts.tolist() != second.starts.tolist()
@@ -79,7 +79,7 @@ def test_lines_of_one_length_meet_and_epochs_differ():
 
 
 def test_few_lines_make_a_small_batch():
-    lines = Lines.of("tenha um bom dia\neu sei\noi\n", 32, 64, seed=0)
+    lines = LineBatches.of("tenha um bom dia\neu sei\noi\n", 32, 64, seed=0)
     assert (lines.rows, lines.batches, lines.characters) == (3, 1, 27)
 
 
@@ -89,4 +89,4 @@ def test_rounded():
 
 def test_nothing_to_read():
     with pytest.raises(CorpusError, match="not blank"):
-        Lines.of("", 2, 2)
+        LineBatches.of("", 2, 2)

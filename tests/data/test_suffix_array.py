@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmega.data import suffix_array as copies
-from lstmega.data.suffix_array import Copy, Index, cover
+from lstmega.data.suffix_array import Copy, TextIndex, cover
 from lstmega.errors import UsageError
 
 WIDE = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))  # more letters than a byte has
@@ -32,7 +32,7 @@ def longest(text, query):
 @given(TEXTS)
 def test_matches_are_those_of_brute_force(case):
     text, query = pair(case)
-    matches = Index(text).matches(query)
+    matches = TextIndex(text).matches(query)
     assert matches.lengths.tolist() == [longest(text, query[at:]) for at in range(len(query))]
     for at, (length, place) in enumerate(zip(matches.lengths, matches.places, strict=True)):
         assert text[place : place + length] == query[at : at + length]
@@ -46,14 +46,14 @@ def test_following_is_that_of_brute_force(case, size):
     expected = {
         text[at + len(history)] for at in range(len(text) - len(history)) if text.startswith(history, at)
     }
-    assert Index(text).following(history) == expected
+    assert TextIndex(text).following(history) == expected
 
 
 @settings(deadline=None)
 @given(TEXTS, st.integers(1, 6))
 def test_passages_are_the_longest_and_cover_what_is_copied(case, least):
     text, query = pair(case)
-    matches = Index(text).matches(query)
+    matches = TextIndex(text).matches(query)
     passages = matches.passages(least)
     inside = np.zeros(len(query), bool)
     for at in range(len(query) - least + 1):
@@ -77,7 +77,7 @@ def inside(passages, size):
 @given(TEXTS, st.integers(1, 4))
 def test_a_cover_is_the_smallest(case, least):
     text, query = pair(case)
-    passages = Index(text).matches(query).passages(least)
+    passages = TextIndex(text).matches(query).passages(least)
     found = cover(passages)
     assert inside(found, len(query)) == inside(passages, len(query))
     smallest = (
@@ -100,7 +100,7 @@ def test_a_cover_is_the_smallest(case, least):
 def test_novel_places_are_those_of_brute_force(case, size):
     text, query = pair(case)
     grams = [query[at : at + size] for at in range(len(query) - size + 1)]
-    assert Index(text).matches(query).novel(size) == sum(gram not in text for gram in grams)
+    assert TextIndex(text).matches(query).novel(size) == sum(gram not in text for gram in grams)
 
 
 def random_text(size, seed, letters="abcdefgh "):
@@ -110,7 +110,7 @@ def random_text(size, seed, letters="abcdefgh "):
 def test_a_planted_quotation_is_found_where_it_stands():
     text, noise = random_text(50_000, 0), random_text(3000, 1)
     query = noise[:1234] + text[33_333:33_533] + noise[1234:]
-    (copy,) = Index(text).matches(query).passages(100)
+    (copy,) = TextIndex(text).matches(query).passages(100)
     assert copy.start <= 1234
     assert copy.end >= 1434
     assert copy.length < 210  # a few more letters agree by chance
@@ -119,11 +119,11 @@ def test_a_planted_quotation_is_found_where_it_stands():
 
 def test_a_text_that_is_wholly_copied():
     text = random_text(20_000, 3)
-    matches = Index(text).matches(text)
+    matches = TextIndex(text).matches(text)
     assert matches.passages(1) == (Copy(0, 20_000, 0),)
     assert matches.covered(30) == 20_000
     repeated = "ab" * 5000
-    assert Index(repeated).matches(repeated).lengths.tolist() == list(range(10_000, 0, -1))
+    assert TextIndex(repeated).matches(repeated).lengths.tolist() == list(range(10_000, 0, -1))
 
 
 @pytest.mark.parametrize("far", range(1, 10))
@@ -133,7 +133,7 @@ def test_it_does_not_matter_from_where_on_passages_are_followed(monkeypatch, wid
     for seed in range(10):
         text = wide + random_text(40, seed, "ab\U0001f600")
         query = random_text(30, seed + 100, "ab\U0001f600")
-        matches = Index(text).matches(query)
+        matches = TextIndex(text).matches(query)
         assert matches.lengths.tolist() == [longest(text, query[at:]) for at in range(len(query))]
         for at, (length, place) in enumerate(zip(matches.lengths, matches.places, strict=True)):
             assert text[place : place + length] == query[at : at + length]
@@ -144,7 +144,7 @@ def test_long_copies_that_overlap_and_end_together(wide):
     first, second = random_text(150, 8), random_text(150, 9)
     text = wide + first + "!" + second + "?" + first[60:] + second[:100] + wide
     query = first[20:] + second + "#" + second[:120] + first[:30]
-    matches = Index(text).matches(query)
+    matches = TextIndex(text).matches(query)
     assert matches.lengths.tolist() == [longest(text, query[at:]) for at in range(len(query))]
     assert (matches.lengths > copies._FAR).sum() > 150
     for at, (length, place) in enumerate(zip(matches.lengths, matches.places, strict=True)):
@@ -153,7 +153,7 @@ def test_long_copies_that_overlap_and_end_together(wide):
 
 def test_long_copies_are_looked_up_once_not_from_each_character(monkeypatch):
     text = random_text(60_000, 10)
-    index = Index(text)
+    index = TextIndex(text)
     whole, calls = index._whole, []
     monkeypatch.setattr(index, "_whole", lambda query: calls.append(len(query)) or whole(query))
     query = text[5000:35_000] + "#" + text[100:20_100]
@@ -162,22 +162,22 @@ def test_long_copies_are_looked_up_once_not_from_each_character(monkeypatch):
 
 
 def test_nothing_to_index_and_nothing_to_look_up():
-    assert Index("").matches("abc").lengths.tolist() == [0, 0, 0]
-    assert Index("").following("") == Index("").following("a") == frozenset()
-    assert Index("abc").matches("").passages() == ()
-    assert Index("abc").matches("xyz").passages() == ()
-    assert Index("abc").following("c") == frozenset()
+    assert TextIndex("").matches("abc").lengths.tolist() == [0, 0, 0]
+    assert TextIndex("").following("") == TextIndex("").following("a") == frozenset()
+    assert TextIndex("abc").matches("").passages() == ()
+    assert TextIndex("abc").matches("xyz").passages() == ()
+    assert TextIndex("abc").following("c") == frozenset()
 
 
 def test_many_texts_are_looked_up_in_chunks(monkeypatch):
     text, query = random_text(4000, 5), random_text(1000, 6)
-    whole = Index(text).matches(query)
+    whole = TextIndex(text).matches(query)
     monkeypatch.setattr(copies, "_CHUNK", 77)
-    parts = Index(text).matches(query)
+    parts = TextIndex(text).matches(query)
     np.testing.assert_array_equal(whole.lengths, parts.lengths)
 
 
 def test_too_many_distinct_characters_are_refused(monkeypatch):
     monkeypatch.setattr(copies, "_MOST_DISTINCT", 3)
     with pytest.raises(UsageError, match=r"at most 3 distinct characters.*Received: 4 and 5"):
-        Index("abcda")
+        TextIndex("abcda")

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from lstmega.display import formatting as display
 
@@ -29,8 +30,17 @@ def test_plain_shows_what_it_hides():
 @given(st.text(), st.integers(1, 40))
 def test_one_line_is_one_short_line(text, width):
     line = display.one_line(text, width)
-    assert len(line) <= width
+    assert cell_len(line) <= width
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("日本語", "日本語"), ("日本語x", "日本…"), ("日本語日本語", "日本…"), ("abcdef", "abcdef"),
+     ("abcdefg", "abcde…"), ("a日本語", "a日本…"), ("e\u0301" * 6, "e\u0301" * 6)],
+)  # fmt: skip
+def test_one_line_counts_terminal_cells(text, line):
+    assert display.one_line(text, 6).replace(" …", "…") == line  # half a wide character is a space
 
 
 @given(st.text(alphabet="`~a\n", max_size=30))
@@ -40,12 +50,27 @@ def test_no_line_of_a_text_closes_its_fence(text):
     assert last not in text
 
 
-def test_html_is_escaped():
-    assert "<script>" not in display.html_table([("a", "b"), ("<script>", "&")], "<script>")
-
-
 def test_columns_align():
     assert display.columns([("a", "b"), ("long", "c")]) == "a     b\nlong  c"
+
+
+ASCII = st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=9)
+
+
+@given(
+    st.integers(1, 4).flatmap(lambda n: st.lists(st.lists(ASCII, min_size=n, max_size=n), max_size=6))
+)
+def test_columns_of_ascii_are_padded_to_their_longest_text(rows):
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    assert display.columns(rows) == "\n".join(lines)
+
+
+def test_columns_align_wide_and_combining_characters():
+    rows = [("日本語", "1"), ("abc", "2"), ("e\u0301", "3"), ("😀", "4")]
+    lines = display.columns(rows).splitlines()
+    assert [line[-1] for line in lines] == ["1", "2", "3", "4"]
+    assert {cell_len(line[:-1]) for line in lines} == {len("日本語") * 2 + 2}
 
 
 def test_layers_sums_each_layer():

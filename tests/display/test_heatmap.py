@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 
 from lstmega.display import formatting as display
-from lstmega.display import heatmap as surprisal
-from lstmega.display import html as coloured
+from lstmega.display import heatmap
 from lstmega.errors import UsageError
 
 LN2 = math.log(2)
+
+
+def page_of(text, nats, **how):
+    return heatmap.surprisal(text, nats, **how).page()
+
+
+def cell_of(text, nats, **how):
+    return heatmap.surprisal(text, nats, **how).fragment()
 
 
 class Reader(HTMLParser):
@@ -51,7 +58,7 @@ def bits(*values):
     "text",
     ["", "a", "\n", "\n\nx", "a<b>\n&\"'\n", "⏎ \n⏎", "&amp;&#10;</pre></b>", "x\ty  z ", "日本語\n🦉é"],
 )
-@pytest.mark.parametrize("make", [surprisal.page, surprisal.fragment])
+@pytest.mark.parametrize("make", [page_of, cell_of])
 def test_the_text_comes_back_exactly(make, text):
     read = Reader(make(text, np.ones(max(0, len(text) - 1)), title="t"))
     assert read.text == text
@@ -60,13 +67,13 @@ def test_the_text_comes_back_exactly(make, text):
 
 def test_a_control_is_shown():
     text = "a\r\x1b[31m\x00\u202e\ud800b"
-    page = surprisal.page(text, np.ones(len(text) - 1), title="t")
+    page = page_of(text, np.ones(len(text) - 1), title="t")
     assert Reader(page).text == display.plain(text) == "a\\r\\x1b[31m\\x00\\u202e\\ud800b"
     page.encode()  # no half of a surrogate pair is left
 
 
 def test_every_character_names_its_bits():
-    read = Reader(surprisal.page("a'\"<\n x", bits(0.1, 0.354, 30.126, -1e-9, 2, math.inf), title="t"))
+    read = Reader(page_of("a'\"<\n x", bits(0.1, 0.354, 30.126, -1e-9, 2, math.inf), title="t"))
     assert read.titles == [
         '"a" first, no cost', '"\'" 0.10 bits', '""" 0.35 bits', '"<" 30.13 bits', '"⏎" 0.00 bits',
         '" " 2.00 bits', '"x" inf bits',
@@ -75,10 +82,10 @@ def test_every_character_names_its_bits():
 
 def test_more_bits_a_stronger_shade():
     values = np.linspace(0, 30, 3001)
-    shades = Reader(surprisal.fragment("x" * 3002, bits(*values), title="")).shades[1:]
+    shades = Reader(cell_of("x" * 3002, bits(*values), title="")).shades[1:]
     assert shades == sorted(shades)
-    assert "".join(sorted(set(shades))) == surprisal._PALETTE.classes
-    assert len(surprisal._LIGHT) == len(surprisal._DARK) == len(surprisal._STEPS) + 1
+    assert "".join(sorted(set(shades))) == heatmap._PALETTE.classes
+    assert len(heatmap._LIGHT) == len(heatmap._DARK) == len(heatmap._STEPS) + 1
 
 
 @pytest.mark.parametrize(
@@ -86,7 +93,7 @@ def test_more_bits_a_stronger_shade():
     [(0, "a"), (0.24, "a"), (0.26, "b"), (1.9, "e"), (2, "f"), (9.9, "k"), (10.1, "l")],
 )
 def test_a_shade_begins_at_its_step(cost, shade):
-    assert Reader(surprisal.fragment("ab", bits(cost), title="")).shades == ["first", shade]
+    assert Reader(cell_of("ab", bits(cost), title="")).shades == ["first", shade]
 
 
 def luminance(colour):
@@ -98,16 +105,16 @@ def luminance(colour):
 @pytest.mark.parametrize("name", ["LIGHT", "DARK"])
 def test_text_can_be_read_on_every_shade(name):
     """WCAG's contrast of at least 4.5, and each shade stands apart from the one before."""
-    ink = luminance(getattr(coloured, f"{name}_INK"))
+    ink = luminance(getattr(heatmap, f"{name}_INK"))
     contrasts = []
-    for shade in getattr(surprisal, f"_{name}"):
+    for shade in getattr(heatmap, f"_{name}"):
         dark, bright = sorted((ink, luminance(shade)))
         contrasts.append((bright + 0.05) / (dark + 0.05))
     assert contrasts == sorted(contrasts, reverse=True) and contrasts[-1] >= 4.5
     assert all(before / after > 1.05 for before, after in pairwise(contrasts))
 
 
-@pytest.mark.parametrize("make", [surprisal.page, surprisal.fragment])
+@pytest.mark.parametrize("make", [page_of, cell_of])
 def test_nothing_of_the_text_is_markup(make):
     evil = "<script>alert('x')</script><img src=x onerror=y>' onmouseover='z\x1b[31m\u202e"
     page = make(evil, np.zeros(len(evil) - 1), title=evil, note=evil)
@@ -117,18 +124,18 @@ def test_nothing_of_the_text_is_markup(make):
     }  # fmt: skip
     assert "\x1b" not in page and "\u202e" not in page
     assert len(read.titles) == len(evil)
-    assert read.all.count(display.plain(evil)) == (4 if make is surprisal.page else 3)
+    assert read.all.count(display.plain(evil)) == (4 if make is page_of else 3)
 
 
 def test_a_page_forbids_all_but_its_style():
-    page = surprisal.page("ab", np.ones(1), title="t")
+    page = page_of("ab", np.ones(1), title="t")
     policy = Reader(page).metas["Content-Security-Policy"].split("; ")
     assert policy[0] == "default-src 'none'" and "script" not in "".join(policy)
     assert page.index("Content-Security-Policy") < page.index("<style>")
 
 
 def test_a_fragment_touches_nothing_of_a_notebook():
-    cell = surprisal.fragment("ab", np.ones(1), title="t")
+    cell = cell_of("ab", np.ones(1), title="t")
     assert Reader(cell).tags.isdisjoint({"html", "head", "body", "meta", "script"})
     style = cell[cell.index("<style>") + 7 : cell.index("</style>")]
     selectors = re.findall(r"([^{}]+)\{[^{}]*\}", style)
@@ -140,7 +147,7 @@ def test_a_summary_names_what_surprised_most():
     text = "x" * 30 + "\n" + "y" * 19 + "Q" + "x" * 49
     costs = np.full(99, 0.1)
     costs[49], costs[70], costs[29] = 9.126, 5, 40
-    cell = surprisal.fragment(text, bits(*costs), title="")
+    cell = cell_of(text, bits(*costs), title="")
     items = [Reader(item).all for item in cell.split("<li>")[1:]]
     assert items[0].startswith("x" * 20 + "⏎ 40.00 bits")
     assert items[1] == "⏎" + "y" * 19 + "Q 9.13 bits"
@@ -151,7 +158,7 @@ def test_a_summary_names_what_surprised_most():
 
 
 def test_a_legend_names_where_the_shades_begin():
-    cell = surprisal.fragment("", np.zeros(0), title="")
+    cell = cell_of("", np.zeros(0), title="")
     legend = Reader(cell[cell.index("<p>Bits, from") : cell.index("<pre")]).all
     assert legend.replace("\xa0", " ").split()[2:] == [
         "0", "0.25", "0.5", "1", "1.5", "2", "3", "4", "5", "6", "8", "10",
@@ -160,9 +167,9 @@ def test_a_legend_names_where_the_shades_begin():
 
 class TestLongTexts:
     def test_are_cut_at_the_limit(self):
-        total = surprisal.MOST + 1_234
-        page = surprisal.page("a" * total, np.ones(total - 1), title="t")
-        assert page.count(">a</b>") == surprisal.MOST + 10  # ten are listed above
+        total = heatmap.MOST + 1_234
+        page = page_of("a" * total, np.ones(total - 1), title="t")
+        assert page.count(">a</b>") == heatmap.MOST + 10  # ten are listed above
         assert "Shown are characters 1 to 200,000 of 201,234; 1,234 are left out." in page
 
     @pytest.mark.parametrize(
@@ -174,7 +181,7 @@ class TestLongTexts:
         ],
     )
     def test_start_where_asked(self, start, shown, said):
-        page = surprisal.page("0123456789", bits(*range(1, 10)), title="t", start=start, most=3)
+        page = page_of("0123456789", bits(*range(1, 10)), title="t", start=start, most=3)
         read = Reader(page)
         assert read.text == shown and said in page
         costs = [f'"{n}" {n}.00 bits' if n != "0" else '"0" first, no cost' for n in shown]
@@ -182,27 +189,27 @@ class TestLongTexts:
         assert "5.000 bits per character on average, over 9." in page  # of the whole text
 
     def test_a_whole_text_says_nothing(self):
-        assert "left out" not in surprisal.page("abc", np.ones(2), title="t")
+        assert "left out" not in page_of("abc", np.ones(2), title="t")
 
     def test_stay_small_in_small_blocks(self):
         text = ("It is certain that 'every' <owl> & pussy-cat\n" * 1400)[:60_000]
-        page = surprisal.page(text, bits(*np.linspace(0, 99, 59_999)), title="t")
+        page = page_of(text, bits(*np.linspace(0, 99, 59_999)), title="t")
         assert len(page.encode()) < 3_000_000
         read = Reader(page)
         assert read.text == text
-        assert min(read.blocks[:-1]) >= coloured.BLOCK
-        assert max(read.blocks) <= coloured.BLOCK + len(text.partition("\n")[0]) + 1
+        assert min(read.blocks[:-1]) >= heatmap.BLOCK
+        assert max(read.blocks) <= heatmap.BLOCK + len(text.partition("\n")[0]) + 1
 
     def test_a_line_without_end_is_in_blocks_too(self):
         text = "x" * 5_000 + "\n" + "y" * 100
-        read = Reader(surprisal.page(text, np.ones(5_100), title="t"))
+        read = Reader(page_of(text, np.ones(5_100), title="t"))
         assert read.text == text and read.blocks == [2000, 2000, 1001, 100]
 
 
 @pytest.mark.parametrize(("text", "costs"), [("abc", 3), ("abc", 1), ("", 1), ("a", 1)])
 def test_one_cost_for_each_character_but_the_first(text, costs):
     with pytest.raises(UsageError) as caught:
-        surprisal.page(text, np.zeros(costs), title="")
+        page_of(text, np.zeros(costs), title="")
     accepted = max(0, len(text) - 1)
     assert str(caught.value) == (
         f"nats does not fit the text. Received: {costs} costs for {len(text)} characters. "
@@ -213,4 +220,4 @@ def test_one_cost_for_each_character_but_the_first(text, costs):
 @pytest.mark.parametrize("start", [-1, 4])
 def test_a_start_outside_the_text(start):
     with pytest.raises(UsageError, match=rf"Received: {start}\. Accepted: from 0 to 3\."):
-        surprisal.fragment("abc", np.zeros(2), title="", start=start)
+        cell_of("abc", np.zeros(2), title="", start=start)

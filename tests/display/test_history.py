@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 import pytest
 
 from lstmega.display import history as curves
+from lstmega.display.chart import LARGE
 from lstmega.display.history import HistoryRow
 
 NAN, INF = math.nan, math.inf
@@ -124,7 +125,7 @@ class TestEveryHistory:
         for line in picture.findall(".//{*}polyline"):
             for point in line.attrib["points"].split():
                 x, y = map(float, point.split(","))
-                assert curves._LEFT <= x <= curves._RIGHT and curves._TOP <= y <= curves._BOTTOM
+                assert LARGE.left <= x <= LARGE.right and LARGE.top <= y <= LARGE.bottom
         words = [item.text for item in picture.findall(".//{*}text")]
         assert {"t", "steps", "nats per character", "train"} <= set(words)
         assert len(words) == len(set(words))  # no tick twice
@@ -141,7 +142,7 @@ class TestEveryHistory:
             assert float(circles[0].get("cy")) == max(float(place.split(",")[1]) for place in places)
             at = [held_out for _, held_out in losses].index(min(measured))
             share = at / (len(losses) - 1)
-            expected = curves._LEFT + share * (curves._RIGHT - curves._LEFT)
+            expected = LARGE.left + share * (LARGE.right - LARGE.left)
             assert float(circles[0].get("cx")) == pytest.approx(expected, abs=0.1)
             assert f"best {min(measured):.3f}" in [item.text for item in picture.findall(".//{*}text")]
 
@@ -184,7 +185,7 @@ def test_equal_losses_lie_in_the_middle():
 def test_steps_are_whole():
     picture = ElementTree.fromstring(curves.svg(history((2, 2), (1, 1), (1.5, 1.5), steps=1), title=""))
     low = [item for item in picture.findall("{*}text") if item.get("text-anchor") == "middle"]
-    assert [item.text for item in low if float(item.get("y")) == curves._BOTTOM + 34] == ["1", "2", "3"]
+    assert [item.text for item in low if float(item.get("y")) == LARGE.bottom + 34] == ["1", "2", "3"]
 
 
 def test_the_names_of_near_lines_stand_apart():
@@ -197,7 +198,7 @@ def test_the_name_of_the_best_stands_clear_of_ticks_and_line():
     picture = ElementTree.fromstring(curves.svg(history((2, 2), (1.9, 1.8), (1.8, 1.5)), title=""))
     named = {item.text: float(item.get("y")) for item in picture.findall("{*}text")}
     lowest = float(picture.find("{*}circle").get("cy"))
-    assert lowest == curves._BOTTOM
+    assert lowest == LARGE.bottom
     assert named["best 1.500"] - 12 >= lowest and named["100"] - named["best 1.500"] >= 14
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lstmega.display import html as coloured
+from lstmega.display import heatmap
 from lstmega.errors import UsageError
 from lstmega.evaluation import activations as units
 from lstmega.evaluation.activations import Unit
@@ -75,7 +75,7 @@ def test_a_part_that_is_not_there(cell, part):
 
 
 def hand_made(text, *values):
-    return units.UnitView("a", "b", Unit(1, 2), "memory", text, np.array(values, np.float32))
+    return units.UnitActivations("a", "b", Unit(1, 2), "memory", text, np.array(values, np.float32))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_blue_is_negative_and_red_positive(value, shade):
 @pytest.mark.parametrize("name", ["LIGHT", "DARK"])
 def test_text_can_be_read_on_every_colour(name):
     """WCAG's contrast of at least 4.5, and each shade stands apart from the next."""
-    ink, colours = luminance(getattr(coloured, f"{name}_INK")), getattr(units, f"_{name}")
+    ink, colours = luminance(getattr(heatmap, f"{name}_INK")), getattr(units, f"_{name}")
     contrasts = []
     for colour in colours:
         dark, bright = sorted((ink, luminance(colour)))

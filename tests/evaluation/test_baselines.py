@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lstmega.evaluation import baselines as yardsticks
 from lstmega.evaluation.baselines import KneserNey
 from lstmega.runs import record
-from lstmega.runs.record import Yardstick
+from lstmega.runs.record import Baseline
 
 TEXT = "the owl and the pussy cat went to sea in a beautiful pea green boat they took some honey " * 9
 
@@ -128,16 +128,16 @@ def test_bytes_are_compressed_as_bytes():
     assert found["xz"] < 8.3
 
 
-RULERS = [Yardstick("xz", 2.5), Yardstick("5-gram", 2.0), Yardstick("unigram", 4.0)]
+RULERS = [Baseline("xz", 2.5), Baseline("5-gram", 2.0), Baseline("unigram", 4.0)]
 
 
 @pytest.mark.parametrize(
     ("bits", "words"),
     [
-        (1.9, "better than every yardstick: the next, 5-gram, needs 0.10 bits more"),
+        (1.9, "better than every baseline: the next, 5-gram, needs 0.10 bits more"),
         (2.2, "between 5-gram (better) and xz (worse)"),
         (2.5, "between 5-gram (better) and xz (worse)"),
-        (5.0, "worse than every yardstick, even unigram: something is wrong"),
+        (5.0, "worse than every baseline, even unigram: something is wrong"),
     ],
 )
 def test_in_words(bits, words):

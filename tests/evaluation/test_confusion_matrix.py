@@ -2,6 +2,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from lstmega.evaluation.confusion_matrix import Confusion
 
@@ -54,6 +55,14 @@ def test_many_classes_show_shades():
     lines = Confusion.of(names, places, places).grid().splitlines()
     assert sum(line.count("█") for line in lines[:-1]) == 12
     assert "█ from 75.0%" in lines[-1]
+
+
+def test_shades_stand_below_names_of_wide_characters():
+    names = ["中文", "日本語", *(f"class {number}" for number in range(10))]
+    *lines, _ = Confusion.of(names, np.arange(12), np.arange(12)).grid().splitlines()
+    places = [cell_len(line[: line.index("█")]) for line in lines if "█" in line]
+    assert places == [9, 12, *range(15, 35, 2)]  # the first two columns are two cells wide
+    assert [cell_len(lines[0][: lines[0].index(letter)]) for letter in "中日c"] == [9, 12, 15]
 
 
 def test_the_picture_is_well_formed_and_says_what_it_shows(confusion):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lstmega.errors import UsageError
-from lstmega.evaluation import features as tracks
+from lstmega.evaluation import features
 
 
 def drawn(track, text):
@@ -39,7 +39,7 @@ QUOTES = [
 
 @pytest.mark.parametrize(("text", "expected"), QUOTES)
 def test_quotes(text, expected):
-    assert drawn(tracks.quotes, text.replace("⏎", "\n")) == expected
+    assert drawn(features.quotes, text.replace("⏎", "\n")) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,20 @@ def test_quotes(text, expected):
     ],
 )
 def test_brackets(text, expected):
-    assert drawn(tracks.brackets, text) == expected
-    assert drawn(tracks.bracketed, text) == expected.replace("2", "1").replace("3", "1")
+    assert drawn(features.brackets, text) == expected
+    assert drawn(features.bracketed, text) == expected.replace("2", "1").replace("3", "1")
 
 
 @pytest.mark.parametrize(
     ("track", "text", "expected"),
     [
-        (tracks.line, "ab\n\nc\n", "120010"),
-        (tracks.line, "", ""),
-        (tracks.indent, "a\n  b c\n\t\n\nd", "001222201000"),
-        (tracks.words, "ab c1d's, é_x", "1201012300101"),
-        (tracks.uppercase, "aB ÉC1ß", "0101100"),
-        (tracks.numbers, "a1 2.5, x-30", "010111100011"),
-        (tracks.addresses, "(http://a.b/c) www.x.y z", "0" + "1" * 12 + "00" + "1" * 7 + "00"),
+        (features.line, "ab\n\nc\n", "120010"),
+        (features.line, "", ""),
+        (features.indent, "a\n  b c\n\t\n\nd", "001222201000"),
+        (features.words, "ab c1d's, é_x", "1201012300101"),
+        (features.uppercase, "aB ÉC1ß", "0101100"),
+        (features.numbers, "a1 2.5, x-30", "010111100011"),
+        (features.addresses, "(http://a.b/c) www.x.y z", "0" + "1" * 12 + "00" + "1" * 7 + "00"),
     ],
 )
 def test_others(track, text, expected):
@@ -78,7 +78,7 @@ def test_others(track, text, expected):
 def test_bytes_have_the_track_of_their_characters():
     text = "é “ü” \udcff)"
     raw = text.encode("utf-8", "surrogateescape")
-    found = tracks.of("quotes", raw.decode("latin-1"), tokens="byte")
+    found = features.of("quotes", raw.decode("latin-1"), tokens="byte")
     assert "".join(f"{v:.0f}" for v in found) == "00" + "0" + "111" + "11" + "000" + "000"
 
 
@@ -86,31 +86,33 @@ def test_a_function_is_a_feature():
     def vowels(text):
         return [c in "aeiou" for c in text]
 
-    assert tracks.of(vowels, "tea").tolist() == [0, 1, 1]
-    assert (tracks.name_of(vowels), tracks.name_of("line")) == ("vowels", "line")
+    assert features.of(vowels, "tea").tolist() == [0, 1, 1]
+    assert (features.name_of(vowels), features.name_of("line")) == ("vowels", "line")
 
 
 @pytest.mark.parametrize("values", [[1.0], [[1, 2, 3]], [1, 2, np.nan], 7])
 def test_a_function_gives_one_number_for_each(values):
     with pytest.raises(UsageError, match="one finite number for each"):
-        tracks.of(lambda text: values, "abc")
+        features.of(lambda text: values, "abc")
 
 
 def test_an_unknown_feature():
     with pytest.raises(UsageError, match=r"--find must be one of: quotes, .*Received: 'mood'\."):
-        tracks.of("mood", "abc")
+        features.of("mood", "abc")
 
 
-@pytest.mark.parametrize("name", tracks.TRACKS)
+@pytest.mark.parametrize("name", features.TRACKS)
 @pytest.mark.parametrize(
     "piece", ["'", '"', "“", "(", "([{", ")", " ", "'a ", '"""', "\n", "1.", "www."]
 )
 def test_no_text_takes_long(name, piece):
     """Each track is about linear: 50,000 of anything in a row are done in a moment."""
     began = time.perf_counter()
-    assert len(tracks.of(name, piece * 50_000)) == 50_000 * len(piece)
+    assert len(features.of(name, piece * 50_000)) == 50_000 * len(piece)
     assert time.perf_counter() - began < 5
 
 
 def test_every_track_is_described():
-    assert all(track.__doc__ and track.__doc__.startswith("Return") for track in tracks.TRACKS.values())
+    assert all(
+        track.__doc__ and track.__doc__.startswith("Return") for track in features.TRACKS.values()
+    )

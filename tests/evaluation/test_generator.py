@@ -8,16 +8,16 @@ import lstmega
 from lstmega.data.corpus import Corpus
 from lstmega.errors import PromptError, UsageError
 from lstmega.evaluation import generator as evaluation
-from lstmega.evaluation import scoring as scores
-from lstmega.runs import run as runs
-from lstmega.runs.record import Yardstick
+from lstmega.evaluation import scoring
+from lstmega.runs import directory
+from lstmega.runs.record import Baseline
 from tests.conftest import reseal
 
 
 def test_the_held_out_tail(tiny_run):
     found = lstmega.evaluate(tiny_run)
     ids = tiny_run.vocabulary.encode(tiny_run.held_out)
-    expected = scores.stream(tiny_run.decoder(), ids, rows=1)
+    expected = scoring.stream(tiny_run.decoder(), ids, rows=1)
     assert found.characters == len(tiny_run.held_out) - 1
     assert found.nats_per_character == pytest.approx(expected.mean(), abs=1e-4)
     assert found.nats_per_character == pytest.approx(tiny_run.record.best.nats, abs=1e-4)
@@ -30,14 +30,14 @@ def test_the_held_out_tail(tiny_run):
 def test_windows(tiny_run):
     found = lstmega.evaluate(tiny_run, protocol="window", window=10)
     ids = tiny_run.vocabulary.encode(tiny_run.held_out)
-    np.testing.assert_array_equal(found.nats, scores.windows(tiny_run.decoder(), ids, length=10))
+    np.testing.assert_array_equal(found.nats, scoring.windows(tiny_run.decoder(), ids, length=10))
     assert "windows of 10" in found.heading
 
 
-def test_yardsticks_of_the_same_split_stand_beside_it(tiny_run):
+def test_baselines_of_the_same_split_stand_beside_it(tiny_run):
     found = lstmega.evaluate(tiny_run)
-    assert found.yardsticks == tiny_run.record.yardsticks
-    names = [item.name for item in found.yardsticks]
+    assert found.baselines == tiny_run.record.baselines
+    names = [item.name for item in found.baselines]
     assert names[:2] == ["uniform", "unigram"] and names[-3:] == ["gzip", "bzip2", "xz"]
     shown = str(found)
     assert all(name in shown for name in [*names, "this model", found.verdict])
@@ -67,7 +67,7 @@ class TestForeignTexts:
         assert found.nats.sum() == pytest.approx(of_known.sum() + 3 * charge)
         assert found.nats[7 - 1] == pytest.approx(charge)
         assert "3 characters that the run does not know were charged" in str(found)
-        assert {item.name for item in found.yardsticks} == {"uniform", "gzip", "bzip2", "xz"}
+        assert {item.name for item in found.baselines} == {"uniform", "gzip", "bzip2", "xz"}
 
     def test_skipped(self, tiny_run):
         found = lstmega.evaluate(tiny_run, text=Corpus.from_text(FOREIGN), unknown="skip")
@@ -92,7 +92,7 @@ class TestForeignTexts:
         )  # fmt: skip
         found = lstmega.evaluate(run, text=Corpus.from_text("eee\u0416"))
         ids = run.vocabulary.encode("eee\u0416")
-        of_unk = scores.stream(run.decoder(), ids)[-1]
+        of_unk = scoring.stream(run.decoder(), ids)[-1]
         assert found.nats[-1] == pytest.approx(of_unk + math.log(0x110000 - 8))
 
     def test_bytes_of_zero_count(self, tmp_path):
@@ -126,9 +126,9 @@ class TestForeignTexts:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"unknown": "guess"}, "--unknown must be charge or skip"),
+        ({"unknown": "guess"}, "--unknown must be one of: charge, skip"),
         ({"window": 0, "protocol": "window"}, "--window must be at least 1"),
-        ({"protocol": "guess"}, "--protocol must be stream or window"),
+        ({"protocol": "guess"}, "--protocol must be one of: stream, window"),
         ({"dynamic": 0.1, "protocol": "window"}, "--dynamic needs --protocol stream"),
         ({"dynamic": -1.0}, "--dynamic must be from 0 to 10"),
     ],
@@ -139,7 +139,7 @@ def test_wrong_arguments(tiny_run, arguments, message):
 
 
 def test_nothing_held_out(tiny_run):
-    reseal(tiny_run, held_out_characters=0, held_out_sha256=runs.text_sha256(""))
+    reseal(tiny_run, held_out_characters=0, held_out_sha256=directory.digest(b""))
     (tiny_run.path / "held_out.txt").write_text("")
     with pytest.raises(UsageError, match="held no text out"):
         lstmega.evaluate(tiny_run.path)
@@ -160,12 +160,12 @@ def test_runs_beside_each_other(tiny_run):
     assert rows[0]["parameters"] == tiny_run.record.parameters
 
 
-def test_no_yardsticks_no_verdict(tiny_run):
+def test_no_baselines_no_verdict(tiny_run):
     found = evaluation.Evaluation("a", "b", "stream", "abc", np.array([1.0, 2.0]))
     assert found.verdict == "" and "this model" in str(found)
-    better = Yardstick("x", 0.1)
+    better = Baseline("x", 0.1)
     assert "worse than every" in evaluation.Evaluation(
-        "a", "b", "stream", "abc", np.array([1.0, 2.0]), yardsticks=(better,)
+        "a", "b", "stream", "abc", np.array([1.0, 2.0]), baselines=(better,)
     ).verdict  # fmt: skip
 
 

@@ -10,8 +10,7 @@ from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.errors import UsageError
 from lstmega.evaluation import predictions as inspection
-from lstmega.evaluation import readings
-from lstmega.evaluation import scoring as scores
+from lstmega.evaluation import scoring
 from tests import oracles
 from tests.display.test_heatmap import Reader
 from tests.planted import PlantedRun
@@ -39,7 +38,7 @@ def test_numbers_equal_the_slow_twin(cell):
 def test_a_long_text_is_read_in_lanes(monkeypatch):
     run = PlantedRun(TEXT * 20, planted=False)
     exact = inspection.inspect(run, characters=None)
-    monkeypatch.setattr(readings, "_EXACT", 100)
+    monkeypatch.setattr(scoring, "_EXACT", 100)
     found = inspection.inspect(run, characters=None)
     np.testing.assert_allclose(found.nats, exact.nats, atol=1e-3)
     assert not np.array_equal(found.nats, exact.nats)
@@ -49,7 +48,7 @@ def test_a_long_text_is_read_in_lanes(monkeypatch):
 def test_a_real_run(tiny_run):
     found = inspection.inspect(tiny_run, characters=None)
     ids = tiny_run.vocabulary.encode(tiny_run.held_out)
-    np.testing.assert_allclose(found.nats, scores.stream(tiny_run.decoder(), ids, rows=1), atol=1e-9)
+    np.testing.assert_allclose(found.nats, scoring.stream(tiny_run.decoder(), ids, rows=1), atol=1e-9)
     assert found.source == "the held-out tail of owl" and found.text == tiny_run.held_out
 
 
@@ -151,7 +150,7 @@ class TestPassages:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"unknown": "fold"}, "--unknown must be error or skip. Received: 'fold'"),
+            ({"unknown": "fold"}, "--unknown must be one of: error, skip. Received: 'fold'"),
             ({"characters": 1}, "--characters must be from 2"),
             ({"top": 0}, "--top must be from 1 to 100"),
             ({"text": Corpus.from_text("a")}, r"at least 2 characters .* Received: 1\."),

@@ -5,9 +5,8 @@ import pytest
 
 from lstmega.data.corpus import Corpus
 from lstmega.errors import UsageError
-from lstmega.evaluation import features as tracks
+from lstmega.evaluation import features, scoring
 from lstmega.evaluation import probing as findings
-from lstmega.evaluation import readings
 from lstmega.evaluation.activations import Unit
 from tests.evaluation.test_activations import states_of
 from tests.planted import FOLLOWS, STILL, PlantedRun
@@ -53,7 +52,7 @@ def test_the_planted_unit_is_found_first(cell):
 
 
 def test_a_unit_that_is_off_inside_has_a_negative_score():
-    found = findings.find(PlantedRun(TEXT), lambda text: 1 - tracks.bracketed(text))
+    found = findings.find(PlantedRun(TEXT), lambda text: 1 - features.bracketed(text))
     assert found.best == Unit(1, FOLLOWS + 1) and found.found[0].score < -0.99
 
 
@@ -71,9 +70,9 @@ def test_scores_equal_the_slow_twin(feature, read, monkeypatch):
     """Pearson's correlation by NumPy."""
     exact, run, activations = read
     if not exact:
-        monkeypatch.setattr(readings, "_EXACT", 100)
+        monkeypatch.setattr(scoring, "_EXACT", 100)
     found = findings.find(run, feature, most=100)
-    track, middle = tracks.of(feature, TEXT), len(TEXT) // 2
+    track, middle = features.of(feature, TEXT), len(TEXT) // 2
     assert len(found.found) == 16 and found.mean == pytest.approx(track.mean())
     for one in found.found:
         values = activations[(one.unit.layer - 1) * 8 + one.unit.number - 1]
@@ -89,7 +88,7 @@ def test_chance_is_the_same_search_for_a_track_moved():
     run = PlantedRun(TEXT)
 
     def moved(text):
-        track, middle = tracks.bracketed(text), len(text) // 2
+        track, middle = features.bracketed(text), len(text) // 2
         halves = track[:middle], track[middle:]
         return np.concatenate([np.roll(half, len(half) // 2) for half in halves])
 
@@ -110,7 +109,7 @@ def test_half_of_the_text_has_no_say_in_the_choice():
     run = PlantedRun(TEXT)
 
     def changing(text):
-        track = tracks.bracketed(text)
+        track = features.bracketed(text)
         track[len(text) // 2 :] = np.random.default_rng(0).integers(2, size=len(text) - len(text) // 2)
         return track
 
@@ -170,5 +169,5 @@ def test_shows_itself(tiny_run):
 
 
 def test_a_name_is_no_markup():
-    found = findings.Findings("<b>", "<i>", "<u>", "memory", 9, 0.5, 0.1, ())
+    found = findings.ProbeResult("<b>", "<i>", "<u>", "memory", 9, 0.5, 0.1, ())
     assert not {"<b>", "<i>", "<u>"} & {found._repr_html_()[at : at + 3] for at in range(999)}

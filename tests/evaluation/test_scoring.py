@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from lstmega.config.options import ModelOptions
+from lstmega.config.model import GeneratorConfig
+from lstmega.data import batching
 from lstmega.errors import UsageError
-from lstmega.evaluation import scoring as scores
+from lstmega.evaluation import scoring
 from lstmega.inference.decoder import Decoder
 from tests import oracles
 from tests.inference.test_decoder import random_weights
@@ -12,7 +13,7 @@ SIZE = 9
 
 
 def made(cell="lstm", **more):
-    options = ModelOptions(**{"cell": cell, "units": 6, "embedding": 4, "layers": 2} | more)
+    options = GeneratorConfig(**{"cell": cell, "units": 6, "embedding": 4, "layers": 2} | more)
     weights = random_weights(options, SIZE, seed=1)
     return options, weights, Decoder(options, weights)
 
@@ -33,7 +34,7 @@ def slow_costs(options, weights, ids):
 def test_one_lane_is_exact(cell, length):
     options, weights, decoder = made(cell)
     expected = slow_costs(options, weights, text(length))
-    np.testing.assert_allclose(scores.stream(decoder, text(length), rows=1), expected, atol=1e-5)
+    np.testing.assert_allclose(scoring.stream(decoder, text(length), rows=1), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [2, 7, 50])
@@ -41,8 +42,8 @@ def test_one_lane_is_exact(cell, length):
 def test_many_lanes_are_warmed_up(rows, length):
     """Also where a lane is shorter than its warm-up, which then begins before the text."""
     _, _, decoder = made()
-    exact = scores.stream(decoder, text(length), rows=1)
-    found = scores.stream(decoder, text(length), rows=rows)
+    exact = scoring.stream(decoder, text(length), rows=1)
+    found = scoring.stream(decoder, text(length), rows=rows)
     assert len(found) == length - 1
     np.testing.assert_allclose(found, exact, atol=1e-3)
     assert abs(found.mean() - exact.mean()) < 1e-4
@@ -50,8 +51,8 @@ def test_many_lanes_are_warmed_up(rows, length):
 
 def test_without_warmup_lanes_would_differ(monkeypatch):
     _, _, decoder = made()
-    monkeypatch.setattr(scores, "WARMUP", 0)
-    exact, cold = (scores.stream(decoder, text(3001), rows=rows) for rows in (1, 7))
+    monkeypatch.setattr(batching, "WARMUP", 0)
+    exact, cold = (scoring.stream(decoder, text(3001), rows=rows) for rows in (1, 7))
     assert np.abs(exact - cold).max() > 1e-2
 
 
@@ -64,11 +65,11 @@ def test_each_window_starts_from_zero(length, characters):
         slow_costs(options, weights, ids[start : start + length + 1])
         for start in range(0, characters - 1, length)
     ]
-    found = scores.windows(decoder, ids, length=length)
+    found = scoring.windows(decoder, ids, length=length)
     np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-5)
 
 
-@pytest.mark.parametrize("read", [scores.stream, scores.windows])
+@pytest.mark.parametrize("read", [scoring.stream, scoring.windows])
 def test_tells_how_far_it_is(read):
     heard = []
     read(made()[2], text(5000), done=lambda *told: heard.append(told))
@@ -76,7 +77,7 @@ def test_tells_how_far_it_is(read):
     assert {total for _, total in heard} == {4999} and heard[-1][0] <= 4999
 
 
-@pytest.mark.parametrize("read", [scores.stream, scores.windows])
+@pytest.mark.parametrize("read", [scoring.stream, scoring.windows])
 def test_one_character_predicts_nothing(read):
     with pytest.raises(UsageError, match="at least 2 characters"):
         read(made()[2], text(1))
@@ -84,4 +85,4 @@ def test_one_character_predicts_nothing(read):
 
 def test_a_window_has_a_length():
     with pytest.raises(UsageError, match="--window must be at least 1"):
-        scores.windows(made()[2], text(9), length=0)
+        scoring.windows(made()[2], text(9), length=0)

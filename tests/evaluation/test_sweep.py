@@ -24,7 +24,7 @@ def swept(tiny_run_directory, text):
         corpus=Corpus.from_text(text, name="owl"),
         temperatures=[1.0, 0.1, 0.5, 1.0],
         length=300,
-        count=2,
+        num_samples=2,
         seed=0,
     )
 
@@ -55,7 +55,7 @@ def test_levels_are_the_temperatures_in_order_once_each(swept):
 
 
 def test_texts_are_those_of_sample(swept, tiny_run):
-    found = lstmega.sample(tiny_run, temperatures=[0.5], length=300, count=2, seed=0)
+    found = lstmega.sample(tiny_run, temperatures=[0.5], length=300, num_samples=2, seed=0)
     assert [item.text for item in swept[1].samples] == [item.text for item in found]
 
 
@@ -197,7 +197,7 @@ def test_bytes_are_said_to_be_bytes(tmp_path, text):
     run = lstmega.train(
         tmp_path / "owl.bin", tokens="byte", checkpoints=tmp_path, progress=False, **TINY | {"steps": 4}
     )
-    found = lstmega.sweep(run, temperatures=[0.5, 1.0], length=60, count=1, seed=0)
+    found = lstmega.sweep(run, temperatures=[0.5, 1.0], length=60, num_samples=1, seed=0)
     assert found.table()[0][1] == "bits/byte"
     assert "bits per byte" in found.to_html()
     assert found.held_out is not None
@@ -233,7 +233,7 @@ def real(tmp_path_factory):
         "pydoc", preset="tiny", steps=500, checkpoints=tmp_path_factory.mktemp("real"), progress=False
     )
     temperatures = [number / 10 for number in range(2, 15)]
-    return run, lstmega.sweep(run, temperatures=temperatures, length=1500, count=3, seed=0)
+    return run, lstmega.sweep(run, temperatures=temperatures, length=1500, num_samples=3, seed=0)
 
 
 def rank_correlation(first, second):
@@ -261,12 +261,12 @@ def test_with_temperature_known_words_fall_and_novelty_rises(real):
 @pytest.mark.slow
 def test_no_copy_holds_over_a_hundred_thousand_characters(real):
     run, found = real
-    texts = lstmega.sample(run, temperatures=[0.3, 0.6], length=2000, count=25, seed=1, no_copy=20)
+    texts = lstmega.sample(run, temperatures=[0.3, 0.6], length=2000, num_samples=25, seed=1, no_copy=20)
     index = found.reference.index
     assert sum(len(item.text) for item in texts) == 100_000
     lengths = [int(index.matches(item.prompt + item.text).lengths[80:].max()) for item in texts]
     assert max(lengths) == 20  # as far as it may go, and not further
-    free = lstmega.sample(run, temperatures=[0.3], length=2000, count=5, seed=1)
+    free = lstmega.sample(run, temperatures=[0.3], length=2000, num_samples=5, seed=1)
     assert max(int(index.matches(item.text).lengths.max()) for item in free) > 20
 
 
@@ -288,7 +288,7 @@ def test_the_page_opens_from_disk_in_chromium(real, tmp_path):
     )
     page = Page(done.stdout)
     assert page.tags.count("svg") == 6
-    assert page.tags.count("circle") == sum(len(chart.points) for chart in found.charts())
+    assert page.tags.count("circle") == sum(len(chart.series[0].points) for chart in found.charts())
     assert page.tags.count("section") == 13
     assert found.recommendation in "".join(page.said)
     assert all(link[1:] in page.ids for link in page.links)

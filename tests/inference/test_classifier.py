@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from lstmega.config.classifier_options import ClassifierOptions
+from lstmega.config.model import ClassifierConfig
 from lstmega.inference.classifier import Classifier
 from lstmega.nn import devices
+from lstmega.nn.backbone import weights_of
 from lstmega.nn.classifier import build
 from lstmega.nn.devices import tf
-from lstmega.nn.generator import weights as weights_of
 from lstmega.runs import weights
 from lstmega.training.step import ClassifierStep
 from tests import oracles
@@ -50,7 +50,7 @@ def slow(options, arrays, sequence):
 
 
 def made(tokens=True, **more):
-    options = ClassifierOptions(units=5, embedding=3, **more)
+    options = ClassifierConfig(units=5, embedding=3, **more)
     network, random = build(options, INPUTS, CLASSES, tokens=tokens, seed=1), np.random.default_rng(0)
     for variable in network.trainable_variables:
         variable.assign(random.normal(0, 0.5, variable.shape))
@@ -118,7 +118,7 @@ def test_keras_reads_what_we_write(bidirectional, tmp_path):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_loss_of_a_step_is_the_textbooks(smoothing):
-    options, network, arrays = made(smoothing=smoothing)
+    options, network, arrays = made(label_smoothing=smoothing)
     inputs, lengths = batch()
     labels, weights_ = np.array([1, 3, -1, 1], np.int32), np.array([1, 0.5, 1, 2], np.float32)
     expected = 0.0
@@ -131,13 +131,13 @@ def test_the_loss_of_a_step_is_the_textbooks(smoothing):
     optimizer.build(network.trainable_variables)
     step = ClassifierStep(
         network, options, optimizer, devices.Device("cpu", 1, tf.distribute.get_strategy()),
-        seed=0, compiled=False, unknown=10, class_weights=weights_, examples=2.5,
+        seed=0, compiled=False, unknown_id=10, class_weights=weights_, examples=2.5,
     )  # fmt: skip
     assert float(step(inputs, lengths, labels)) == pytest.approx(expected / 2.5, rel=1e-5)
 
 
 def test_same_seed_same_weights():
     first, second = (
-        weights_of(build(ClassifierOptions(units=3), INPUTS, 2, tokens=True, seed=4)) for _ in range(2)
+        weights_of(build(ClassifierConfig(units=3), INPUTS, 2, tokens=True, seed=4)) for _ in range(2)
     )
     assert all((first[name] == second[name]).all() for name in first)

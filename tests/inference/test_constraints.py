@@ -7,22 +7,22 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lstmega.config.options import WritingOptions
+from lstmega.config.generation import GenerationConfig
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.errors import UsageError
 from lstmega.inference.generate import sample
 from tests.scripted import Fair, FakeRun, real_run
 
 
-def texts(run, count=200, length=12, seed=0, temperature=1.0, **options):
+def texts(run, num_samples=200, length=12, seed=0, temperature=1.0, **options):
     found = sample(
         run,
         prompt="a",
         temperatures=[temperature],
-        count=count,
+        num_samples=num_samples,
         length=length,
         seed=seed,
-        options=WritingOptions(**options),
+        config=GenerationConfig(**options),
     )
     return [item.text for item in found]
 
@@ -94,7 +94,7 @@ def test_every_text_is_what_was_asked_for():
     run = real_run()
     for text in texts(run, regex="([a-z]{2,5} ){2}[a-z]+", length=20):
         assert re.fullmatch("([a-z]{2,5} ){2}[a-z]+", text)
-    for text in texts(run, acrostic="cat", length=300, count=20):
+    for text in texts(run, acrostic="cat", length=300, num_samples=20):
         lines = text.split("\n")
         assert [line[:1] for line in lines] == list("cat")
         assert max(map(len, lines)) <= 80
@@ -111,19 +111,27 @@ def test_a_text_ends_where_nothing_may_follow():
 
 def test_rules_work_together():
     run = FakeRun(Fair(29))
-    for text in texts(run, regex="[a-h]*", no_repeat=2, top_k=20, penalty=1.2, length=30, count=20):
+    for text in texts(
+        run,
+        regex="[a-h]*",
+        no_repeat_ngram=2,
+        top_k=20,
+        repetition_penalty=1.2,
+        length=30,
+        num_samples=20,
+    ):
         assert re.fullmatch("[a-h]*", text)
         pairs = [text[at : at + 2] for at in range(len(text) - 1)]
         assert len(set(pairs)) == len(pairs)
 
 
 def test_no_repeat_yields_where_nothing_else_may_follow():
-    assert texts(FakeRun(Fair(29)), regex="a*", no_repeat=1, length=5, count=1) == ["aaaaa"]
+    assert texts(FakeRun(Fair(29)), regex="a*", no_repeat_ngram=1, length=5, num_samples=1) == ["aaaaa"]
 
 
 def test_the_unknown_token_is_never_written_whatever_is_asked_for():
     run = FakeRun(Fair(3, [2], 50.0), Vocabulary("ab", has_unknown=True))
-    assert set("".join(texts(run, regex=".*", length=20, count=5))) == {"a", "b"}
+    assert set("".join(texts(run, regex=".*", length=20, num_samples=5))) == {"a", "b"}
 
 
 @pytest.mark.parametrize(
@@ -147,8 +155,8 @@ def test_runs_of_bytes_take_texts_but_no_expressions():
     vocabulary = Vocabulary.of(said.encode().decode("latin-1"), kind="byte")
     run = FakeRun(Fair(len(vocabulary)), vocabulary)
     (found,) = sample(
-        run, prompt="n", temperatures=[1.0], length=5, seed=0, options=WritingOptions(require=("é",))
+        run, prompt="n", temperatures=[1.0], length=5, seed=0, config=GenerationConfig(require=("é",))
     )
     assert "é" in found.text
-    with pytest.raises(UsageError, match="--regex is about characters"):
-        sample(run, prompt="n", options=WritingOptions(regex="n+"))
+    with pytest.raises(UsageError, match="--regex applies to characters"):
+        sample(run, prompt="n", config=GenerationConfig(regex="n+"))

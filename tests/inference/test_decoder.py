@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmega.config.options import ModelOptions
+from lstmega.config.model import GeneratorConfig
 from lstmega.errors import RunError, UsageError
 from lstmega.inference import decoder as decoder_module
 from lstmega.inference.decoder import Decoder, WindowDecoder, repeat
@@ -22,7 +22,7 @@ def random_weights(options, vocabulary_size=VOCABULARY, seed=0, scale=None):
 
 
 def make(cell="lstm", layers=2, units=12, embedding=7, **more):
-    options = ModelOptions(cell=cell, layers=layers, units=units, embedding=embedding)
+    options = GeneratorConfig(cell=cell, layers=layers, units=units, embedding=embedding)
     weights = random_weights(options, **more)
     return options, weights, Decoder(options, weights)
 
@@ -31,7 +31,7 @@ def make(cell="lstm", layers=2, units=12, embedding=7, **more):
 @pytest.mark.parametrize("cell", CELLS)
 def test_logits_equal_keras_over_a_prompt_of_200(cell, layers):
     keras = pytest.importorskip("keras")
-    options = ModelOptions(cell=cell, layers=layers, units=48, embedding=24)
+    options = GeneratorConfig(cell=cell, layers=layers, units=48, embedding=24)
     make_layer = {
         "lstm": keras.layers.LSTM,
         "gru": keras.layers.GRU,
@@ -74,7 +74,7 @@ def test_logits_equal_the_oracle(cell, layers):
     shape=st.tuples(st.integers(1, 9), st.integers(1, 6)),
 )
 def test_any_shape_and_any_rows_equal_the_oracle(cell, layers, units, vocabulary, shape):
-    options = ModelOptions(cell=cell, layers=layers, units=units, embedding=units // 2 + 1)
+    options = GeneratorConfig(cell=cell, layers=layers, units=units, embedding=units // 2 + 1)
     weights = random_weights(options, vocabulary)
     decoder = Decoder(options, weights)
     rows, time = shape

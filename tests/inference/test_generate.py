@@ -6,24 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmega.config.options import WritingOptions
-from lstmega.data.suffix_array import Index
+from lstmega.config.generation import GenerationConfig
+from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.errors import PromptError, UsageError
 from lstmega.inference import generate as sampling
-from lstmega.inference.generate import Desk, excerpt, opening
+from lstmega.inference.generate import TextGenerator, excerpt, opening
 from lstmega.inference.outputs import Sample, Samples
 from tests.scripted import LETTERS, Fair, FakeRun, real_run, spelling
 
-FIELDS = WritingOptions.__dataclass_fields__
+FIELDS = GenerationConfig.__dataclass_fields__
 
 
 def sorted_out(arguments):
-    """Return arguments of `sample`, those of `WritingOptions` among them in their place."""
-    options = WritingOptions.of({name: value for name, value in arguments.items() if name in FIELDS})
-    return {name: value for name, value in arguments.items() if name not in FIELDS} | {
-        "options": options
-    }
+    """Return arguments of `sample`, those of `GenerationConfig` among them in their place."""
+    options = GenerationConfig.of({name: value for name, value in arguments.items() if name in FIELDS})
+    return {name: value for name, value in arguments.items() if name not in FIELDS} | {"config": options}
 
 
 def sample(run, **arguments):
@@ -46,7 +44,7 @@ def texts(run, **arguments):
 def test_a_text_does_not_depend_on_what_else_is_asked_for(run):
     alone = sample(run, prompt="a", length=1000, temperatures=[0.8], seed=7)[0].text
     assert len(alone) == 1000
-    many = sample(run, prompt="a", length=1000, temperatures=[0.1, 1.5, 0.8, 0.9], count=3, seed=7)
+    many = sample(run, prompt="a", length=1000, temperatures=[0.1, 1.5, 0.8, 0.9], num_samples=3, seed=7)
     assert [found.temperature for found in many] == [0.1] * 3 + [1.5] * 3 + [0.8] * 3 + [0.9] * 3
     assert many[6].text == alone
     assert "".join(stream(run, prompt="a", temperature=0.8, seed=7)) == alone
@@ -107,8 +105,8 @@ def test_what_was_held_back_comes_out_at_the_end():
 
 def test_rows_end_at_their_own_stop_text():
     run = FakeRun(Fair(len(LETTERS)))
-    free = sample(run, prompt="", count=4, seed=3)
-    ended = sample(run, prompt="", count=4, seed=3, stop="q")
+    free = sample(run, prompt="", num_samples=4, seed=3)
+    ended = sample(run, prompt="", num_samples=4, seed=3, stop="q")
     assert [found.text for found in ended] == [found.text.split("q")[0] for found in free]
 
 
@@ -148,7 +146,7 @@ def test_costs_are_those_of_the_model_at_temperature_1():
 
 def test_texts_go_on_from_a_position_that_was_read_once():
     run = real_run()
-    desk = Desk(run, [0.5, 0.9])
+    desk = TextGenerator(run, [0.5, 0.9])
     ids, start = opening(run, "once upon", 3, "error")
     position = desk.read(ids)
     first = desk.write(position, start, length=20)
@@ -162,7 +160,9 @@ def test_texts_go_on_from_a_position_that_was_read_once():
 
 def test_temperatures_may_vary_within_a_text():
     run = FakeRun(Fair(len(LETTERS), [4], 3.0))
-    found = sample(run, prompt="", temperatures=[0, 50.0], vary="char", length=200, seed=1, count=3)
+    found = sample(
+        run, prompt="", temperatures=[0, 50.0], vary="char", length=200, seed=1, num_samples=3
+    )
     assert len(found) == 3
     assert set(found[0].text[::2]) == {LETTERS.characters[4]}
     assert len(set(found[0].text[1::2])) > 5
@@ -176,7 +176,7 @@ def test_no_passage_of_the_training_text_is_copied_beyond_the_limit():
     words = ["".join(rng.choice(list("abcdefgh"), rng.integers(2, 6))) for _ in range(60)]
     training = " ".join(rng.choice(words, 4000))
     run = FakeRun(Parrot(training))
-    index = Index(training)
+    index = TextIndex(training)
     free = sample(run, prompt="a", temperatures=[0.5], length=300, seed=0)[0].text
     assert index.matches(free).lengths.max() > 100
     for most in (1, 5, 20):
@@ -245,7 +245,7 @@ def test_without_a_prompt_an_excerpt_is_read():
 
 def test_a_long_prompt_is_read_once_and_whole():
     run = spelling("x")
-    sample(run, prompt="word " * 100, length=3, count=5)
+    sample(run, prompt="word " * 100, length=3, num_samples=5)
     assert len(run.decoder().read_ids) == 500
 
 
@@ -294,7 +294,7 @@ def test_an_excerpt_starts_where_a_reader_would():
     ("arguments", "flag"),
     [
         *(({"length": value}, "--length") for value in (-1, 1.5, "9", True)),
-        *(({"count": value}, "--count") for value in (0, -1, 10**9, 2.0)),
+        *(({"num_samples": value}, "--num-samples") for value in (0, -1, 10**9, 2.0)),
         *(({"seed": value}, "--seed") for value in (-1, 2**63, 0.5, "x")),
         *(
             ({"temperatures": value}, "--temps")
@@ -367,7 +367,7 @@ class TestRunsOfLines:
         return run
 
     def test_a_text_is_a_line(self, run):
-        assert [found.text for found in sample(run, count=2, temperatures=[0.5])] == ["ann", "ann"]
+        assert [found.text for found in sample(run, num_samples=2, temperatures=[0.5])] == ["ann", "ann"]
         assert "".join(stream(run)) == "ann"
 
     def test_it_begins_behind_a_line_end_with_the_prompt(self, run):
@@ -385,10 +385,12 @@ class TestRunsOfLines:
     def test_what_is_required_stands_in_the_line(self):
         run = FakeRun(Fair(len(LETTERS)))
         run.lines = True
-        for found in sample(run, prompt="", require="ann", length=12, count=20, temperatures=[1.0]):
+        for found in sample(
+            run, prompt="", require="ann", length=12, num_samples=20, temperatures=[1.0]
+        ):
             assert "ann" in found.text
             assert "\n" not in found.text
 
     def test_an_acrostic_has_several(self, run):
-        with pytest.raises(UsageError, match="--acrostic is about several lines"):
+        with pytest.raises(UsageError, match="--acrostic needs several lines"):
             sample(run, acrostic="ab")

@@ -7,18 +7,19 @@ from hypothesis import strategies as st
 
 from lstmega.inference.decoder import log_softmax
 from lstmega.inference.logits_processors import (
+    ENDED,
     Banned,
     MinP,
     NoRepeat,
     RepetitionPenalty,
+    RowHistory,
     TopK,
     TopP,
     Typical,
 )
-from lstmega.inference.row_history import ENDED, History
 from tests import oracles
 
-NONE = History(np.array([0]), 1)
+NONE = RowHistory(np.array([0]), 1)
 ROWS = st.lists(
     st.lists(st.sampled_from([-3.0, -1.5, -0.5, 0.0, 0.25, 1.0, 2.0]), min_size=7, max_size=7),
     min_size=1,
@@ -84,7 +85,7 @@ def test_banned_ids_may_not_follow():
 
 
 def written(texts, prompt=(0,)):
-    history = History(np.array(prompt), len(texts))
+    history = RowHistory(np.array(prompt), len(texts))
     for column in zip(*texts, strict=True):
         history.append(np.array(column))
     return history
@@ -120,7 +121,7 @@ def test_no_ids_in_a_row_are_repeated(texts, size):
 
 
 def test_no_repeat_counts_along_as_a_text_grows():
-    rule, history = NoRepeat(3), History(np.array([0, 1]), 1)
+    rule, history = NoRepeat(3), RowHistory(np.array([0, 1]), 1)
     text = [0, 1]
     for identity in [2, 0, 1, 3, 0, 1, 2, 2, 0]:
         found = applied(np.zeros((1, 5)), rule, history=history)

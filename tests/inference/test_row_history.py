@@ -1,10 +1,10 @@
 import numpy as np
 
-from lstmega.inference.row_history import ENDED, Follower, History
+from lstmega.inference.logits_processors import ENDED, NewColumns, RowHistory
 
 
 def test_a_history_grows_column_by_column():
-    history = History(np.array([7, 8]), 2)
+    history = RowHistory(np.array([7, 8]), 2)
     assert history.ids.tolist() == [[7, 8], [7, 8]]
     assert history.written.shape == (2, 0)
     columns = np.arange(600).reshape(300, 2)
@@ -16,14 +16,14 @@ def test_a_history_grows_column_by_column():
 
 
 def test_a_row_has_ended_when_its_last_id_says_so():
-    history = History(np.array([0]), 2)
+    history = RowHistory(np.array([0]), 2)
     assert history.ended.tolist() == [False, False]
     history.append(np.array([ENDED, 3]))
     assert history.ended.tolist() == [True, False]
 
 
 def test_each_follower_hears_of_each_column_once():
-    history, first, second = History(np.array([0]), 1), Follower(), Follower()
+    history, first, second = RowHistory(np.array([0]), 1), NewColumns(), NewColumns()
     history.append(np.array([1]))
     assert [column.tolist() for column in first.new(history)] == [[1]]
     history.append(np.array([2]))

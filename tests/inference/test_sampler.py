@@ -4,9 +4,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from lstmega.inference.logits_processors import Banned, MinP, TopK, TopP
-from lstmega.inference.row_history import ENDED, History
-from lstmega.inference.sampler import Rules, choose, columns, read
+from lstmega.inference.logits_processors import ENDED, Banned, MinP, RowHistory, TopK, TopP
+from lstmega.inference.sampler import LogitsProcessors, choose, generate_ids, read
 from tests import oracles
 from tests.scripted import LETTERS, Fair, Scripted, real_run
 
@@ -15,15 +14,17 @@ from tests.scripted import LETTERS, Fair, Scripted, real_run
 
 def shaped(k=None, p=None, least=None):
     rules = [(TopK, k), (TopP, p), (MinP, least)]
-    return Rules(shape=tuple(make(value) for make, value in rules if value is not None))
+    return LogitsProcessors(truncation=tuple(make(value) for make, value in rules if value is not None))
 
 
 def draw(row, temperature, times, rules=None, seed=0):
     """Return how often each id is drawn."""
     logits = np.tile(np.array(row, np.float32), (times, 1))
     generator = np.random.default_rng(seed)
-    history = History(np.array([0]), times)
-    ids = choose(logits, np.full(times, temperature), rules or Rules(), history, [generator] * times)
+    history = RowHistory(np.array([0]), times)
+    ids = choose(
+        logits, np.full(times, temperature), rules or LogitsProcessors(), history, [generator] * times
+    )
     return np.bincount(ids, minlength=len(row))
 
 
@@ -63,8 +64,10 @@ def test_extreme_temperatures_are_finite_and_right():
 def test_each_row_has_its_own_temperature_and_generator():
     logits = np.tile(np.array([0.0, 0.1, 0.2], np.float32), (3, 1))
     generators = [np.random.default_rng(seed) for seed in (1, 2, 1)]
-    temperatures, history = np.array([1.0, 0.0, 1.0]), History(np.array([0]), 3)
-    ids = np.array([choose(logits, temperatures, Rules(), history, generators) for _ in range(50)])
+    temperatures, history = np.array([1.0, 0.0, 1.0]), RowHistory(np.array([0]), 3)
+    ids = np.array(
+        [choose(logits, temperatures, LogitsProcessors(), history, generators) for _ in range(50)]
+    )
     assert (ids[:, 1] == 2).all()
     np.testing.assert_array_equal(ids[:, 0], ids[:, 2])
     assert len(set(ids[:, 0])) == 3
@@ -73,8 +76,8 @@ def test_each_row_has_its_own_temperature_and_generator():
 def test_choose_leaves_its_arguments_alone():
     logits = np.array([[1.0, 2.0]], np.float32)
     logits.setflags(write=False)
-    history = History(np.array([0]), 1)
-    rules = Rules((Banned([0]),), (), shaped(1, 0.5, 0.5).shape)
+    history = RowHistory(np.array([0]), 1)
+    rules = LogitsProcessors((Banned([0]),), (), shaped(1, 0.5, 0.5).truncation)
     choose(logits, np.array([0.5]), rules, history, [np.random.default_rng(0)])
 
 
@@ -89,7 +92,7 @@ def test_columns_never_end_and_read_the_prompt_once():
     decoder = Scripted([3, 1, 2], 5)
     start = read(decoder, np.array([4, 4]))
     assert (
-        ids_of(columns(decoder, start, temperatures=[0.0, 1.0], seed=0), 7)
+        ids_of(generate_ids(decoder, start, temperatures=[0.0, 1.0], seed=0), 7)
         == [[3, 1, 2, 3, 1, 2, 3]] * 2
     )
     assert decoder.read_ids == [4, 4]
@@ -104,7 +107,8 @@ def test_texts_go_on_from_any_position():
     np.testing.assert_array_equal(parts.ids, ids)
     np.testing.assert_array_equal(parts.logits, whole.logits)
     written = [
-        ids_of(columns(decoder, start, temperatures=[0.5, 1.0], seed=3), 30) for start in (whole, parts)
+        ids_of(generate_ids(decoder, start, temperatures=[0.5, 1.0], seed=3), 30)
+        for start in (whole, parts)
     ]
     assert written[0] == written[1]
 
@@ -112,7 +116,9 @@ def test_texts_go_on_from_any_position():
 def test_a_column_has_the_logits_of_the_model_itself():
     decoder = real_run().decoder()
     start = read(decoder, np.array([3]))
-    found = list(islice(columns(decoder, start, temperatures=[2.0], seed=0, rules=shaped(k=2)), 6))
+    found = list(
+        islice(generate_ids(decoder, start, temperatures=[2.0], seed=0, processors=shaped(k=2)), 6)
+    )
     ids = np.array([3, *(int(column.ids[0]) for column in found[:-1])])
     expected = decoder.logits(ids)
     np.testing.assert_allclose([column.logits[0] for column in found], expected, atol=1e-5)
@@ -120,8 +126,12 @@ def test_a_column_has_the_logits_of_the_model_itself():
 
 def test_banned_ids_are_never_drawn():
     decoder = Fair(4, [2], 9.0)
-    found = columns(
-        decoder, read(decoder, np.array([0])), temperatures=[0, 1], seed=0, rules=Rules((Banned([2]),))
+    found = generate_ids(
+        decoder,
+        read(decoder, np.array([0])),
+        temperatures=[0, 1],
+        seed=0,
+        processors=LogitsProcessors((Banned([2]),)),
     )
     assert set(np.ravel(ids_of(found, 300))) == {0, 1, 3}
 
@@ -136,12 +146,12 @@ class EndsAfter:
 
 def test_a_row_to_which_nothing_may_follow_ends_and_the_others_go_on():
     decoder = Fair(3)
-    found = columns(
+    found = generate_ids(
         decoder,
         read(decoder, np.array([0])),
         temperatures=[1.0] * 3,
         seed=0,
-        rules=Rules((EndsAfter(),)),
+        processors=LogitsProcessors((EndsAfter(),)),
     )
     rows = np.array(ids_of(found, 10))
     assert (rows == ENDED).tolist() == [[False, True, True], [False, False, True], [False] * 3]

@@ -1,12 +1,11 @@
 import pytest
 
 import lstmega
-from lstmega.config.options import WritingOptions
+from lstmega.config.generation import GenerationConfig
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.errors import PromptError, UsageError
 from lstmega.inference import generate as sampling
-from lstmega.inference import transcripts
-from lstmega.inference.session import Session
+from lstmega.inference.session import Session, load_text
 from tests.scripted import LETTERS, Fair, FakeRun, Scripted, real_run, spelling
 
 
@@ -86,7 +85,7 @@ def test_proposals_end_with_a_whole_word():
     ours = session(spelling("two words"), length=6, temperatures=[0])
     assert ours.propose()[0].text == "two "
     assert session(spelling("wordswords"), length=6, temperatures=[0]).propose()[0].text == "wordsw"
-    bound = session(spelling("two words"), length=6, options=WritingOptions(regex="[a-z ]*"))
+    bound = session(spelling("two words"), length=6, config=GenerationConfig(regex="[a-z ]*"))
     assert len(bound.propose()[0].text) == 6
 
 
@@ -134,8 +133,8 @@ def test_any_text_may_be_put_in_its_place():
     assert ours.cut(5) == " time"
     ours.replace("another story")  # that begins otherwise
     fresh = session(prompt="another story")
-    assert [p.text for p in ours._desk.write(ours._past[-1].position, ours._start, length=20)] == [
-        p.text for p in fresh._desk.write(fresh._past[-1].position, ours._start, length=20)
+    assert [p.text for p in ours._generator.write(ours._past[-1].position, ours._start, length=20)] == [
+        p.text for p in fresh._generator.write(fresh._past[-1].position, ours._start, length=20)
     ]
     ours.undo()
     assert ours.text == "once upon a"
@@ -169,16 +168,21 @@ def test_settings_may_change():
 
     ours = session(Run(real_run().decoder()))
     ours.heat([0, 0.9])
-    ours.count, ours.length = 2, 7
+    ours.num_samples, ours.length = 2, 7
     proposals = ours.propose()
     assert [proposal.temperature for proposal in proposals] == [0.0, 0.0, 0.9, 0.9]
     assert max(len(proposal.text) for proposal in proposals) <= 7
     expected = sampling.sample(
-        real_run(), prompt="once ", temperatures=[0, 0.9], length=7, count=2, seed=proposals[0].seed
+        real_run(),
+        prompt="once ",
+        temperatures=[0, 0.9],
+        length=7,
+        num_samples=2,
+        seed=proposals[0].seed,
     )
     for proposal, whole in zip(proposals, expected, strict=True):
         assert whole.text.startswith(proposal.text)
-    for name, value in (("count", 0), ("length", 0), ("length", 2.5)):
+    for name, value in (("num_samples", 0), ("length", 0), ("length", 2.5)):
         with pytest.raises(UsageError):
             setattr(ours, name, value)
     with pytest.raises(UsageError):
@@ -198,7 +202,7 @@ def test_settings_may_change():
 )
 def test_what_ends_a_proposal_belongs_to_it(said, options, proposals):
     """Without it the next proposals would be empty: the model would begin with that same end."""
-    ours = session(following(said), prompt="x", temperatures=[0], options=WritingOptions(**options))
+    ours = session(following(said), prompt="x", temperatures=[0], config=GenerationConfig(**options))
     for proposal in proposals:
         assert ours.propose()[0].text == proposal
         ours.pick(1)
@@ -270,7 +274,7 @@ def test_the_text_is_saved_and_goes_on(tmp_path):
     assert ours.save(path).read_bytes() == b"once\n"
     ours.add("upon")
     assert ours.save(path).read_bytes() == b"once\nupon"
-    again = session(prompt=transcripts.load(path))
+    again = session(prompt=load_text(path))
     assert [p.text for p in again.propose()] == [p.text for p in ours.propose()]
     again.save(path)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lstmega.errors import UsageError
-from lstmega.inference.row_history import ENDED, History
+from lstmega.inference.logits_processors import ENDED, RowHistory
 from lstmega.inference.temperature import OVER, Fixed, Varied, check_temperatures, parse_temperatures
 
 
@@ -44,7 +44,7 @@ def test_bad_temperatures(text):
 
 def spelled(varied, rows, texts, alphabet=" \nab"):
     """Return the temperature before each character of `texts`, `[rows, time]`."""
-    history = History(np.array([2]), rows)
+    history = RowHistory(np.array([2]), rows)
     found = [varied(history)]
     for column in zip(*texts, strict=True):
         history.append(np.array([alphabet.find(character) for character in column]))
@@ -53,7 +53,7 @@ def spelled(varied, rows, texts, alphabet=" \nab"):
 
 
 def test_fixed_temperatures_stay():
-    history = History(np.array([0]), 2)
+    history = RowHistory(np.array([0]), 2)
     assert Fixed([0.5, 1])(history).tolist() == [0.5, 1.0]
 
 
@@ -80,7 +80,7 @@ def test_temperatures_within_a_line_go_evenly_to_the_last_and_stay():
 
 
 def test_an_ended_row_does_not_disturb():
-    history = History(np.array([0]), 1)
+    history = RowHistory(np.array([0]), 1)
     varied = Varied([0.1, 0.9], "word", [0], 1)
     history.append(np.array([ENDED]))
     assert varied(history).tolist() == [0.1]

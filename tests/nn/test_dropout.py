@@ -1,18 +1,21 @@
 import numpy as np
 import pytest
 
-from lstmega.config.options import ModelOptions
-from lstmega.nn import generator as model
+from lstmega.config.model import GeneratorConfig
+from lstmega.nn import generator
 from lstmega.nn.devices import tf
-from lstmega.nn.dropout import draw, dropped
+from lstmega.nn.dropout import draw, masked_kernel
 
 SEED = tf.constant([3, 4])
 ROWS, TIME = 4, 50
 
 
 def masks_of(seed=SEED, **more):
-    options = ModelOptions(**{"units": 60, "embedding": 40, "layers": 2} | more)
-    return {name: np.asarray(mask) for name, mask in draw(options, ROWS, TIME, seed).items()}
+    options = GeneratorConfig(**{"units": 60, "embedding": 40, "layers": 2} | more)
+    return {
+        name: np.asarray(mask)
+        for name, mask in draw(generator.dropout_masks(options, ROWS, TIME), seed).items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -56,25 +59,28 @@ def test_places_differ_and_a_seed_repeats():
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_a_dropped_kernel_is_a_masked_one(cell):
     """A layer computes as one whose kernel is masked, and its gradient is masked like it."""
-    options = ModelOptions(cell=cell, units=8, embedding=4, weight_drop=0.5)
-    network, masks = model.build(options, 9, seed=0), draw(options, 1, 4, SEED)
+    options = GeneratorConfig(cell=cell, units=8, embedding=4, weight_drop=0.5)
+    network, masks = (
+        generator.build(options, 9, seed=0),
+        draw(generator.dropout_masks(options, 1, 4), SEED),
+    )
     [mask] = [np.asarray(mask) for mask in masks.values()]
     kernel = network.get_layer(f"{cell}_1").cell.recurrent_kernel
-    before, ids, states = kernel.numpy(), tf.constant([[1, 2, 3, 4]]), model.zero_states(options, 1)
+    before, ids, states = kernel.numpy(), tf.constant([[1, 2, 3, 4]]), generator.zero_states(options, 1)
     with tf.GradientTape() as tape:
-        logits, *_ = model.forward(network, options, ids, states, masks=masks)
+        logits, *_ = generator.forward(network, options, ids, states, masks=masks)
     gradient = np.asarray(tape.gradient(logits, kernel))
     assert (gradient[mask == 0] == 0).all() and (gradient[mask != 0] != 0).any()
     np.testing.assert_array_equal(kernel.numpy(), before)
     kernel.assign(before * mask)
-    expected, *_ = model.forward(network, options, ids, states)
+    expected, *_ = generator.forward(network, options, ids, states)
     np.testing.assert_allclose(logits, expected, atol=1e-6)
 
 
 def test_without_a_mask_the_kernel_is_itself():
-    options = ModelOptions(units=8, embedding=4)
-    layer = model.build(options, 9, seed=0).get_layer("lstm_1")
-    with dropped(layer, {}):
+    options = GeneratorConfig(units=8, embedding=4)
+    layer = generator.build(options, 9, seed=0).get_layer("lstm_1")
+    with masked_kernel(layer, {}):
         np.testing.assert_array_equal(
             tf.convert_to_tensor(layer.cell.recurrent_kernel), layer.cell.recurrent_kernel.numpy()
         )
@@ -84,15 +90,15 @@ def test_without_a_mask_the_kernel_is_itself():
 @pytest.mark.parametrize("wiring", [{}, {"residual": True, "layer_norm": True, "tied": True}])
 def test_each_mask_reaches_its_place(place, wiring):
     """A mask of zeros leaves what follows it nothing to tell characters apart by."""
-    options = ModelOptions(units=8, embedding=40, layers=2, **wiring)
-    network = model.build(options, 9, seed=0)
+    options = GeneratorConfig(units=8, embedding=40, layers=2, **wiring)
+    network = generator.build(options, 9, seed=0)
     width = 40 if place == "embedding" else 8
     masks = {place: tf.zeros((1, 1, width))}
     if place == "lstm_1" and wiring:
         masks["lstm_2"] = masks["lstm_1"]  # a residual goes round the second layer
-    ids, states = tf.constant([[1, 2, 3, 4]]), model.zero_states(options, 1)
+    ids, states = tf.constant([[1, 2, 3, 4]]), generator.zero_states(options, 1)
     other = tf.constant([[5, 6, 7, 8]])
     first, second = (
-        model.forward(network, options, text, states, masks=masks)[0] for text in (ids, other)
+        generator.forward(network, options, text, states, masks=masks)[0] for text in (ids, other)
     )
     np.testing.assert_allclose(first, second, atol=1e-7)

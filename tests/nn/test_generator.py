@@ -3,12 +3,13 @@ import math
 import numpy as np
 import pytest
 
-from lstmega.config.options import ModelOptions
+from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
 from lstmega.inference.decoder import Decoder
 from lstmega.nn import rnn as recurrent
+from lstmega.nn.backbone import weights_of
 from lstmega.nn.devices import tf
-from lstmega.nn.generator import build, forward, weights, zero_states
+from lstmega.nn.generator import build, forward, zero_states
 from tests import oracles
 
 SIZE = 20
@@ -17,14 +18,14 @@ SIZE = 20
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_decoder_writes_what_the_model_says(cell, layers):
-    options = ModelOptions(cell=cell, layers=layers, units=24, embedding=10)
+    options = GeneratorConfig(cell=cell, layers=layers, units=24, embedding=10)
     model = build(options, SIZE, seed=layers)
     for variable in model.trainable_variables:  # larger than fresh ones, so that gates saturate
         if variable.name != "recurrent_kernel":  # twice an orthogonal matrix would be chaos
             variable.assign(3 * variable)
     ids = np.random.default_rng(0).integers(SIZE, size=200, dtype=np.int32)
     expected, *_ = model([tf.constant(ids[None]), *zero_states(options, 1)], training=False)
-    found = Decoder(options, weights(model)).logits(ids)
+    found = Decoder(options, weights_of(model)).logits(ids)
     np.testing.assert_allclose(found, np.asarray(expected)[0], atol=1e-4)
 
 
@@ -38,16 +39,16 @@ def test_notebook_preset_has_the_reference_models_parameters():
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_weights_have_the_names_and_shapes_of_the_options(cell):
-    options = ModelOptions(cell=cell, layers=2, units=6, embedding=3, dropout=0.5)
-    shapes = {name: array.shape for name, array in weights(build(options, SIZE, seed=0)).items()}
+    options = GeneratorConfig(cell=cell, layers=2, units=6, embedding=3, dropout=0.5)
+    shapes = {name: array.shape for name, array in weights_of(build(options, SIZE, seed=0)).items()}
     assert shapes == options.weight_shapes(SIZE)
 
 
 def test_same_seed_same_weights_whatever_happened_before():
-    options = ModelOptions(units=6, embedding=3, layers=2)
-    first = weights(build(options, SIZE, seed=1))
+    options = GeneratorConfig(units=6, embedding=3, layers=2)
+    first = weights_of(build(options, SIZE, seed=1))
     np.random.random(5)
-    second, other = weights(build(options, SIZE, seed=1)), weights(build(options, SIZE, seed=2))
+    second, other = weights_of(build(options, SIZE, seed=1)), weights_of(build(options, SIZE, seed=2))
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name])
     assert (first["lstm_1/kernel"] != other["lstm_1/kernel"]).any()
@@ -56,7 +57,7 @@ def test_same_seed_same_weights_whatever_happened_before():
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_state_carried_over_equals_one_long_sequence(cell):
-    options = ModelOptions(cell=cell, layers=2, units=6, embedding=3)
+    options = GeneratorConfig(cell=cell, layers=2, units=6, embedding=3)
     model = build(options, SIZE, seed=0)
     ids = np.random.default_rng(0).integers(SIZE, size=(3, 14), dtype=np.int32)
     ids = tf.constant(ids)
@@ -81,26 +82,26 @@ WIRINGS = [
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_every_wiring_has_four_equal_twins(cell, wiring):
     """The Keras model, the folded forward pass, the NumPy decoder and the equations."""
-    options = ModelOptions(**{"cell": cell, "units": 12, "embedding": 10} | wiring)
+    options = GeneratorConfig(**{"cell": cell, "units": 12, "embedding": 10} | wiring)
     model, random = build(options, SIZE, seed=1), np.random.default_rng(0)
     for variable in model.trainable_variables:
         if variable.name in {"gamma", "beta", "bias", "embeddings"}:  # fresh ones would hide mistakes
             variable.assign(random.normal(0, 0.5, variable.shape))
     ids, states = random.integers(SIZE, size=(1, 40), dtype=np.int32), zero_states(options, 1)
-    expected = oracles.logits(options, weights(model), ids[0])
+    expected = oracles.logits(options, weights_of(model), ids[0])
     for found in (
         model([tf.constant(ids), *states])[0][0],
         forward(model, options, tf.constant(ids), states)[0][0],
-        Decoder(options, weights(model)).logits(ids[0]),
+        Decoder(options, weights_of(model)).logits(ids[0]),
     ):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_every_wiring_has_the_weights_that_its_options_say(wiring):
-    options = ModelOptions(**{"units": 6, "embedding": 5} | wiring)
+    options = GeneratorConfig(**{"units": 6, "embedding": 5} | wiring)
     model = build(options, SIZE, seed=0)
-    shapes = {name: array.shape for name, array in weights(model).items()}
+    shapes = {name: array.shape for name, array in weights_of(model).items()}
     assert shapes == options.weight_shapes(SIZE)
     trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     assert trained == options.parameters(SIZE)
@@ -117,14 +118,14 @@ def test_a_small_vocabulary_is_folded(embedding, folded, monkeypatch):
 
     reading = recurrent.LSTM.read
     monkeypatch.setattr(recurrent.LSTM, "read", read)
-    options = ModelOptions(units=6, embedding=embedding)
+    options = GeneratorConfig(units=6, embedding=embedding)
     model = build(options, SIZE, seed=0)
     forward(model, options, tf.zeros((1, 9), tf.int32), zero_states(options, 1))
     assert called == (["lstm_1"] if folded else [])
 
 
 def test_layers_stay_eligible_for_cudnn():
-    model = build(ModelOptions(), SIZE, seed=0)
+    model = build(GeneratorConfig(), SIZE, seed=0)
     layer = model.get_layer("lstm_1")
     assert layer.use_cudnn in ("auto", True)
     assert (layer.activation.__name__, layer.recurrent_activation.__name__) == ("tanh", "sigmoid")

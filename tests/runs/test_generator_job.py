@@ -12,8 +12,8 @@ def test_the_held_out_tail_is_never_trained_on(text, tmp_path):
     job = jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, **SMALL)
     training, held_out = job.texts
     assert training + held_out == text
-    assert len(job.training_ids()) == job.lanes.length == len(training)
-    assert len(job.measured_ids()) == len(held_out)
+    assert len(job.training_ids()) == job.batches.length == len(training)
+    assert len(job.held_out_ids()) == len(held_out)
 
 
 def test_vocabulary_knows_the_held_out_tail(tmp_path):
@@ -23,7 +23,7 @@ def test_vocabulary_knows_the_held_out_tail(tmp_path):
 
 def test_nothing_held_out(text, tmp_path):
     job = jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, validation=0, **SMALL)
-    assert job.measured_ids() is None
+    assert job.held_out_ids() is None
     assert job.texts[0] == text
 
 
@@ -33,10 +33,9 @@ def test_max_vocabulary_folds_the_rest(text, tmp_path):
     assert np.unique(job.training_ids()).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_validation_reads_a_bounded_part_of_a_long_tail(tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "MEASURED", 7)
+def test_validation_reads_a_bounded_part_of_a_long_tail(tmp_path):
     job = jobs.prepare(Corpus.from_text("abc" * 100), checkpoints=tmp_path, **SMALL)
-    assert len(job.measured_ids()) == 7
+    assert len(job.held_out_ids(7)) == 7
 
 
 def test_too_short_is_said_before_anything_is_written(tmp_path):
@@ -63,7 +62,7 @@ def test_a_file_where_the_run_should_be(text, tmp_path):
 
 def test_announcement_names_device_parameters_and_layers(text, tmp_path):
     job = jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, **SMALL)
-    first, second, third = jobs.announce(job, "CPU, 2 threads")
+    first, second, third = job.announce("CPU, 2 threads")
     assert "CPU, 2 threads" in first
     units, width = job.model.units, job.model.embedding
     assert f"lstm_1 {4 * units * (units + width + 1):,}" in first
@@ -84,7 +83,7 @@ def test_without_a_preset_a_run_that_goes_on_keeps_its_options(text, tmp_path):
 def test_with_a_preset_it_must_be_the_same(text, tmp_path):
     corpus = Corpus.from_text(text)
     jobs.prepare(corpus, checkpoints=tmp_path, preset="tiny", run="a", units=7, **SMALL).open_run()
-    with pytest.raises(UsageError, match="--units was 7, is 128"):
+    with pytest.raises(UsageError, match="--units 7, not 128"):
         jobs.prepare(corpus, checkpoints=tmp_path, preset="tiny", run="a", **SMALL)
 
 
@@ -104,7 +103,7 @@ def test_lines_of_a_text_without_a_last_end(tmp_path):
     assert job.texts == ("one line\n", "")
     assert "\n" in job.vocabulary
     assert job.training_ids().tolist()[0] == job.vocabulary.encode("\n")[0]
-    assert job.lanes.rows == 1
+    assert job.batches.rows == 1
 
 
 def test_only_blank_lines(tmp_path):

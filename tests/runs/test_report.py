@@ -1,10 +1,10 @@
 from lstmega.runs import report as reports
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 
 
 def test_card_stands_alone(tiny_run):
     card = (tiny_run.path / "README.md").read_text()
-    assert card == reports.card(Run.open(tiny_run.path))
+    assert card == reports.card(GeneratorRun.open(tiny_run.path))
     for part in ("finished, step 60 of 60", "bits/char", "never trained on", "lstm of 12 units",
                  "temperature 0.5", "tensorflow", "| batch_size | 4 |"):  # fmt: skip
         assert part in card

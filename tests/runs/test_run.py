@@ -6,14 +6,13 @@ import pytest
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.errors import RunError, UsageError
 from lstmega.runs import directory as directories
-from lstmega.runs import run as runs
 from lstmega.runs import schema
-from lstmega.runs.run import Run
+from lstmega.runs.run import GeneratorRun
 from tests.conftest import reseal
 
 
 def test_reload_means_equal(tiny_run):
-    again = Run.open(tiny_run.path)
+    again = GeneratorRun.open(tiny_run.path)
     assert again.record == tiny_run.record
     assert again.vocabulary == tiny_run.vocabulary
     assert again.history() == tiny_run.history()
@@ -54,14 +53,14 @@ def test_history_columns(tiny_run):
 def test_a_record_that_is_not_ours_is_refused(tiny_run, changes):
     reseal(tiny_run, **changes)
     with pytest.raises(RunError):
-        Run.open(tiny_run.path)
+        GeneratorRun.open(tiny_run.path)
 
 
 def test_a_record_that_was_changed_by_hand_is_refused(tiny_run):
     path = tiny_run.path / "run.json"
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
     with pytest.raises(RunError, match="damaged"):
-        Run.open(tiny_run.path)
+        GeneratorRun.open(tiny_run.path)
 
 
 def test_a_field_that_came_later_may_be_absent(tiny_run):
@@ -70,21 +69,21 @@ def test_a_field_that_came_later_may_be_absent(tiny_run):
         del content[name]
     del content["training"]["restarts"]
     (tiny_run.path / "run.json").write_bytes(schema.seal(content, directories.SCHEMA))
-    assert Run.open(tiny_run.path).record.initial == ""
+    assert GeneratorRun.open(tiny_run.path).record.initial == ""
 
 
 def test_one_damaged_directory_does_not_hide_the_others(tiny_run):
     other = tiny_run.path.parent / "later"
     other.mkdir()
     (other / "run.json").write_text("{")
-    assert runs.find(tiny_run.path.parent).name == "owl"
+    assert GeneratorRun.find(tiny_run.path.parent).name == "owl"
 
 
 def test_newer_schema_names_both(tiny_run):
     path = tiny_run.path / "run.json"
     path.write_bytes(schema.seal({"versions": {"lstmega": "9"}}, 7))
     with pytest.raises(RunError, match=r"schema 7; this lstmega reads schema 1"):
-        Run.open(tiny_run.path)
+        GeneratorRun.open(tiny_run.path)
 
 
 @pytest.mark.parametrize(
@@ -103,53 +102,53 @@ def test_a_changed_byte_is_found(tiny_run, file, read):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(RunError, match=path.name):
-        read(Run.open(tiny_run.path))
+        read(GeneratorRun.open(tiny_run.path))
 
 
 def test_another_vocabulary_is_found(tiny_run):
     other = Vocabulary.of("xyz")
     (tiny_run.path / "vocabulary.json").write_text(json.dumps(other.to_json()))
     with pytest.raises(RunError, match=other.sha256):
-        _ = Run.open(tiny_run.path).vocabulary
+        _ = GeneratorRun.open(tiny_run.path).vocabulary
 
 
 def test_weights_outside_the_run_are_refused(tiny_run):
     best = json.loads((tiny_run.path / "run.json").read_text())["best"]
     reseal(tiny_run, best=best | {"file": "../../elsewhere.weights.h5"})
     with pytest.raises(RunError, match="not a name for weights"):
-        Run.open(tiny_run.path).weights()
+        GeneratorRun.open(tiny_run.path).weights()
 
 
 def test_find_by_name_path_and_newest(tiny_run):
     checkpoints = tiny_run.path.parent
-    assert runs.find(checkpoints, "owl").path == tiny_run.path
-    assert runs.find(checkpoints / "elsewhere", tiny_run.path).path == tiny_run.path
-    assert runs.find(checkpoints).path == tiny_run.path
+    assert GeneratorRun.find(checkpoints, "owl").path == tiny_run.path
+    assert GeneratorRun.find(checkpoints / "elsewhere", tiny_run.path).path == tiny_run.path
+    assert GeneratorRun.find(checkpoints).path == tiny_run.path
 
 
 def test_find_lists_what_there_is(tiny_run):
     with pytest.raises(UsageError, match=r"no run 'cat'.*owl"):
-        runs.find(tiny_run.path.parent, "cat")
+        GeneratorRun.find(tiny_run.path.parent, "cat")
 
 
 def test_nothing_trained_says_how_to(tmp_path):
     with pytest.raises(UsageError, match="lstmega train --corpus pydoc"):
-        runs.find(tmp_path)
+        GeneratorRun.find(tmp_path)
 
 
 def test_newest_skips_a_run_without_weights(tiny_run, text):
     record = tiny_run.record
     path = tiny_run.path.parent / "later"
-    later = Run.create(path, record, tiny_run.vocabulary, tiny_run.held_out)
+    later = GeneratorRun.create(path, record, tiny_run.vocabulary, tiny_run.held_out)
     later.update(best=None, weights=(), status="running")
-    assert runs.find(tiny_run.path.parent).name == "owl"
+    assert GeneratorRun.find(tiny_run.path.parent).name == "owl"
     with pytest.raises(RunError, match="no weights yet"):
         later.weights()
 
 
 def test_create_takes_no_used_directory(tiny_run):
     with pytest.raises(UsageError, match="exists already"):
-        Run.create(tiny_run.path, tiny_run.record, tiny_run.vocabulary, "")
+        GeneratorRun.create(tiny_run.path, tiny_run.record, tiny_run.vocabulary, "")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-x", "x" * 300, "a\n"])
@@ -165,4 +164,4 @@ def test_names(name):
 
 def test_html_is_escaped(tiny_run):
     reseal(tiny_run, device="<script>")
-    assert "<script>" not in Run.open(tiny_run.path)._repr_html_()
+    assert "<script>" not in GeneratorRun.open(tiny_run.path)._repr_html_()

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from lstmega.config.options import ModelOptions
+from lstmega.config.model import GeneratorConfig
 from lstmega.errors import RunError
 from lstmega.runs import weights
 
@@ -21,10 +21,11 @@ def read(content, options):
     "wiring", [{}, {"tied": True, "layer_norm": True}, {"one_hot": True, "hidden": 3}]
 )
 def test_reads_what_keras_wrote(cell, layers, wiring, tmp_path):
-    from lstmega.nn import generator as model
+    from lstmega.nn import generator
+    from lstmega.nn.backbone import weights_of
 
-    options = ModelOptions(cell=cell, layers=layers, units=5, embedding=4, **wiring)
-    network = model.build(options, SIZE, seed=0)
+    options = GeneratorConfig(cell=cell, layers=layers, units=5, embedding=4, **wiring)
+    network = generator.build(options, SIZE, seed=0)
     network.save_weights(tmp_path / "x.weights.h5")
     found = weights.read(
         (tmp_path / "x.weights.h5").read_bytes(),
@@ -32,7 +33,7 @@ def test_reads_what_keras_wrote(cell, layers, wiring, tmp_path):
         tied=options.tied,
         where="x",
     )
-    expected = model.weights(network)
+    expected = weights_of(network)
     assert list(found) == list(options.weight_shapes(SIZE))
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)
@@ -41,14 +42,15 @@ def test_reads_what_keras_wrote(cell, layers, wiring, tmp_path):
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("wiring", [{}, {"tied": True, "layer_norm": True, "residual": True}])
 def test_keras_reads_what_is_written(cell, wiring, tmp_path):
-    from lstmega.nn import generator as model
+    from lstmega.nn import generator
+    from lstmega.nn.backbone import weights_of
 
-    options = ModelOptions(cell=cell, layers=2, units=5, embedding=4, **wiring)
-    arrays = model.weights(model.build(options, SIZE, seed=0))
+    options = GeneratorConfig(cell=cell, layers=2, units=5, embedding=4, **wiring)
+    arrays = weights_of(generator.build(options, SIZE, seed=0))
     (tmp_path / "x.weights.h5").write_bytes(weights.write(arrays, tied=options.tied))
-    network = model.build(options, SIZE, seed=1)
+    network = generator.build(options, SIZE, seed=1)
     network.load_weights(tmp_path / "x.weights.h5")
-    for name, array in model.weights(network).items():
+    for name, array in weights_of(network).items():
         np.testing.assert_array_equal(array, arrays[name])
     again = weights.read(
         weights.write(arrays, tied=options.tied),
@@ -59,7 +61,7 @@ def test_keras_reads_what_is_written(cell, wiring, tmp_path):
     assert all((again[name] == array).all() for name, array in arrays.items())
 
 
-OPTIONS = ModelOptions(units=2, embedding=3)
+OPTIONS = GeneratorConfig(units=2, embedding=3)
 PATHS = {
     "layers/embedding/vars/0": (7, 3),
     "layers/lstm/cell/vars/0": (3, 8),

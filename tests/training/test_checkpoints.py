@@ -3,14 +3,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstmega.nn import generator as model
+from lstmega.nn import generator
+from lstmega.nn.backbone import weights_of
 from lstmega.nn.devices import keras
-from lstmega.training.checkpoints import RunCheckpoint
+from lstmega.training.callbacks import RunCheckpoint
 
 
 @pytest.fixture
 def network(tiny_run):
-    return model.build(tiny_run.record.model, len(tiny_run.vocabulary), seed=1)
+    return generator.build(tiny_run.record.model, len(tiny_run.vocabulary), seed=1)
 
 
 def finish_epoch(callback, epoch, loss, *, step, whole=True):
@@ -25,7 +26,7 @@ def test_saves_once_names_the_file_and_keeps_the_best(tiny_run, network):
     first, second = tiny_run.record.weights[len(before) :]
     assert (first.file, second.file) == ("epoch-091.weights.h5", "epoch-092-step-00000905.weights.h5")
     assert tiny_run.record.best == first
-    for name, array in model.weights(network).items():
+    for name, array in weights_of(network).items():
         np.testing.assert_array_equal(tiny_run.weights()[name], array)
 
 
@@ -33,10 +34,10 @@ def test_is_keras_own_callback_and_file(tiny_run, network):
     callback = RunCheckpoint(tiny_run, network, monitor="val_loss")
     assert isinstance(callback, keras.callbacks.ModelCheckpoint)
     finish_epoch(callback, 90, 0.5, step=900)
-    other = model.build(tiny_run.record.model, len(tiny_run.vocabulary), seed=2)
+    other = generator.build(tiny_run.record.model, len(tiny_run.vocabulary), seed=2)
     other.load_weights(tiny_run.weights_path("epoch-091.weights.h5"))
-    for name, array in model.weights(network).items():
-        np.testing.assert_array_equal(model.weights(other)[name], array)
+    for name, array in weights_of(network).items():
+        np.testing.assert_array_equal(weights_of(other)[name], array)
 
 
 def test_a_failed_save_leaves_nothing_and_the_record_as_it_was(tiny_run, network, monkeypatch):

@@ -3,8 +3,8 @@ import pytest
 
 import lstmega
 from lstmega.data.corpus import Corpus
-from lstmega.evaluation import scoring as scores
-from lstmega.training.dynamic_evaluation import SEGMENT, Adapted
+from lstmega.evaluation import scoring
+from lstmega.training.dynamic_evaluation import SEGMENT, DynamicReader
 
 
 def ids_of(run, text):
@@ -14,13 +14,13 @@ def ids_of(run, text):
 @pytest.mark.parametrize("length", [2, SEGMENT, SEGMENT + 1, SEGMENT + 2, 100])
 def test_at_rate_zero_nothing_is_learnt(tiny_run, length):
     ids = ids_of(tiny_run, tiny_run.held_out[:length])
-    expected = scores.stream(tiny_run.decoder(), ids, rows=1)
-    np.testing.assert_allclose(Adapted(tiny_run, 0)(ids), expected, atol=1e-4)
+    expected = scoring.stream(tiny_run.decoder(), ids, rows=1)
+    np.testing.assert_allclose(DynamicReader(tiny_run, 0)(ids), expected, atol=1e-4)
 
 
 def test_a_segment_is_predicted_before_it_is_learnt(tiny_run):
     ids = ids_of(tiny_run, tiny_run.held_out[: 3 * SEGMENT])
-    still, learning = Adapted(tiny_run, 0)(ids), Adapted(tiny_run, 0.5)(ids)
+    still, learning = DynamicReader(tiny_run, 0)(ids), DynamicReader(tiny_run, 0.5)(ids)
     np.testing.assert_allclose(learning[:SEGMENT], still[:SEGMENT], atol=1e-4)
     assert np.abs(learning[SEGMENT:] - still[SEGMENT:]).max() > 1e-3
 
@@ -35,5 +35,5 @@ def test_a_text_that_repeats_itself_gets_cheaper(tiny_run):
 
 def test_each_text_begins_with_the_runs_weights(tiny_run):
     ids = ids_of(tiny_run, tiny_run.held_out[:150])
-    reader = Adapted(tiny_run, 0.5)
+    reader = DynamicReader(tiny_run, 0.5)
     np.testing.assert_array_equal(reader(ids), reader(ids))

@@ -5,9 +5,9 @@ import pytest
 
 from lstmega.data.corpus import Corpus
 from lstmega.nn import devices
-from lstmega.nn import generator as model
+from lstmega.nn.backbone import weights_of
 from lstmega.runs import generator_job as jobs
-from lstmega.training.learner import TextLearner
+from lstmega.training.generator import GeneratorLearner
 from lstmega.training.schedule import Schedule
 
 
@@ -34,25 +34,25 @@ def job(tmp_path, text):
     ],
 )
 def test_long_trainings_are_compiled(job, options, compiled):
-    assert TextLearner(job(**options), devices.choose("cpu")).compiled is compiled
+    assert GeneratorLearner(job(**options), devices.choose("cpu")).compiled is compiled
 
 
 def test_xla_and_cudnn_exclude_each_other(job):
     """Also where a run that XLA compiled goes on on a GPU."""
     gpu = devices.Device("gpu", 2, devices.tf.distribute.OneDeviceStrategy("/cpu:0"))
-    assert not TextLearner(job(steps=5000), gpu).compiled
-    assert not TextLearner(job(steps=5000), gpu, compiled=True).compiled
+    assert not GeneratorLearner(job(steps=5000), gpu).compiled
+    assert not GeneratorLearner(job(steps=5000), gpu, compiled=True).compiled
 
 
 def test_what_was_decided_before_stays(job):
-    assert TextLearner(job(steps=1), devices.choose("cpu"), compiled=True).compiled
+    assert GeneratorLearner(job(steps=1), devices.choose("cpu"), compiled=True).compiled
 
 
 def test_batches_go_on_from_any_step(job):
     """Short epochs share a pipeline, and no batch is lost or doubled at its ends."""
     prepared = job(steps=1000)
-    learner = TextLearner(prepared, devices.choose("cpu"))
-    schedule = Schedule(230, prepared.lanes.batches, 1e-3, "constant", 0)
+    learner = GeneratorLearner(prepared, devices.choose("cpu"))
+    schedule = Schedule(230, prepared.batches.batches, 1e-3, "constant", 0)
     whole = [batch[0].numpy() for batch in learner.batches(schedule, 0)]
     assert len(whole) == 230
     for first in (0, 1, 99, 229):
@@ -60,16 +60,16 @@ def test_batches_go_on_from_any_step(job):
         np.testing.assert_array_equal(rest, whole[first : first + 3])
     for step, found in enumerate(whole):
         epoch, index = schedule.position(step)
-        starts = prepared.lanes.starts(epoch)[index]
+        starts = prepared.batches.starts(epoch)[index]
         expected = [prepared.training_ids()[start : start + 20] for start in starts]
         np.testing.assert_array_equal(found, expected)
 
 
 def test_timing_a_step_leaves_no_trace(job):
     prepared = job(steps=1000)
-    learner = TextLearner(prepared, devices.choose("cpu"))
+    learner = GeneratorLearner(prepared, devices.choose("cpu"))
     before, polls = learner.snapshot.take(), []
-    schedule = Schedule(1000, prepared.lanes.batches, 1e-3, "constant", 0)
+    schedule = Schedule(1000, prepared.batches.batches, 1e-3, "constant", 0)
     seconds = learner.seconds_of_a_step(schedule, 0, budget=1, poll=lambda: polls.append(1))
     assert 0 < seconds < 10 and len(polls) > 2
     for name, array in learner.snapshot.take().items():
@@ -77,27 +77,27 @@ def test_timing_a_step_leaves_no_trace(job):
 
 
 def test_averages_are_exponential_and_leave_no_trace(job):
-    prepared = job(steps=5, average=0.5)
-    learner = TextLearner(prepared, devices.choose("cpu"))
-    schedule = Schedule(5, prepared.lanes.batches, 1e-2, "constant", 0)
+    prepared = job(steps=5, ema_decay=0.5)
+    learner = GeneratorLearner(prepared, devices.choose("cpu"))
+    schedule = Schedule(5, prepared.batches.batches, 1e-2, "constant", 0)
     expected = None
     for batch in learner.batches(schedule, 0):
         learner.learn(batch)
-        now = model.weights(learner.network)
+        now = weights_of(learner.network)
         expected = now if expected is None else {n: (expected[n] + now[n]) / 2 for n in now}
     with learner.averaged():
-        for name, array in model.weights(learner.network).items():
+        for name, array in weights_of(learner.network).items():
             np.testing.assert_allclose(array, expected[name], atol=1e-6)
             assert (array != now[name]).any()
-    for name, array in model.weights(learner.network).items():
+    for name, array in weights_of(learner.network).items():
         np.testing.assert_array_equal(array, now[name])
 
 
 def test_without_averaging_the_weights_stay(job):
-    learner = TextLearner(job(steps=1), devices.choose("cpu"))
-    before = model.weights(learner.network)
+    learner = GeneratorLearner(job(steps=1), devices.choose("cpu"))
+    before = weights_of(learner.network)
     with learner.averaged():
-        after = model.weights(learner.network)
+        after = weights_of(learner.network)
     assert all((after[name] == array).all() for name, array in before.items())
 
 
@@ -106,11 +106,11 @@ def test_decay_takes_from_kernels_alone(job):
     found = []
     for decay in (0.0, 0.5):
         prepared = job(steps=1, weight_decay=decay)
-        learner = TextLearner(prepared, devices.choose("cpu"))
-        before = model.weights(learner.network)
+        learner = GeneratorLearner(prepared, devices.choose("cpu"))
+        before = weights_of(learner.network)
         learner.optimizer.learning_rate.assign(1e-2)
-        learner.learn(next(learner.batches(Schedule(1, prepared.lanes.batches, 1e-2), 0)))
-        found.append(model.weights(learner.network))
+        learner.learn(next(learner.batches(Schedule(1, prepared.batches.batches, 1e-2), 0)))
+        found.append(weights_of(learner.network))
     for name, array in before.items():
         expected = 0.5 * 1e-2 * array if name.endswith("kernel") else 0 * array
         np.testing.assert_allclose(found[0][name] - found[1][name], expected, atol=1e-6, err_msg=name)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lstmega.data.batching import Lanes, Plan
+from lstmega.data.batching import BatchPlan, LaneBatches
 from lstmega.errors import UsageError
 from lstmega.training import pipeline as batches
 
@@ -9,7 +9,7 @@ from lstmega.training import pipeline as batches
 @pytest.mark.parametrize("order", ["lanes", "shuffled"])
 def test_equals_slicing_in_numpy(order):
     ids = np.random.default_rng(0).integers(50, size=1000).astype(np.uint8)
-    lanes = Lanes(len(ids), 3, 17, order=order, restarts=0.2)
+    lanes = LaneBatches(len(ids), 3, 17, order=order, restarts=0.2)
     starts, carries = lanes.starts(1), lanes.carries(1)
     found = list(batches.dataset(ids, lanes.plan(1)))
     assert len(found) == lanes.batches
@@ -22,7 +22,7 @@ def test_equals_slicing_in_numpy(order):
 
 
 def test_positions_outside_the_text_give_its_ends():
-    plan = Plan(np.array([[-3, 8]]), np.ones((1, 2), np.float32), np.array([4]))
+    plan = BatchPlan(np.array([[-3, 8]]), np.ones((1, 2), np.float32), np.array([4]))
     [(inputs, _, _)] = batches.dataset(np.arange(10), plan)
     np.testing.assert_array_equal(inputs, [[0, 0, 0, 0], [8, 9, 9, 9]])
 
@@ -31,12 +31,12 @@ def test_shapes_must_fit():
     with pytest.raises(UsageError, match="differ in shape"):
         batches.dataset(
             np.arange(9),
-            Plan(np.zeros((2, 3), np.int64), np.zeros((2, 2), np.float32), np.array([4, 4])),
+            BatchPlan(np.zeros((2, 3), np.int64), np.zeros((2, 2), np.float32), np.array([4, 4])),
         )
 
 
 def test_what_does_not_count_is_minus_one():
-    plan = Plan(
+    plan = BatchPlan(
         np.array([[0, 3], [5, 6]]),
         np.zeros((2, 2), np.float32),
         times=np.array([3, 2]),
@@ -60,5 +60,5 @@ def test_compact(size, kind):
 
 
 def test_no_tuning_thread_to_wait_for_at_the_end():
-    plan = Plan(np.array([[0]]), np.ones((1, 1), np.float32), np.array([4]))
+    plan = BatchPlan(np.array([[0]]), np.ones((1, 1), np.float32), np.array([4]))
     assert batches.dataset(np.arange(10), plan).options().autotune.enabled is False

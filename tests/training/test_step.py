@@ -5,22 +5,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstmega.config.options import ModelOptions
-from lstmega.nn import generator as model
+from lstmega.config.model import GeneratorConfig
+from lstmega.nn import backbone, generator
+from lstmega.nn.backbone import weights_of
 from lstmega.nn.devices import Device, keras, tf
 from lstmega.nn.dropout import draw
-from lstmega.training.step import Step, shards_of
+from lstmega.training.step import GeneratorStep, shards_of
 
 REPOSITORY = Path(__file__).parents[2]
-OPTIONS = ModelOptions(units=6, embedding=3)
+OPTIONS = GeneratorConfig(units=6, embedding=3)
 
 
 def one_step(strategy, rows):
     with strategy.scope():
-        network = model.build(OPTIONS, 9, seed=0)
+        network = generator.build(OPTIONS, 9, seed=0)
         optimizer = keras.optimizers.Adam(0.1, global_clipnorm=1.0)
         optimizer.build(network.trainable_variables)
-    step = Step(network, OPTIONS, optimizer, Device("cpu", 2, strategy))
+    step = GeneratorStep(network, OPTIONS, optimizer, Device("cpu", 2, strategy))
     random = np.random.default_rng(0)
     batches = [
         (
@@ -66,7 +67,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 import numpy as np
-from lstmega.nn import generator as model
+from lstmega.nn.backbone import weights_of
 from tests.training.test_step import OPTIONS, one_step
 
 def weights_after(strategy, replicas):
@@ -77,7 +78,7 @@ def weights_after(strategy, replicas):
         states = [strategy.experimental_distribute_values_from_function(lambda _: s) for s in states]
     for batch in data:
         nats, states = step(*batch, states)
-    return float(nats), model.weights(network)
+    return float(nats), weights_of(network)
 
 one, expected = weights_after(tf.distribute.OneDeviceStrategy("/cpu:0"), 1)
 mirrored = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
@@ -95,24 +96,24 @@ print("equal")
 
 def losses_and_weights(options, *, threads=1, compiled=False, rows=16, steps=3, rate=0.1, seed=0):
     """Train on random ids, and return each step's loss and the weights at the end."""
-    network = model.build(options, 9, seed=0)
+    network = generator.build(options, 9, seed=0)
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(network.trainable_variables)
     device = Device("cpu", threads, tf.distribute.OneDeviceStrategy("/cpu:0"))
-    step, losses = Step(network, options, optimizer, device, seed=seed, compiled=compiled), []
-    random, states = np.random.default_rng(0), model.zero_states(options, rows)
+    step, losses = GeneratorStep(network, options, optimizer, device, seed=seed, compiled=compiled), []
+    random, states = np.random.default_rng(0), generator.zero_states(options, rows)
     for _ in range(steps):
         ids = random.integers(9, size=(rows, 6)).astype(np.int32)
         carries = random.integers(2, size=rows).astype(np.float32)
         nats, states = step(ids[:, :-1], ids[:, 1:], carries, states)
         losses.append(float(nats))
-    return losses, model.weights(network)
+    return losses, weights_of(network)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("way", [{"threads": 2}, {"compiled": True}, {"threads": 2, "compiled": True}])
 def test_shards_and_compilation_change_nothing_but_float_noise(cell, way):
-    options = ModelOptions(cell=cell, units=6, embedding=3, layers=2)
+    options = GeneratorConfig(cell=cell, units=6, embedding=3, layers=2)
     losses, weights = losses_and_weights(options)
     found, others = losses_and_weights(options, **way)
     np.testing.assert_allclose(found, losses, rtol=1e-5)
@@ -122,7 +123,7 @@ def test_shards_and_compilation_change_nothing_but_float_noise(cell, way):
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_the_same_threads_repeat_bit_by_bit(compiled):
-    options = ModelOptions(units=6, embedding=3, dropout=0.3, weight_drop=0.2)
+    options = GeneratorConfig(units=6, embedding=3, dropout=0.3, weight_drop=0.2)
     first, again = (losses_and_weights(options, threads=2, compiled=compiled) for _ in range(2))
     assert first[0] == again[0]
     for name, array in first[1].items():
@@ -133,14 +134,14 @@ def test_the_same_threads_repeat_bit_by_bit(compiled):
 def test_masks_differ_between_shards_steps_and_seeds(noise, monkeypatch):
     used = []
 
-    def drawn(options, rows, time, seed):
+    def drawn(wanted, seed):
         used.append(seed)
-        return draw(options, rows, time, seed)
+        return draw(wanted, seed)
 
     monkeypatch.setattr("lstmega.training.step.draw", drawn)
     tf.config.run_functions_eagerly(True)
     try:
-        options = ModelOptions(units=8, embedding=4, **noise)
+        options = GeneratorConfig(units=8, embedding=4, **noise)
         losses = [losses_and_weights(options, threads=2, steps=2, seed=seed)[0] for seed in (0, 0, 1)]
     finally:
         tf.config.run_functions_eagerly(False)
@@ -167,7 +168,7 @@ def test_shards_are_nearly_equal_and_keep_eight_rows(rows, threads, shards):
 
 
 def test_unequal_shards_weigh_by_their_rows():
-    options = ModelOptions(units=6, embedding=3)
+    options = GeneratorConfig(units=6, embedding=3)
     whole, split = (losses_and_weights(options, rows=17, threads=threads) for threads in (1, 2))
     np.testing.assert_allclose(split[0], whole[0], rtol=1e-5)
     for name, array in whole[1].items():
@@ -178,10 +179,10 @@ def test_unequal_shards_weigh_by_their_rows():
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_two_hundred_steps_equal_those_of_stock_layers(cell, monkeypatch):
     """The whole fast step, against Keras' layers in the same step: the same curve of losses."""
-    options = ModelOptions(cell=cell, units=32, embedding=8)
+    options = GeneratorConfig(cell=cell, units=32, embedding=8)
     ours, _ = losses_and_weights(options, threads=2, compiled=True, steps=200, rate=1e-3)
     stock = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
-    monkeypatch.setattr(model, "LAYERS", stock)
+    monkeypatch.setattr(backbone, "CELLS", stock)
     theirs, _ = losses_and_weights(options, steps=200, rate=1e-3)
     assert theirs[-1] < theirs[0]
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)

@@ -14,7 +14,8 @@ import lstmega
 from lstmega.data.corpus import Corpus
 from lstmega.display.progress import Progress
 from lstmega.errors import Stopped, TrainingError, UsageError
-from lstmega.nn import generator as model
+from lstmega.nn import generator
+from lstmega.nn.backbone import weights_of
 from lstmega.nn.devices import keras, tf
 from lstmega.runs import generator_job as jobs
 from tests.comparing import everything
@@ -37,7 +38,7 @@ def test_learns(tiny_run, text):
 
 
 def test_same_seed_same_weights_bit_by_bit(text, tmp_path):
-    options = {"steps": 12, "dropout": 0.3, "layers": 2, "restarts": 0.2, "average": 0.9}
+    options = {"steps": 12, "dropout": 0.3, "layers": 2, "restarts": 0.2, "ema_decay": 0.9}
     first, second = (train(text, tmp_path, run=name, **options) for name in "ab")
     other = train(text, tmp_path, run="c", seed=1, **options)
     for name, array in first.weights().items():
@@ -156,14 +157,14 @@ def test_without_resume_the_run_must_be_new(text, tmp_path):
 
 def slow_twin(job, steps):
     """Train by hand: Keras' stock model, NumPy batches, the schedule's formula, explicit clipping."""
-    options, lanes = job.training, job.lanes
-    network = model.build(job.model, len(job.vocabulary), seed=options.seed)
+    options, lanes = job.training, job.batches
+    network = generator.build(job.model, len(job.vocabulary), seed=options.seed)
     adam = keras.optimizers.Adam(1.0)
     ids, variables = job.training_ids(), network.trainable_variables
     for step in range(steps):
         epoch, batch = divmod(step, lanes.batches)
         if batch == 0:
-            states = model.zero_states(job.model, lanes.rows)
+            states = generator.zero_states(job.model, lanes.rows)
         states = [state * lanes.carries(epoch)[batch][:, None] for state in states]
         starts = lanes.starts(epoch)[batch]
         windows = np.array([ids[start : start + lanes.time_steps + 1] for start in starts])
@@ -180,7 +181,7 @@ def slow_twin(job, steps):
         cosine = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
         adam.learning_rate = options.learning_rate * ((step + 1) / (rise + 1) if step < rise else cosine)
         adam.apply(gradients, variables)
-    return model.weights(network)
+    return weights_of(network)
 
 
 def test_the_loop_is_what_it_says(text, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmega.data.words import WordVocabulary, tokenize
+from lstmega.data.vocabulary import WordVocabulary, tokenize
 from lstmega.errors import UsageError
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmega.data.windows import Windows
+from lstmega.data.batching import WindowBatches
 from lstmega.errors import CorpusError
 
 
@@ -12,9 +12,9 @@ def test_windows_are_those_of_the_old_example(length, rows, time_steps, stride, 
     starts = list(range(0, length - time_steps, stride))  # as Keras' lstm_text_generation.py counts them
     if len(starts) < rows:
         with pytest.raises(CorpusError, match="too short"):
-            Windows(length, rows, time_steps, stride, seed=0)
+            WindowBatches(length, rows, time_steps, stride, seed=0)
         return
-    windows = Windows(length, rows, time_steps, stride, seed=0)
+    windows = WindowBatches(length, rows, time_steps, stride, seed=0)
     assert windows.windows == len(starts)
     plan = windows.plan(epoch)
     found = plan.starts.ravel().tolist()
@@ -27,7 +27,7 @@ def test_windows_are_those_of_the_old_example(length, rows, time_steps, stride, 
 
 
 def test_order_is_drawn_anew_each_epoch_or_that_of_the_text():
-    windows = Windows(1000, 10, 40, 3, seed=0)
+    windows = WindowBatches(1000, 10, 40, 3, seed=0)
     assert windows.plan(0).starts.tolist() == windows.plan(0).starts.tolist()
     assert windows.plan(0).starts.tolist() != windows.plan(1).starts.tolist()
-    assert (np.diff(Windows(1000, 10, 40, 3).plan(0).starts.ravel()) == 3).all()
+    assert (np.diff(WindowBatches(1000, 10, 40, 3).plan(0).starts.ravel()) == 3).all()

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmega.data.examples import Bucketed, Examples, split
+from lstmega.data.bucketing import ExampleBatches, Examples, split_examples
 
 lengths = st.lists(st.integers(1, 30), min_size=1, max_size=40)
 
@@ -20,7 +20,7 @@ def examples_of(sizes, features=None):
 @given(lengths, st.integers(1, 9), st.sampled_from([None, 0, 1]), st.integers(0, 2))
 def test_an_epoch_reads_each_example_once_padded_with_zeros(sizes, rows, seed, epoch):
     examples = examples_of(sizes)
-    bucketed = Bucketed(examples, np.arange(len(sizes)), rows, seed)
+    bucketed = ExampleBatches(examples, np.arange(len(sizes)), rows, seed)
     batches = list(bucketed.epoch(epoch))
     assert len(batches) == bucketed.batches
     seen = []
@@ -39,7 +39,7 @@ def test_an_epoch_reads_each_example_once_padded_with_zeros(sizes, rows, seed, e
 
 
 def test_epochs_differ_and_go_on_from_any_batch():
-    bucketed = Bucketed(examples_of(list(range(1, 20)) * 3), np.arange(57), 5, seed=0)
+    bucketed = ExampleBatches(examples_of(list(range(1, 20)) * 3), np.arange(57), 5, seed=0)
     first = [batch.places.tolist() for batch in bucketed.epoch(0)]
     assert [batch.places.tolist() for batch in bucketed.epoch(1)] != first
     assert [batch.places.tolist() for batch in bucketed.epoch(0, first=4)] == first[4:]
@@ -60,7 +60,7 @@ def test_a_distinct_split_has_no_repeats_and_no_text_on_both_sides(given_pairs, 
     keys, labels = zip(*given_pairs, strict=True)
     training, held_out = (
         [given_pairs[place] for place in part.tolist()]
-        for part in split(keys, labels, validation, seed, distinct=True)
+        for part in split_examples(keys, labels, validation, seed, distinct=True)
     )
     assert sorted(training + held_out) == sorted(set(given_pairs))
     assert not {key for key, _ in training} & {key for key, _ in held_out}
@@ -70,15 +70,17 @@ def test_a_distinct_split_has_no_repeats_and_no_text_on_both_sides(given_pairs, 
 @given(pairs, st.floats(0, 0.9), st.integers(0, 4))
 def test_a_random_split_has_every_example_on_one_side(given_pairs, validation, seed):
     keys, labels = zip(*given_pairs, strict=True)
-    training, held_out = split(keys, labels, validation, seed, distinct=False)
+    training, held_out = split_examples(keys, labels, validation, seed, distinct=False)
     assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(len(keys)))
     assert len(held_out) == int(len(keys) * validation)
-    again = split(keys, labels, validation, seed, distinct=False)
+    again = split_examples(keys, labels, validation, seed, distinct=False)
     assert (again[1] == held_out).all()
 
 
 @pytest.mark.parametrize("distinct", [True, False])
 def test_seeds_draw_otherwise(distinct):
     keys = list(range(100))
-    first, other = (split(keys, keys, 0.5, seed, distinct=distinct)[1].tolist() for seed in (0, 1))
+    first, other = (
+        split_examples(keys, keys, 0.5, seed, distinct=distinct)[1].tolist() for seed in (0, 1)
+    )
     assert first != other

@@ -1,13 +1,13 @@
 import pytest
 
-from lstmega.training import clocks
-from lstmega.training.clocks import Meter, SaveClock
+from lstmega.training import schedule
+from lstmega.training.schedule import Meter, SaveClock
 
 
 @pytest.fixture
 def now(monkeypatch):
     time = [0.0]
-    monkeypatch.setattr(clocks.time, "monotonic", lambda: time[0])
+    monkeypatch.setattr(schedule.time, "monotonic", lambda: time[0])
     return time
 
 

@@ -1,0 +1,105 @@
+"""Learner of a generator: lanes of text, carried states, the held-out loss, samples."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from lstmega.data.batching import MAX_MEASURED, joined
+from lstmega.display.history import HistoryRow
+from lstmega.evaluation import baselines
+from lstmega.nn import generator
+from lstmega.nn.devices import keras, tf
+from lstmega.runs.generator_job import GeneratorJob
+from lstmega.runs.run import GeneratorRun
+from lstmega.training import pipeline, previews
+from lstmega.training.learner import Learner, Preview, Validated
+from lstmega.training.schedule import Schedule
+from lstmega.training.step import CarriedState, GeneratorStep
+from lstmega.training.validation import Validator
+
+_GROUP = 100  # steps: several shorter epochs are one input pipeline
+
+
+class GeneratorLearner(Learner[GeneratorJob]):
+    """A generator, and the recurrent states of the lanes that it reads."""
+
+    _carried: CarriedState
+
+    def _build(self) -> keras.Model:
+        job = self.job
+        return generator.build(job.model, len(job.vocabulary), seed=job.training.seed)
+
+    def _prepare(self) -> None:
+        job, batches = self.job, self.job.batches
+        self._step = GeneratorStep(
+            self.network,
+            job.model,
+            self.optimizer,
+            self._device,
+            seed=job.training.seed,
+            compiled=self.compiled,
+            characters=batches.characters if batches.masked else None,
+        )
+        self._carried = CarriedState(job.model, batches.rows, self._device.strategy)
+        self._ids = pipeline.compact(job.training_ids(), len(job.vocabulary))
+        held_out = job.held_out_ids()
+        self.validated_units = self.final_units = 0 if held_out is None else len(held_out)
+        if held_out is not None and not job.validates_all:
+            self.final_units = min(MAX_MEASURED, len(job.texts[1]))
+        self._validator = None if held_out is None else self._reads(held_out, job.held_out_plan())
+
+    def _reads(self, ids: Any, plan: Any) -> Validator:
+        compact = pipeline.compact(ids, len(self.job.vocabulary))
+        return Validator(self.network, self.job.model, compact, plan)
+
+    def _time_steps(self) -> float:
+        return self.job.batches.steps
+
+    def learn(self, batch: Any) -> float:
+        """Take a step on (inputs, targets, carries), and return its loss in nats per character."""
+        inputs, targets, carries = batch
+        nats, self._carried.values = self._step(inputs, targets, carries, self._carried.values)
+        return float(nats)
+
+    def validate(self) -> Validated | None:
+        """Measure the first part of the held-out text, in nats per character."""
+        return Validated(self._validator().nats_per_character) if self._validator else None
+
+    def _final_nats(self) -> float | None:
+        ids = self.job.held_out_ids(MAX_MEASURED)
+        if ids is None:
+            return None
+        return self._reads(ids, self.job.held_out_plan(MAX_MEASURED, None))().nats_per_character
+
+    def _baselines(self) -> dict[str, Any]:
+        corpus, (training, held_out) = self.job.corpus, self.job.texts
+        measured = baselines.measure(training, held_out, tokens=corpus.tokens)
+        return {"baselines": (*measured, *baselines.published(corpus.sha256, len(held_out)))}
+
+    def preview(self, name: str, row: HistoryRow) -> tuple[str, Preview]:
+        """Sample with the weights of the moment."""
+        samples = previews.write(self.job, name, self.network, row)
+        shown = [(f"{sample.temperature:g}", sample.text) for sample in samples]
+        return previews.entry(row, samples, self.job.unit), shown
+
+    def warm_start(self, initial: GeneratorRun) -> None:
+        """Load another run's best weights; rows of characters that it did not know stay fresh."""
+        before, now = initial.vocabulary, self.job.vocabulary
+        generator.warm_start(self.network, initial.weights(), before, now)
+
+    def batches(self, schedule: Schedule, first: int) -> Iterator[Any]:
+        """Yield the batches of all steps from `first` on."""
+        step = first
+        while step < schedule.total_steps:
+            data = self._some_batches(*schedule.position(step)).take(schedule.total_steps - step)
+            if self._device.replicas > 1:
+                data = self._device.strategy.experimental_distribute_dataset(data)
+            for batch in data:
+                yield batch
+                step += 1
+
+    def _some_batches(self, epoch: int, first: int) -> tf.data.Dataset:
+        """Return the rest of an epoch; several short ones: an input pipeline takes time to build."""
+        batches = self.job.batches
+        epochs = range(epoch, epoch + max(1, _GROUP // batches.batches))
+        plan = joined([batches.plan(epoch) for epoch in epochs])
+        return pipeline.dataset(self._ids, plan.after(first))
