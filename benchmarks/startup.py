@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with tempfile.TemporaryDirectory() as checkpoints:
         train_smallest(checkpoints)
-        print_table(checkpoints, None, rounds=1)
+        print_table(checkpoints, None, rounds=0)
 
 
 def train_smallest(checkpoints: str) -> None:
@@ -59,7 +59,7 @@ def train_smallest(checkpoints: str) -> None:
 
 
 def print_table(checkpoints: str, run: str | None, rounds: int) -> None:
-    """Start every process `rounds` times and print the median seconds to its first byte."""
+    """Print the median seconds to each process's first byte, after a round that warms the disk cache."""
     commands = {name: [sys.executable, "-c", code] for name, code in PARTS.items()}
     sample = [sys.executable, "-m", "lstmega", "sample", "--temps", "0.5", "--length", "1"]
     sample += ["--checkpoints", checkpoints] + (["--run", run] if run else [])
@@ -70,8 +70,8 @@ def print_table(checkpoints: str, run: str | None, rounds: int) -> None:
     for _ in range(rounds + 1):
         for name, command in commands.items():
             times[name].append(first_byte(command))
-    for name, seconds in times.items():  # the first round warmed the disk cache
-        print(f"{name:36} {statistics.median(seconds[1:]):6.3f} s")
+    for name, seconds in times.items():
+        print(f"{name:36} {statistics.median(seconds[1:] or seconds):6.3f} s")
 
 
 if __name__ == "__main__":
