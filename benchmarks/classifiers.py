@@ -28,7 +28,7 @@ from lstmega.data.labelled import Labelled
 from lstmega.evaluation.confusion_matrix import Confusion
 
 Options = Mapping[str, object]
-SMALLEST: Options = {"steps": 1, "units": 4, "embedding": 4, "batch_size": 1}
+SMALLEST: Options = {"steps": 1, "units": 4, "embedding": 4, "batch_size": 1, "bidirectional": False}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
