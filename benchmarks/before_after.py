@@ -9,6 +9,7 @@ to; the others carry their state.
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 
 import lstmega
 from lstmega.display.formatting import columns, one_line
@@ -18,26 +19,31 @@ RECIPES = {
     "after: notebook": {"preset": "notebook"},
     "lstmega --minutes": {},
 }
+SMALLEST = {"steps": 2, "units": 8, "batch_size": 1, "sequence_length": 8}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train each, print a table and the samples."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--corpus", default="pydoc")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    parser.add_argument("--check", action="store_true", help="run once at the smallest size")
+    given = parser.parse_args(arguments)
+    corpus, limits = given.corpus, {"minutes": given.minutes}
+    if given.check:
+        corpus, limits = __file__, SMALLEST
     rows = [["recipe", "parameters", "characters read", "epochs", "seconds", "nats", "bits/char"]]
     written = []
     with tempfile.TemporaryDirectory() as checkpoints:
         for name, options in RECIPES.items():
             run = lstmega.train(
-                given.corpus,
+                corpus,
                 checkpoints=checkpoints,
-                minutes=given.minutes,
                 seed=given.seed,
                 lower=True,
                 progress=False,
+                **limits,
                 **options,
             )
             record, found = run.record, lstmega.evaluate(run)

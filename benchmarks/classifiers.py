@@ -4,14 +4,19 @@
 
 DATASETS holds names/*.txt (PyTorch's tutorial data), ag_news/train_15k.csv, test.csv and classes.txt,
 and mnist/*.gz. `lstmega classify train`'s own defaults, nothing else; nothing is selected on the test
-rows (no validation). Logistic regression is scikit-learn's, which has to be installed: TF-IDF of
-character 1- to 5-grams for names, of words and word pairs for news; C chosen on a tenth of the training
-rows.
+rows (no validation). Logistic regression is scikit-learn's, and is left out where that is not installed:
+TF-IDF of character 1- to 5-grams for names, of words and word pairs for news; C chosen on a tenth of the
+training rows.
 """
 
 import argparse
+import gzip
+import string
+import struct
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +27,54 @@ from lstmega.data.bucketing import split_examples
 from lstmega.data.labelled import Labelled
 from lstmega.evaluation.confusion_matrix import Confusion
 
+Options = Mapping[str, object]
+SMALLEST: Options = {"steps": 1, "units": 4, "embedding": 4, "batch_size": 1, "bidirectional": False}
 
-def main() -> None:
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("datasets", type=Path)
-    parser.add_argument("what", nargs="+", choices=["names", "news", "digits"])
+    parser.add_argument("datasets", type=Path, nargs="?")
+    parser.add_argument("what", nargs="*", help="of names, news and digits; default: all")
     parser.add_argument("--seeds", type=int, default=3)
-    given = parser.parse_args()
-    for what in given.what:
-        {"names": names, "news": news, "digits": digits}[what](given.datasets, given.seeds)
+    parser.add_argument("--check", action="store_true", help="run once at the smallest size")
+    given = parser.parse_args(arguments)
+    measured = {"names": names, "news": news, "digits": digits}
+    if given.check:
+        with tempfile.TemporaryDirectory() as place:
+            make_datasets(Path(place))
+            for measure in measured.values():
+                measure(Path(place), 1, SMALLEST)
+        return
+    if given.datasets is None or not set(given.what) <= set(measured):
+        parser.error("give DATASETS, then any of: names, news, digits")
+    for what in given.what or measured:
+        measured[what](given.datasets, given.seeds, {})
 
 
-def names(datasets: Path, seeds: int) -> None:
+def make_datasets(place: Path) -> None:
+    """Write a few random examples in the three formats."""
+    rng = np.random.default_rng(0)
+    letters = rng.choice(list(string.ascii_lowercase), (2, 40, 6))  # [classes, rows, characters]
+    texts = [["".join(row) for row in rows] for rows in letters]
+    for name in ("names", "ag_news", "mnist"):
+        (place / name).mkdir()
+    for number, rows in enumerate(texts, 1):
+        (place / "names" / f"language_{number}.txt").write_text("\n".join(rows))
+    table = "".join(
+        f'"{number}","{row}","{row} {row}"\n' for number in (1, 2) for row in texts[number - 1]
+    )
+    (place / "ag_news" / "classes.txt").write_text("World\nSports\n")
+    for name in ("train_15k.csv", "test.csv"):
+        (place / "ag_news" / name).write_text(table)
+    for name in ("train", "t10k"):
+        images = struct.pack(">4i", 2051, 20, 28, 28) + rng.bytes(20 * 28 * 28)
+        (place / "mnist" / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+        labels = struct.pack(">2i", 2049, 20) + bytes(number % 10 for number in range(20))
+        (place / "mnist" / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+
+
+def names(datasets: Path, seeds: int, options: Options) -> None:
     """18 languages, one test share of 20%: any rows, and no name on both sides."""
     data = labelled.read(datasets / "names")
     for how in ("random", "distinct"):
@@ -42,11 +82,13 @@ def names(datasets: Path, seeds: int) -> None:
         for seed in range(seeds):
             parts = split_examples(data.sequences, data.labels, 0.2, seed, distinct=how == "distinct")
             training, test = (_part(data, places.tolist()) for places in parts)
-            rows.append((*_ours(training, test, seed), *_regression(training, test, "char_wb", (1, 5))))
+            rows.append(
+                (*_ours(training, test, seed, options), *_regression(training, test, "char_wb", (1, 5)))
+            )
         _report(f"names, {how} 80/20", rows)
 
 
-def news(datasets: Path, seeds: int) -> None:
+def news(datasets: Path, seeds: int, options: Options) -> None:
     """AG News: 15,181 training rows, the full test set of 7,600."""
     place = datasets / "ag_news"
     training, test = (
@@ -54,23 +96,29 @@ def news(datasets: Path, seeds: int) -> None:
         for name in ("train_15k.csv", "test.csv")
     )
     baseline = _regression(training, test, "word", (1, 2))
-    _report("news", [(*_ours(training, test, seed), *baseline) for seed in range(seeds)])
+    _report("news", [(*_ours(training, test, seed, options), *baseline) for seed in range(seeds)])
 
 
-def digits(datasets: Path, seeds: int) -> None:
+def digits(datasets: Path, seeds: int, options: Options) -> None:
     """MNIST, 28 rows of 28 pixels: 60,000 to learn, 10,000 to test."""
     training, test = (
         labelled.read(datasets / "mnist" / f"{name}-images-idx3-ubyte.gz") for name in ("train", "t10k")
     )
-    _report("digits", [_ours(training, test, seed) for seed in range(seeds)])
+    _report("digits", [_ours(training, test, seed, options) for seed in range(seeds)])
 
 
-def _ours(training: Labelled, test: Labelled, seed: int) -> tuple[float, ...]:
+def _ours(training: Labelled, test: Labelled, seed: int, options: Options) -> tuple[float, ...]:
     """Return accuracy, macro-F1 and the seconds of training."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as checkpoints:
         run = classify.train(
-            training, checkpoints=checkpoints, validation=0.0, split="random", seed=seed, progress=False
+            training,
+            checkpoints=checkpoints,
+            validation=0.0,
+            split="random",
+            seed=seed,
+            progress=False,
+            **options,
         )
         seconds = time.monotonic() - begun
         found = classify.evaluate(run, test)
@@ -83,7 +131,10 @@ def _ours(training: Labelled, test: Labelled, seed: int) -> tuple[float, ...]:
 def _regression(
     training: Labelled, test: Labelled, analyzer: str, grams: tuple[int, int]
 ) -> tuple[float, ...]:
-    """Return accuracy and macro-F1 of logistic regression."""
+    """Return accuracy and macro-F1 of logistic regression; nothing without scikit-learn."""
+    if find_spec("sklearn") is None:
+        print("logistic regression skipped: scikit-learn is not installed")
+        return ()
     fold = np.random.default_rng(0).permutation(len(training.labels))
     last = len(fold) // 10
     chosen, best = 1.0, -1.0

@@ -1,4 +1,4 @@
-"""What the index of a training text takes: time, memory, and what a look-up costs.
+"""Measure the index of a training text: time to build it, memory, and seconds of a look-up.
 
     python -m benchmarks.copying nietzsche.txt english_novels.txt
 
@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,12 +20,13 @@ from lstmega.data.suffix_array import TextIndex
 QUERY = 100_000  # characters: words of the text in another order
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print a row for each text."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("texts", nargs="+")
+    parser.add_argument("texts", nargs="*", default=["pydoc"])
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    parser.add_argument("--check", action="store_true", help="run once at the smallest size")
+    given = parser.parse_args(arguments)
     if given.here:
         print(measured(given.texts[0]))
         return
@@ -33,8 +35,8 @@ def main() -> None:
         "| 100,000 copied | one look-up |"
     )
     print(f"|{' --- |' * 7}", flush=True)
-    for text in given.texts:
-        command = [sys.executable, "-m", "benchmarks.copying", "--here", text]
+    for text in ["pydoc"] if given.check else given.texts:
+        command = [sys.executable, __file__, "--here", text]
         print(
             subprocess.run(command, check=True, capture_output=True, text=True).stdout,
             end="",

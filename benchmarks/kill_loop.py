@@ -1,6 +1,6 @@
 """Kill a training again and again, and compare what it ends with to one that was left in peace.
 
-    python -m benchmarks.kill_loop [--rounds 500] [--seed 0]
+    python benchmarks/kill_loop.py [--rounds 500] [--seed 0]
 
 Each round starts a training of a small model in a process of its own and ends it with SIGKILL: at a
 random moment, or at a chosen write, fsync, rename, mkdir or removal. The next round goes on where that
@@ -17,8 +17,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `tests`, which is not installed
 
 import lstmega
 from lstmega.data.corpus import Corpus
@@ -31,18 +33,20 @@ OPTIONS = {
     "preset": "tiny", "units": 8, "embedding": 4, "batch_size": 4, "sequence_length": 8, "dropout": 0.3,
     "layers": 2, "restarts": 0.1, "epochs": 4, "save_every": 2, "progress": False,
 }  # fmt: skip
-VARIANTS: list[dict[str, object]] = [
+Variants = Sequence[Mapping[str, object]]
+VARIANTS: Variants = [
     {},
     {"cell": "gru", "order": "shuffled", "schedule": "constant"},
     {"patience": 1, "learning_rate": 1e-9},
     {"validation": 0.0, "layers": 1},
 ]
+SMALLEST: Variants = [{"validation": 0.0, "layers": 1, "epochs": None, "steps": 6, "batch_size": 1}]
 LONGEST = 3.0  # seconds before a random kill
 
 
-def train(checkpoints: Path) -> GeneratorRun:
-    """Train, or go on, below `checkpoints`, whose name says which variant."""
-    options = OPTIONS | VARIANTS[int(checkpoints.name) % len(VARIANTS)]
+def train(checkpoints: Path, variants: Variants) -> GeneratorRun:
+    """Train or resume a run below `checkpoints`; the directory's number chooses the variant."""
+    options = {**OPTIONS, **variants[int(checkpoints.name) % len(variants)]}
     return lstmega.train(Corpus.from_text(TEXT), checkpoints=checkpoints, run="a", **options)
 
 
@@ -84,14 +88,14 @@ def die_at(call: int) -> None:
     Path.write_bytes = counted("write_bytes", Path.write_bytes)  # type: ignore[method-assign]
 
 
-def one_round(checkpoints: Path, chance: random.Random) -> str:
-    """Start or go on, kill, and return how the round ended."""
+def one_round(checkpoints: Path, variants: Variants, chance: random.Random) -> str:
+    """Start or resume a training, kill it, and return how the round ended."""
     if chance.random() < 0.5:
         call = chance.randrange(120)
-        process = in_child(lambda: (die_at(call), train(checkpoints)))
+        process = in_child(lambda: (die_at(call), train(checkpoints, variants)))
         kind = "killed at a write, fsync, rename, mkdir or removal"
     else:
-        process = in_child(lambda: train(checkpoints))
+        process = in_child(lambda: train(checkpoints, variants))
         time.sleep(chance.uniform(0, LONGEST))
         os.kill(process, signal.SIGKILL)
         kind = "killed at a random moment"
@@ -103,16 +107,16 @@ def one_round(checkpoints: Path, chance: random.Random) -> str:
     sys.exit(f"a round ended with status {status}")
 
 
-def finish(checkpoints: Path) -> None:
-    """Let a training go to its end in peace."""
-    status = os.waitpid(in_child(lambda: train(checkpoints)), 0)[1]
+def finish(checkpoints: Path, variants: Variants) -> None:
+    """Train to the end without a kill."""
+    status = os.waitpid(in_child(lambda: train(checkpoints, variants)), 0)[1]
     if status != 0:
         sys.exit(f"an unkilled round ended with status {status}")
 
 
-def compare(root: Path, current: int) -> None:
+def compare(root: Path, current: int, variants: Variants) -> None:
     """Compare a finished training with the uninterrupted one of its variant."""
-    peace = root / "peace" / str(current % len(VARIANTS))
+    peace = root / "peace" / str(current % len(variants))
     expected = everything(GeneratorRun.open(peace / "a"))
     found = everything(GeneratorRun.open(root / str(current) / "a"))
     different = [name for name in expected if found.get(name) != expected[name]]
@@ -120,27 +124,29 @@ def compare(root: Path, current: int) -> None:
         sys.exit(f"the run differs from the uninterrupted one: {different}")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Kill, go on, compare, count."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    parser.add_argument("--check", action="store_true", help="run once at the smallest size")
+    options = parser.parse_args(arguments)
+    rounds, variants = (1, SMALLEST) if options.check else (options.rounds, VARIANTS)
     chance, counts = random.Random(options.seed), Counter[str]()
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
-        for variant in range(len(VARIANTS)):
-            finish(root / "peace" / str(variant))
+        for variant in range(len(variants)):
+            finish(root / "peace" / str(variant), variants)
         current, kills = 0, 0
-        while kills < options.rounds:
-            ending = one_round(root / str(current), chance)
+        while kills < rounds:
+            ending = one_round(root / str(current), variants, chance)
             counts[ending] += 1
             kills += ending != "reached the end"
             if ending == "reached the end":
-                compare(root, current)
+                compare(root, current, variants)
                 current += 1
-        finish(root / str(current))
-        compare(root, current)
+        finish(root / str(current), variants)
+        compare(root, current, variants)
     for ending, count in counts.items():
         print(f"{ending}: {count}")
     print(f"{kills} kills, {current + 1} trainings, every one equal to the uninterrupted one")

@@ -8,11 +8,13 @@ batches of 64; Embedding 256, a stateful LSTM, Dense; Adam at Keras' 1e-3; nothi
 """
 
 # ruff: noqa: E402 - the imports are part of the time
-import sys
 import time
 
 BEGUN = time.monotonic()
 
+import argparse
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -22,9 +24,28 @@ import tensorflow as tf
 BATCH, SEQUENCE, BUFFER = 64, 100, 10_000
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train, and write after each epoch."""
-    directory, epochs, units = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("directory", type=Path, nargs="?")
+    parser.add_argument("epochs", type=int, nargs="?", default=20)
+    parser.add_argument("units", type=int, nargs="?", default=1024)
+    parser.add_argument("--check", action="store_true", help="run once at the smallest size")
+    given = parser.parse_args(arguments)
+    if given.check:
+        with tempfile.TemporaryDirectory() as place:
+            text = Path(__file__).read_text()
+            (Path(place) / "training.txt").write_text(text * 3)  # more than a batch
+            (Path(place) / "held_out.txt").write_text(text)
+            train(Path(place), epochs=1, units=4)
+    elif given.directory is None:
+        parser.error("give DIRECTORY")
+    else:
+        train(given.directory, given.epochs, given.units)
+
+
+def train(directory: Path, epochs: int, units: int) -> None:
+    """Train on a directory's text and write the weights of each epoch there."""
     training, held_out = ((directory / f"{name}.txt").read_text() for name in ("training", "held_out"))
     characters = sorted(set(training + held_out))
     number = {character: index for index, character in enumerate(characters)}
@@ -49,7 +70,7 @@ def main() -> None:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer="adam", loss=loss)
     keep = _Keep(directory)
-    model.fit(data, epochs=epochs, callbacks=[keep], verbose=2)
+    model.fit(data, epochs=epochs, callbacks=[keep], shuffle=False, verbose=2)
 
 
 NAMES = (

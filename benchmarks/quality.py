@@ -1,4 +1,4 @@
-"""Compare what a text costs after so much time: ours, the reference notebook's recipe, nanoGPT's.
+"""Compare the held-out loss over training time: lstmega, the reference notebook, nanoGPT.
 
     python -m benchmarks.quality --corpus tinyshakespeare.txt --minutes 3 --seeds 0,1,2
         [--nanogpt CHECKOUT --torch PYTHON] [--notebook] [--out DIR] [-- OPTIONS OF lstmega train]
@@ -16,12 +16,14 @@ readme gives for a CPU, run in a copy of the checkout. Written below `--out`: qu
 import argparse
 import json
 import re
+import runpy
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +44,14 @@ NANOGPT = [
     "--batch_size=12", "--n_layer=4", "--n_head=4", "--n_embd=128", "--max_iters=2000",
     "--lr_decay_iters=2000", "--dropout=0.0",
 ]  # fmt: skip
+SMALLEST = ["--steps=2", "--units=8", "--embedding=4", "--batch-size=1", "--sequence-length=8"]
 Curve = list[dict[str, float | None]]  # seconds, window and stream (nats per character), oldest first
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train everyone, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--corpus", default="pydoc")
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--nanogpt", type=Path, help="a checkout of karpathy/nanoGPT")
@@ -58,13 +61,25 @@ def main() -> None:
     parser.add_argument("--notebook-units", type=int, default=1024)
     parser.add_argument("--out", type=Path, default=Path("quality"))
     parser.add_argument("options", nargs="*", help="options of lstmega train, after --")
-    given = parser.parse_args()
+    parser.add_argument("--check", action="store_true", help="run once at the smallest size")
+    given = parser.parse_args(arguments)
+    options = ["--minutes", f"{given.minutes:g}", *given.options]
+    if not given.check:
+        compare(given, options)
+        return
+    with tempfile.TemporaryDirectory() as out:
+        given.corpus, given.seeds, given.out, given.nanogpt = __file__, "0", Path(out), None
+        given.notebook, given.notebook_epochs, given.notebook_units = True, 1, 4
+        compare(given, SMALLEST)
+
+
+def compare(given: argparse.Namespace, options: Sequence[str]) -> None:
+    """Train everyone, measure, print; `options` are those of `lstmega train`."""
     given.out.mkdir(parents=True, exist_ok=True)
     text = read([given.corpus])
     training, held_out = text.split(VALIDATION)
     found: dict[str, list[Curve]] = {}
     for seed in given.seeds.split(","):
-        options = ["--minutes", f"{given.minutes:g}", *given.options]
         found.setdefault("lstmega", []).append(_ours(given.corpus, int(seed), options, given.out))
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
@@ -72,7 +87,7 @@ def main() -> None:
         (directory / "held_out.txt").write_text(held_out, newline="")
         if given.notebook:
             found["the notebook's recipe"] = [
-                _notebook(directory, given.notebook_epochs, given.notebook_units)
+                _notebook(directory, given.notebook_epochs, given.notebook_units, here=given.check)
             ]
         if given.nanogpt is not None:
             found["nanoGPT's CPU recipe"] = [_nanogpt(directory, given.nanogpt, given.torch)]
@@ -81,7 +96,7 @@ def main() -> None:
     _report(found)
 
 
-def _ours(corpus: str, seed: int, options: list[str], out: Path) -> Curve:
+def _ours(corpus: str, seed: int, options: Sequence[str], out: Path) -> Curve:
     """Train in a process of its own; measure the weights of each validation afterwards."""
     place = out / f"run-{seed}"
     shutil.rmtree(place, ignore_errors=True)
@@ -103,7 +118,7 @@ def _ours(corpus: str, seed: int, options: list[str], out: Path) -> Curve:
     for saved in run.record.weights:
         path = run.weights_path(saved.file)
         content, seconds = path.read_bytes(), path.stat().st_mtime - begun
-        arrays = weights.read(content, run.record.model, len(run.vocabulary), where=saved.file)
+        arrays = weights.read(content, run.record.shapes, tied=run.record.tied, where=saved.file)
         decoder = Decoder(run.record.model, arrays)
         curve.append(_measured(decoder, ids, seconds))
     return curve
@@ -117,9 +132,13 @@ def _measured(decoder: Decoder, ids: Any, seconds: float) -> dict[str, float | N
     }
 
 
-def _notebook(directory: Path, epochs: int, units: int) -> Curve:
-    command = [sys.executable, HERE / "notebook_recipe.py", directory, str(epochs), str(units)]
-    subprocess.run(command, check=True)
+def _notebook(directory: Path, epochs: int, units: int, *, here: bool) -> Curve:
+    """Run the notebook's recipe, in this process if `here`, and measure the weights of each epoch."""
+    script, arguments = HERE / "notebook_recipe.py", [str(directory), str(epochs), str(units)]
+    if here:
+        runpy.run_path(str(script))["main"](arguments)
+    else:
+        subprocess.run([sys.executable, script, *arguments], check=True)
     training, held_out = ((directory / f"{name}.txt").read_text() for name in ("training", "held_out"))
     vocabulary, curve = Vocabulary.of(training + held_out), []
     for path in sorted(directory.glob("epoch-*.npz")):
@@ -206,7 +225,8 @@ def _picture(found: dict[str, list[Curve]]) -> str:
         for c in curves
         for row in c
     ]
-    late = [window for _, window in points if window < 2.6]
+    windows = [window for _, window in points]
+    late = [window for window in windows if window < 2.6] or windows  # others are drawn at the top
     low, high = min(late), max(late)
     first, last = (np.log(edge([seconds for seconds, _ in points])) for edge in (min, max))
     parts = []

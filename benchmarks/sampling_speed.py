@@ -6,9 +6,9 @@ Ours is `lstmega.inference.generate.sample`, end to end: prompt, decoder, Gumbel
 temperatures are rows of one batch. The notebook's is one eager call of a stateful Keras model per
 character and temperature, with the same weights. Rounds are interleaved and medians printed. The
 notebook's loop is linear in the length, so it writes fewer characters and its time is scaled, as the
-table says. `--torch` names the interpreter that has PyTorch, if not this one, and adds the loop that its
-users write (`torch_loop.py`), one text after the other and all five as one batch. The memory limit is
-the rate at which NumPy multiplies a vector with a matrix of the size of the weights, measured in
+table says. `--torch` names the interpreter that has PyTorch, if not this one, and adds the loop that
+its users write (`torch_loop.py`), one text after the other and all five as one batch. The memory limit
+is the rate at which NumPy multiplies a vector with a matrix of the size of the weights, measured in
 between.
 """
 
@@ -17,7 +17,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,8 @@ VOCABULARY = Vocabulary("\n" + "".join(map(chr, range(32, 115))))  # 84 characte
 TEMPERATURES = (0.2, 0.5, 0.8, 1.0, 1.2)
 LARGE = GeneratorConfig(cell="lstm", units=1024, embedding=256)  # the notebook's own size
 SMALL = GeneratorConfig(cell="lstm", units=256, embedding=256)
+TORCH_LOOPS = {"a PyTorch loop": False, "the same, in one batch": True}  # title -> in one batch
+SMALLEST = GeneratorConfig(cell="lstm", units=8, embedding=4)
 
 
 class RandomRun:
@@ -38,6 +42,7 @@ class RandomRun:
 
     name = "random"
     held_out = ""
+    lines = False
     vocabulary = VOCABULARY
 
     def __init__(self, options: GeneratorConfig) -> None:
@@ -88,23 +93,22 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def torch_loop(options: GeneratorConfig, python: str, *, batched: bool) -> Callable[[int], float]:
-    """Return what lets PyTorch write `length` characters at each temperature and returns the seconds."""
-    worker = subprocess.Popen(
-        [python, str(Path(__file__).with_name("torch_loop.py"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+@contextmanager
+def torch_loop(
+    options: GeneratorConfig, python: str, *, batched: bool
+) -> Iterator[Callable[[int], float]]:
+    """Start a PyTorch process; yield a function from a length to the seconds of its five texts."""
+    command = [python, str(Path(__file__).with_name("torch_loop.py"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
 
-    def write(length: int) -> float:
-        sizes = options.units, options.embedding, len(VOCABULARY), length, int(batched)
-        assert worker.stdin and worker.stdout
-        worker.stdin.write(" ".join(map(str, sizes)) + "\n")
-        worker.stdin.flush()
-        return float(worker.stdout.readline())
+        def write(length: int) -> float:
+            sizes = options.units, options.embedding, len(VOCABULARY), length, int(batched)
+            assert worker.stdin and worker.stdout
+            worker.stdin.write(" ".join(map(str, sizes)) + "\n")
+            worker.stdin.flush()
+            return float(worker.stdout.readline())
 
-    return write
+        yield write
 
 
 def five_temperatures(options: GeneratorConfig, arguments: argparse.Namespace) -> None:
@@ -112,22 +116,17 @@ def five_temperatures(options: GeneratorConfig, arguments: argparse.Namespace) -
     run = RandomRun(options)
     notebook = notebook_loop(options, run)
     length, short = arguments.length, min(arguments.length, arguments.notebook_length)
-    contestants = {
+    contestants: dict[str, Callable[[int], float]] = {
         "lstmega": lambda seed: seconds(
             lambda: sample(run, temperatures=TEMPERATURES, length=length, prompt="", seed=seed)
         ),
         "the notebook's loop": lambda _: seconds(lambda: notebook(short)) * length / short,
     }
-    if arguments.torch:
-        single, batched = (torch_loop(options, arguments.torch, batched=flag) for flag in (False, True))
-        contestants["a PyTorch loop"] = lambda _: single(length)
-        contestants["the same, in one batch"] = lambda _: batched(length)
-    times: dict[str, list[float]] = {title: [] for title in contestants}
-    for number in range(arguments.rounds):
-        for title, work in contestants.items():
-            times[title].append(work(number))
-            time.sleep(0.3)
-    medians = {title: statistics.median(values) for title, values in times.items()}
+    with ExitStack() as workers:
+        for title, batched in TORCH_LOOPS.items() if arguments.torch else ():
+            write = workers.enter_context(torch_loop(options, arguments.torch, batched=batched))
+            contestants[title] = lambda _, write=write: write(length)
+        medians = median_seconds(contestants, arguments.rounds)
     print(f"\n{len(TEMPERATURES)} temperatures x {length:,} characters, {describe(options)}")
     print("| | seconds | characters/s | lstmega is |\n| --- | --- | --- | --- |")
     for title, value in medians.items():
@@ -137,10 +136,20 @@ def five_temperatures(options: GeneratorConfig, arguments: argparse.Namespace) -
     print(f"share of the memory limit: {memory_seconds(run) * length / medians['lstmega']:.0%}")
 
 
+def median_seconds(contestants: dict[str, Callable[[int], float]], rounds: int) -> dict[str, float]:
+    """Return each contestant's median seconds; a contestant is called with the number of the round."""
+    times: dict[str, list[float]] = {title: [] for title in contestants}
+    for number in range(rounds):
+        for title, work in contestants.items():
+            times[title].append(work(number))
+            time.sleep(0.3)
+    return {title: statistics.median(values) for title, values in times.items()}
+
+
 def memory_seconds(run: RandomRun) -> float:
     """Return the seconds in which this machine reads, once, all weights that a step reads."""
     size = run.weights["lstm_1/recurrent_kernel"].size + run.weights["logits/kernel"].size
-    matrix, vector = np.ones((size // 1024, 1024), np.float32), np.ones(1024, np.float32)
+    matrix, vector = np.ones((max(1, size // 1024), 1024), np.float32), np.ones(1024, np.float32)
     return min(seconds(lambda: matrix @ vector) for _ in range(30))
 
 
@@ -164,17 +173,22 @@ def describe(options: GeneratorConfig) -> str:
     return f"{sizes}, vocabulary {len(VOCABULARY)}"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run both comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--length", type=int, default=1000, help="characters per temperature")
     parser.add_argument("--notebook-length", type=int, default=200, help="the same, their loop")
     parser.add_argument("--torch", nargs="?", const=sys.executable, metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds")
-    arguments = parser.parse_args()
-    one_row(SMALL, arguments)
-    one_row(LARGE, arguments)
-    five_temperatures(LARGE, arguments)
+    parser.add_argument("--check", action="store_true", help="run once at the smallest size")
+    given = parser.parse_args(arguments)
+    small, large = SMALL, LARGE
+    if given.check:
+        small = large = SMALLEST
+        given.length, given.rounds, given.torch = 3, 1, sys.executable if find_spec("torch") else None
+    one_row(small, given)
+    one_row(large, given)
+    five_temperatures(large, given)
 
 
 if __name__ == "__main__":

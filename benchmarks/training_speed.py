@@ -19,8 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,7 @@ SIZES = {
     "lstm-2x512": Size("lstm", 512, 2, 256, 64, 100),
     "gru-512": Size("gru", 512, 1, 256, 64, 100),
 }
+SMALLEST = Size("lstm", 4, 1, 4, 1, 4)
 
 
 # Contestants: each returns a function that takes a number of steps.
@@ -71,11 +74,11 @@ SIZES = {
 def ours(size: Size) -> Callable[[int], None]:
     """Set up what `lstmega train` runs."""
     from lstmega.nn import devices
-    from lstmega.training.learner import GeneratorLearner
+    from lstmega.training.generator import GeneratorLearner
     from lstmega.training.schedule import Schedule
 
     job = a_job(size, steps=100_000, checkpoints="unused")
-    learner = GeneratorLearner(job, devices.choose("cpu"))
+    learner = GeneratorLearner(job, devices.choose("cpu"), compiled=size != SMALLEST)
     schedule = Schedule(1_000_000, job.batches.batches, 1e-3, "constant", 0)
     batches = learner.batches(schedule, 0)
 
@@ -87,12 +90,13 @@ def ours(size: Size) -> Callable[[int], None]:
 
 
 def a_job(size: Size, **options: Any) -> Any:
-    """Return a training of random characters."""
+    """Return a training on random characters."""
     from lstmega.data.corpus import Corpus
     from lstmega.runs import generator_job as jobs
 
     letters = [chr(48 + number) for number in range(VOCABULARY)]
-    text = "".join(letters) + "".join(np.random.default_rng(0).choice(letters, 1_000_000))
+    drawn = np.random.default_rng(0).choice(letters, 1000 if size == SMALLEST else 1_000_000)
+    text = "".join(letters) + "".join(drawn)
     return jobs.prepare(
         Corpus.from_text(text),
         preset="small",
@@ -165,10 +169,18 @@ def torch(size: Size) -> Callable[[int], None]:
 
 
 CONTESTANTS = {"lstmega": ours, "Keras": keras, "PyTorch": torch}
+Answer = Callable[[int], dict[str, float]]  # steps -> seconds, and MiB beyond the imports
 
 
 def work(contestant: str, size: Size) -> None:
     """Be a contestant: read numbers of steps from stdin, answer each with one line of JSON."""
+    answer = set_up(contestant, size)
+    for line in sys.stdin:
+        print(json.dumps(answer(int(line))), flush=True)
+
+
+def set_up(contestant: str, size: Size) -> Answer:
+    """Return a function that trains for a number of steps and measures them."""
     if contestant == "PyTorch":
         import torch  # noqa: F401 - its memory is not the training's
     else:
@@ -177,10 +189,12 @@ def work(contestant: str, size: Size) -> None:
         tf.constant(0)
     before = _peak_memory()
     run = CONTESTANTS[contestant](size)
-    for line in sys.stdin:
-        taken = seconds(lambda steps=int(line): run(steps))
-        answer = {"seconds": taken, "memory": _peak_memory() - before}
-        print(json.dumps(answer), flush=True)
+
+    def answer(steps: int) -> dict[str, float]:
+        taken = seconds(lambda: run(steps))
+        return {"seconds": taken, "memory": _peak_memory() - before}
+
+    return answer
 
 
 def _peak_memory() -> float:
@@ -195,30 +209,47 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-class Contestant:
-    """A process that trains when told to."""
+@contextmanager
+def worker(name: str, size: Size, python: str) -> Iterator[Answer]:
+    """Start a contestant as a process of its own."""
+    command = [python, str(Path(__file__)), "--worker", name, json.dumps(asdict(size))]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
 
-    def __init__(self, name: str, size: Size, python: str) -> None:
-        command = [python, str(Path(__file__)), "--worker", name, json.dumps(asdict(size))]
+        def answer(steps: int) -> dict[str, float]:
+            assert process.stdin and process.stdout
+            process.stdin.write(f"{steps}\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            if not line:
+                raise SystemExit(f"{name} stopped: run its worker by hand to see why.")
+            return json.loads(line)
+
+        yield answer
+
+
+class Contestant:
+    """A training that takes turns with others.
+
+    Args:
+        name: The name in the table.
+        answer: Trains for a number of steps and measures them.
+        turn: Seconds of work in a turn, about.
+    """
+
+    def __init__(self, name: str, answer: Answer, turn: float = TURN) -> None:
         self.name, self.turns, self.memory = name, [], 0.0
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        self._answer = answer
         first = self._take(1)
         self._take(1)
         self.step = self._take(2) / 2
         self.first = first - self.step  # seconds of tracing and compilation
-        self._steps = max(1, round(TURN / self.step))
+        self._steps = max(1, round(turn / self.step))
 
     def _take(self, steps: int) -> float:
-        assert self._process.stdin and self._process.stdout
         time.sleep(PAUSE)
-        self._process.stdin.write(f"{steps}\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} stopped: run its worker by hand to see why.")
-        answer = json.loads(line)
+        answer = self._answer(steps)
         self.memory = answer["memory"]
         return answer["seconds"]
 
@@ -226,26 +257,30 @@ class Contestant:
         """Take some steps."""
         self.turns.append(self._take(self._steps) / self._steps)
 
-    def close(self) -> None:
-        """End the process."""
-        self._process.communicate()
 
-
-def product_rate(width: int = 2048) -> float:
+def product_rate(width: int) -> float:
     """Return the machine's limit: operations per second of a large float32 product."""
     left, right = np.ones((2, width, width), np.float32)
     return 2 * width**3 / min(seconds(lambda: left @ right) for _ in range(5))
 
 
-def compare(size: Size, pythons: dict[str, str], rounds: int) -> Iterator[str]:
-    """Let all contestants train, and yield the lines of a table."""
-    contestants = [Contestant(name, size, python) for name, python in pythons.items()]
+def compare(
+    size: Size, contestants: Sequence[Contestant], rounds: int, width: int = 2048
+) -> Iterator[str]:
+    """Let the contestants train in turns, and yield the lines of a table.
+
+    Args:
+        size: The size of the model and of a step.
+        contestants: Those to compare, ours first.
+        rounds: Turns of each contestant.
+        width: The width of the product that measures the limit.
+    """
     limits = []
     for _ in range(rounds):
         for contestant in contestants:
             contestant.turn()
         time.sleep(PAUSE)
-        limits.append(product_rate())
+        limits.append(product_rate(width))
     limit = statistics.median(limits)
     best = statistics.median(contestants[0].turns)
     yield "| | s a step | characters/s | lstmega is | of the limit | memory, MiB | first step, s |"
@@ -262,17 +297,16 @@ def compare(size: Size, pythons: dict[str, str], rounds: int) -> Iterator[str]:
             f"{contestant.first:.1f}",
         ]
         yield "| " + " | ".join(cells) + " |"
-        contestant.close()
     yield f"limit: {limit / 1e9:.0f} GFLOP/s; a stock step is {size.operations / 1e9:.1f} GFLOP"
 
 
-def loop_share(size: Size) -> float:
+def loop_share(size: Size, steps: int) -> float:
     """Return the share of a training's time between two validations that is not spent in steps.
 
     That is the input pipeline, callbacks, progress and the check for signals.
     """
     from lstmega.training import trainer as training
-    from lstmega.training.learner import GeneratorLearner
+    from lstmega.training.generator import GeneratorLearner
 
     learn, times = GeneratorLearner.learn, []
 
@@ -285,8 +319,6 @@ def loop_share(size: Size) -> float:
     GeneratorLearner.learn = timed
     try:
         with tempfile.TemporaryDirectory() as checkpoints:
-            # One epoch at most: a validation in between would count.
-            steps = 30 if size.units >= 1024 else 900_000 // size.characters
             training.train(a_job(size, steps=steps, checkpoints=checkpoints))
     finally:
         GeneratorLearner.learn = learn
@@ -294,7 +326,18 @@ def loop_share(size: Size) -> float:
     return 1 - sum(end - start for start, end in times) / (times[-1][1] - times[0][0])
 
 
-def main() -> None:
+def check() -> None:
+    """Run every contestant once at the smallest size, ours as a process, and the measure of the loop."""
+    others = [name for name in ("Keras", "PyTorch") if name == "Keras" or find_spec("torch")]
+    with worker("lstmega", SMALLEST, sys.executable) as answer:
+        contestants = [Contestant("lstmega", answer, turn=0)]
+        contestants += [Contestant(name, set_up(name, SMALLEST), turn=0) for name in others]
+        for line in compare(SMALLEST, contestants, rounds=1, width=64):
+            print(line)
+    print(f"{loop_share(SMALLEST, steps=22):.2%} of the time is not in steps")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Compare at each size."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--torch", nargs="?", const=sys.executable, metavar="PYTHON")
@@ -303,23 +346,35 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds")
     parser.add_argument("--loop", action="store_true", help="only the cost of the loop around the steps")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.worker:
-        work(arguments.worker[0], Size(**json.loads(arguments.worker[1])))
+    parser.add_argument("--check", action="store_true", help="run once at the smallest size")
+    given = parser.parse_args(arguments)
+    if given.worker:
+        work(given.worker[0], Size(**json.loads(given.worker[1])))
         return
-    if arguments.loop:
-        for name in arguments.sizes.split(","):
-            print(f"{name}: {loop_share(SIZES[name]):.2%} of the time is not in steps")
+    if given.check:
+        check()
+        return
+    if given.loop:
+        for name in given.sizes.split(","):
+            size = SIZES[name]
+            # One epoch at most: a validation in between would count.
+            steps = 30 if size.units >= 1024 else 900_000 // size.characters
+            print(f"{name}: {loop_share(size, steps):.2%} of the time is not in steps")
         return
     pythons = {"lstmega": sys.executable, "Keras": sys.executable}
-    if arguments.torch:
-        pythons["PyTorch"] = arguments.torch
-    for name in arguments.sizes.split(","):
-        for rows in [int(part) for part in arguments.rows.split(",") if part] or [SIZES[name].rows]:
+    if given.torch:
+        pythons["PyTorch"] = given.torch
+    for name in given.sizes.split(","):
+        for rows in [int(part) for part in given.rows.split(",") if part] or [SIZES[name].rows]:
             size = Size(**(asdict(SIZES[name]) | {"rows": rows}))
             print(f"\n{name}: {size}", flush=True)
-            for line in compare(size, pythons, arguments.rounds):
-                print(line, flush=True)
+            with ExitStack() as workers:
+                contestants = [
+                    Contestant(title, workers.enter_context(worker(title, size, python)))
+                    for title, python in pythons.items()
+                ]
+                for line in compare(size, contestants, given.rounds):
+                    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Automata over a vocabulary's characters, made as they are visited.
 
-    expression -> re's own parser -> NFA (Thompson 1968) -> subset construction
+    pattern -> syntax tree -> NFA (Thompson 1968) -> subset construction
 
-What one character matches is asked of `re` itself, so that classes, cases and flags mean what they
-mean there. Characters that an automaton never tells apart are one class: thousands of them cost
-little.
+`re` itself decides which characters a leaf of the tree matches, so that classes, cases and flags have
+the meaning that they have there. Characters that an automaton never tells apart are one class:
+thousands of them cost little.
 """
 
 import math
@@ -12,31 +12,18 @@ import re
 import warnings
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.errors import UsageError
+from lstmega.inference import regular_expression
+from lstmega.inference.regular_expression import Alternation, Character, Concatenation, Repetition
 
 Node = tuple[int, ...]
 Mask = npt.NDArray[np.bool_]
 
 MOST_STATES = 100_000
-_ATOMS = {"LITERAL", "NOT_LITERAL", "ANY", "IN"}
-_REPEATS = {"MAX_REPEAT", "MIN_REPEAT"}  # greedy or not: the same texts
-_TYPE_FLAGS = int(re.ASCII | re.UNICODE | re.LOCALE)
-_REFUSED = {
-    "GROUPREF": "a reference to a group",
-    "GROUPREF_EXISTS": "a condition on a group",
-    "POSSESSIVE_REPEAT": "a possessive repeat",
-    "ATOMIC_GROUP": "an atomic group",
-    "AT": "an anchor that is not at an end, or a word boundary",
-}
-_ACCEPTED = (
-    "Accepted: Python's syntax of characters, classes, ., groups, |, *, +, ?, {m,n} "
-    "and the flags (?aimsux)."
-)
 
 
 class Expression:
@@ -57,14 +44,14 @@ class Expression:
     exact = True
 
     def __init__(self, pattern: str, characters: str, name: str) -> None:
-        self._pattern, self._characters, self._name = pattern, characters, name
+        self._characters, self._name = characters, name
         self._targets: list[list[int]] = [[]]  # [states]; state 0 accepts
         self._atoms: list[int | None] = [None]  # [states], what it reads; None: nothing
-        self._atom_numbers: dict[str, int] = {}
+        self._atom_numbers: dict[Character, int] = {}
         self._atom_masks = [np.ones(len(characters), np.bool_)]  # [atoms], each [characters]
-        parsed = _parse(pattern)
+        tree = regular_expression.parse(pattern)
         try:
-            entry = self._sequence(parsed, parsed.state.flags, 0, True, True)
+            entry = self._build(tree, 0)
         except RecursionError:
             raise too_large(name) from None
         masks, classes = np.unique(np.stack(self._atom_masks), axis=1, return_inverse=True)
@@ -121,58 +108,46 @@ class Expression:
         self._atoms.append(atom)
         return len(self._targets) - 1
 
-    def _sequence(self, items: Any, flags: int, target: int, first: bool, last: bool) -> int:
-        """Add a sequence that goes on to `target`, from its end; return where it starts."""
-        others = [place for place, (kind, _) in enumerate(items) if str(kind) != "AT"]
-        first_other, last_other = (others[0], others[-1]) if others else (len(items), -1)
-        for place in reversed(range(len(items))):
-            leads, ends = first and place <= first_other, last and place >= last_other
-            target = self._item(items[place], flags, target, leads, ends)
+    def _build(self, node: regular_expression.Node, target: int) -> int:
+        """Add the states of a node whose end leads to the state `target`; return its first state."""
+        match node:
+            case Character():
+                return self._add([target], self._atom(node))
+            case Concatenation(parts):
+                for part in reversed(parts):
+                    target = self._build(part, target)
+            case Alternation(parts):
+                return self._add([self._build(part, target) for part in parts])
+            case Repetition():
+                return self._repeat(node, target)
         return target
 
-    def _item(self, item: Any, flags: int, target: int, first: bool, last: bool) -> int:
-        kind, value = str(item[0]), item[1]
-        if kind in _ATOMS:
-            return self._add([target], self._atom(item, flags))
-        if kind in _REPEATS:
-            least, most, inside = value
-            return self._repeat(least, most, inside, flags, target)
-        if kind == "BRANCH":
-            return self._add([self._sequence(each, flags, target, first, last) for each in value[1]])
-        if kind == "SUBPATTERN":
-            _, added, removed, inside = value
-            kept = flags & ~_TYPE_FLAGS if added & _TYPE_FLAGS else flags
-            return self._sequence(inside, (kept | added) & ~removed, target, first, last)
-        if (first and str(value).startswith("AT_BEGIN")) or (last and str(value).startswith("AT_END")):
-            return target
-        what = _REFUSED.get(kind, "a look around")
-        raise UsageError(f"The pattern has {what}. Received: {self._pattern!r:.200}. {_ACCEPTED}")
-
-    def _repeat(self, least: int, most: Any, inside: Any, flags: int, target: int) -> int:
-        if str(most) == "MAXREPEAT":
+    def _repeat(self, node: Repetition, target: int) -> int:
+        least = node.least
+        if node.most is None:
             loop = self._add([target])
-            target = self._sequence(inside, flags, loop, False, False)
+            target = self._build(node.part, loop)
             self._targets[loop].append(target)
             if least == 0:
                 return loop
             least -= 1
         else:  # x{0,2} is (x(x)?)?: few states at once
             end = target
-            for _ in range(most - least):
-                target = self._add([self._sequence(inside, flags, target, False, False), end])
+            for _ in range(node.most - least):
+                target = self._add([self._build(node.part, target), end])
         for _ in range(least):
-            if (entry := self._sequence(inside, flags, target, False, False)) == target:
+            if (entry := self._build(node.part, target)) == target:
                 break  # nothing, however often
             target = entry
         return target
 
-    def _atom(self, item: Any, flags: int) -> int:
-        """Return the number of what matches one character, by asking `re` itself."""
-        number = self._atom_numbers.setdefault(f"{item} {flags}", len(self._atom_masks))
+    def _atom(self, character: Character) -> int:
+        """Return the number of a character's mask, which `re` itself decides."""
+        number = self._atom_numbers.setdefault(character, len(self._atom_masks))
         if number == len(self._atom_masks):
-            state = re._parser.State()  # type: ignore[attr-defined]
-            state.flags = flags
-            matcher = re._compiler.compile(re._parser.SubPattern(state, [item]))  # type: ignore[attr-defined]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # `parse` has read the same syntax without them
+                matcher = re.compile(character.expression, character.flags)
             mask = np.zeros(len(self._characters), np.bool_)
             mask[[match.start() for match in matcher.finditer(self._characters)]] = True
             self._atom_masks.append(mask)
@@ -273,17 +248,3 @@ def too_large(name: str) -> UsageError:
         f"What a text must be is too much to keep track of. Received: {name:.200}. Accepted: what "
         f"needs at most about {MOST_STATES:,} states; smaller numbers in {{m,n}} need fewer."
     )
-
-
-def _parse(pattern: str) -> Any:
-    if not isinstance(pattern, str):
-        raise UsageError(f"A pattern must be text. Received: {pattern!r:.200}. {_ACCEPTED}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a later Python may read otherwise
-            return re._parser.parse(pattern)  # type: ignore[attr-defined]
-    except (re.error, ValueError, OverflowError) as error:
-        what = f"The pattern cannot be read: {error}"
-    except RecursionError:
-        what = "The pattern cannot be read: it is too deep"
-    raise UsageError(f"{what}. Received: {pattern!r:.200}. {_ACCEPTED}")
