@@ -114,40 +114,29 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
         return np.asarray(weights / mean, np.float32)
 
     @property
-    def sha256(self) -> str:
-        """The sha256 of the data."""
-        return self.data.sha256
+    def source(self) -> Labelled:
+        return self.data
 
     @property
     def vocabulary_sha256(self) -> str:
-        """The sha256 of the vocabulary; empty for vectors."""
         return "" if self.vocabulary is None else self.vocabulary.sha256
 
     @property
     def unit(self) -> str:
-        """The unit that a loss is per."""
         return "example"
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about the data that the user should read."""
         most = self.training.sequence_length
         long = int((self.examples.lengths == most).sum())
         cut = [f"{long:,} sequences have {most:,} steps or more: the rest is not read."] if long else []
         return [*self.data.notes, *cut]
 
     @property
-    def epoch_steps(self) -> int:
-        """Steps of one pass over the training part."""
-        return self.batches.batches
-
-    @property
     def step_units(self) -> float:
-        """Examples that a step reads, on average."""
         return len(self.split[0]) / self.epoch_steps
 
     def summary(self, device: str) -> list[str]:
-        """Return the lines that describe model and data before the training starts."""
         record, data, (training, held_out) = self._record(), self.data, self.split
         dropped = len(data.labels) - len(training) - len(held_out)
         read = "vectors" if self.tokens == "vector" else f"{self.inputs:,} distinct {self.tokens}s"
@@ -160,11 +149,9 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
         ]
 
     def create_run(self) -> ClassifierRun:
-        """Make the directory of a new run."""
         return ClassifierRun.create(self.path, self._record(), self.vocabulary)
 
     def attach(self, run: ClassifierRun) -> None:
-        """Give a run its vocabulary."""
         run.attach(self.vocabulary)
 
     def _opened(self) -> ClassifierRun:
@@ -174,7 +161,7 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
         record = run.record
         job = replace(self, run=run)
         return job, {
-            "the data of sha256": (record.data.sha256, job.sha256),
+            "the data of sha256": (record.data.sha256, job.data.sha256),
             "--tokens": (record.data.tokens, job.tokens),
             "the vocabulary of sha256": (record.vocabulary_sha256, job.vocabulary_sha256),
         }
@@ -263,7 +250,7 @@ def prepare(
     if max_vocabulary is not None:
         max_vocabulary = check_int("--max-vocabulary", max_vocabulary, 2, MAX_SIZE)
     kind = _tokens(data, tokens, init_from)
-    path = run_path(run, Path(checkpoints), data.name, data.sha256, resume)
+    path = run_path(run, Path(checkpoints), data, resume)
     defaults = presets.CLASSIFIERS[kind]
     if resume is not False and directory.exists(path):
         record = ClassifierRun.open(path).record

@@ -126,42 +126,26 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         return length <= VALIDATED and not (windowed and length >= 2 * VALIDATED_WINDOWS)
 
     @property
-    def sha256(self) -> str:
-        """The sha256 of the text."""
-        return self.corpus.sha256
+    def source(self) -> Corpus:
+        return self.corpus
 
     @property
     def vocabulary_sha256(self) -> str:
-        """The sha256 of the vocabulary."""
         return self.vocabulary.sha256
 
     @property
     def unit(self) -> str:
-        """The unit that a loss is per: `char` or `byte`."""
         return self.corpus.tokens
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences about the text that the user should read."""
-        return self.corpus.notes
-
-    @property
-    def epoch_steps(self) -> int:
-        """Steps of one pass over the training part."""
-        return self.batches.batches
-
-    @property
     def step_units(self) -> float:
-        """Characters that a step predicts."""
         return self.batches.characters
 
     @property
     def final_seconds(self) -> float:
-        """Seconds that the baselines take when the training is over."""
         return _BASELINES * min(2_000_000, len(self.texts[0]))
 
     def summary(self, device: str) -> list[str]:
-        """Return the lines that describe model and text before the training starts."""
         size, text = len(self.vocabulary), self.corpus
         layers = formatting.layers(self.model.trained_shapes(size))
         return [
@@ -177,7 +161,6 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         return f"the last {len(held_out):,} are held out" if held_out else "nothing is held out"
 
     def create_run(self) -> GeneratorRun:
-        """Make the directory of a new run."""
         held_out = self.texts[1]
         record = GeneratorRecord(
             **self.record_fields(),
@@ -190,7 +173,6 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         return GeneratorRun.create(self.path, record, self.vocabulary, held_out)
 
     def attach(self, run: GeneratorRun) -> None:
-        """Give a run its vocabulary and held-out text."""
         run.attach(self.vocabulary, self.texts[1])
 
     def _opened(self) -> GeneratorRun:
@@ -243,7 +225,7 @@ def prepare(
         max_vocabulary = check_int("--max-vocabulary", max_vocabulary, 2, MAX_SIZE)
     if init_from is not None:
         options = vars(init_from.record.model) | presets.given_of(options)
-    path = run_path(run, Path(checkpoints), corpus.name, corpus.sha256, resume)
+    path = run_path(run, Path(checkpoints), corpus, resume)
     if preset is None and resume is not False and directory.exists(path):
         record = GeneratorRun.open(path).record
         preset = record.preset

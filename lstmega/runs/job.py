@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from lstmega.config.base import Config, flag
 from lstmega.config.model import RecurrentConfig
@@ -26,6 +26,26 @@ RunT = TypeVar("RunT", bound=Run)
 Changes = dict[str, tuple[Any, Any]]  # name -> (the run's value, the value now)
 
 _MAY_CHANGE = {*LENGTHS, "patience"}
+
+
+class TrainingData(Protocol):
+    """A text or labelled sequences."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+
+class Batches(Protocol):
+    """The batches of a training."""
+
+    @property
+    def batches(self) -> int: ...
+    @property
+    def steps(self) -> float: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +72,10 @@ class TrainingJob(ABC, Generic[RunT]):
     keeps_length: bool = False
     started: float = field(default_factory=time.monotonic)
 
-    # The data: subclasses know it.
-
     @property
     @abstractmethod
-    def sha256(self) -> str:
-        """The sha256 of the training data."""
+    def source(self) -> "TrainingData":
+        """The training data."""
 
     @property
     @abstractmethod
@@ -66,13 +84,13 @@ class TrainingJob(ABC, Generic[RunT]):
 
     @property
     @abstractmethod
-    def unit(self) -> str:
-        """The unit that a loss is per: `char`, `byte` or `example`."""
+    def batches(self) -> "Batches":
+        """The training batches."""
 
     @property
     @abstractmethod
-    def epoch_steps(self) -> int:
-        """Steps of one pass over the training part."""
+    def unit(self) -> str:
+        """The unit that a loss is per: `char`, `byte` or `example`."""
 
     @property
     @abstractmethod
@@ -87,7 +105,7 @@ class TrainingJob(ABC, Generic[RunT]):
     @property
     def notes(self) -> Sequence[str]:
         """Sentences about the data that the user should read."""
-        return ()
+        return self.source.notes
 
     @abstractmethod
     def summary(self, device: str) -> list[str]:
@@ -109,7 +127,10 @@ class TrainingJob(ABC, Generic[RunT]):
     def _resuming(self, run: RunT) -> tuple[Self, Changes]:
         """Return the job that resumes a run, and which of its data differ from the run's."""
 
-    # Shared.
+    @property
+    def epoch_steps(self) -> int:
+        """Steps of one pass over the training part."""
+        return self.batches.batches
 
     @property
     def finished(self) -> bool:
@@ -194,21 +215,21 @@ def gives_length(options: Mapping[str, Any]) -> bool:
 
 
 def run_path(
-    run: str | Path | None, checkpoints: Path, name: str, sha256: str, resume: bool | None
+    run: str | Path | None, checkpoints: Path, source: TrainingData, resume: bool | None
 ) -> Path:
     """Return the directory of a run that is to start or to be resumed.
 
     Args:
-        run: Its name below `checkpoints`, or its path; None makes one of `name` and the time.
+        run: Its name below `checkpoints`, or its path; None makes one of the data's name and the time.
         checkpoints: The directory of runs.
-        name, sha256: Of the training data.
+        source: The training data.
         resume: True, without `run`, takes the newest unfinished run on the same data; False refuses a
             run that exists.
 
     Raises:
         UsageError: There is no such run, or one that must not be.
     """
-    path = _named(run, checkpoints, name, sha256, resume)
+    path = _named(run, checkpoints, source, resume)
     if not directory.exists(path) and not directory.is_free(path):
         raise UsageError(f"{path} exists already, and is not a run. Choose another name with --run.")
     if resume is False and directory.exists(path):
@@ -218,28 +239,28 @@ def run_path(
     return path
 
 
-def _named(
-    run: str | Path | None, checkpoints: Path, name: str, sha256: str, resume: bool | None
-) -> Path:
+def _named(run: str | Path | None, checkpoints: Path, source: TrainingData, resume: bool | None) -> Path:
     if run is None and resume:
-        return _unfinished(checkpoints, name, sha256)
+        return _unfinished(checkpoints, source)
     if run is None:
-        return checkpoints / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+        return checkpoints / f"{source.name}-{datetime.now():%Y%m%d-%H%M%S}"
     path = Path(run)
     if len(path.parts) > 1 or path.is_absolute():
         return path
     return checkpoints / directory.check_name(path.name)
 
 
-def _unfinished(checkpoints: Path, name: str, sha256: str) -> Path:
+def _unfinished(checkpoints: Path, source: TrainingData) -> Path:
     for path in directory.directories(checkpoints):
         try:
             record = directory.read_record(path)
         except RunError:
             continue
-        if record.status != "finished" and record.source_sha256 == sha256:
+        if record.status != "finished" and record.info.sha256 == source.sha256:
             return path
-    raise UsageError(f"--resume: {checkpoints} has no unfinished run on {name}. Name one with --run.")
+    raise UsageError(
+        f"--resume: {checkpoints} has no unfinished run on {source.name}. Name one with --run."
+    )
 
 
 def differences(before: Config, now: Config) -> Changes:

@@ -32,42 +32,44 @@ class SavedWeights:
     nats: float
 
 
-@dataclass(frozen=True)
-class TextInfo:
-    """The text of a run: enough to recognise it, to describe it and to find it again.
+@dataclass(frozen=True, kw_only=True)
+class SourceInfo:
+    """The training data of a run: enough to recognise it, to describe it and to find it again.
 
-    `places` are the paths or names of its sources; paths are relative to the run directory.
+    Args:
+        name: Its name.
+        sha256: Of its content; paths do not matter.
+        sources: One line for each file.
+        notes: Sentences that the user should read.
+        places: Paths or names of the files; paths are relative to the run directory.
     """
 
     name: str
     sha256: str
-    characters: int
-    tokens: Literal["char", "byte"]
-    line_ends: str
     sources: tuple[str, ...]
     notes: tuple[str, ...]
     places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextInfo(SourceInfo):
+    """The text of a generator."""
+
+    characters: int
+    tokens: Literal["char", "byte"]
+    line_ends: str
     encoding: str | None = None
     lower: bool = False
 
 
-@dataclass(frozen=True)
-class DataInfo:
-    """The labelled data of a classifier: enough to recognise it and to find it again.
+@dataclass(frozen=True, kw_only=True)
+class DataInfo(SourceInfo):
+    """The labelled data of a classifier; `reading` has the options with which it was read."""
 
-    `places` are the paths of its sources, relative to the run directory; `reading` is how they were
-    read.
-    """
-
-    name: str
-    sha256: str
     kind: Literal["text", "vectors"]
     tokens: Literal["char", "word", "vector"]
     examples: int
     counts: tuple[int, ...]
-    sources: tuple[str, ...]
-    notes: tuple[str, ...]
-    places: tuple[str, ...]
     reading: Mapping[str, Any]
 
 
@@ -143,18 +145,8 @@ class RunRecord:
         raise NotImplementedError
 
     @property
-    def source(self) -> str:
-        """The name of the training data."""
-        raise NotImplementedError
-
-    @property
-    def source_sha256(self) -> str:
-        """The sha256 of the training data."""
-        raise NotImplementedError
-
-    @property
-    def origins(self) -> tuple[str, ...]:
-        """One line for each file of the training data."""
+    def info(self) -> SourceInfo:
+        """The training data."""
         raise NotImplementedError
 
     @property
@@ -253,33 +245,19 @@ class GeneratorRecord(RunRecord):
     baselines: tuple[Baseline, ...] = field(default=(), metadata={"alias": "yardsticks"})
 
     @property
-    def holds_out(self) -> bool:
-        """Whether there is held-out text to validate on."""
-        return self.held_out_characters > 1
+    def info(self) -> TextInfo:
+        return self.text
 
     @property
     def unit(self) -> str:
-        """The unit that a loss is per: `char` or `byte`."""
         return self.text.tokens
 
     @property
-    def source(self) -> str:
-        """The name of the text."""
-        return self.text.name
-
-    @property
-    def source_sha256(self) -> str:
-        """The sha256 of the text."""
-        return self.text.sha256
-
-    @property
-    def origins(self) -> tuple[str, ...]:
-        """One line for each file of the text."""
-        return self.text.sources
+    def holds_out(self) -> bool:
+        return self.held_out_characters > 1
 
     @property
     def tied(self) -> bool:
-        """Whether the output layer shares the embedding."""
         return self.model.tied
 
     @property
@@ -293,12 +271,10 @@ class GeneratorRecord(RunRecord):
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """Every weight's name and shape."""
         return self.model.weight_shapes(self.vocabulary_size)
 
     @property
     def trained_shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """The names and shapes of the trained weights."""
         return self.model.trained_shapes(self.vocabulary_size)
 
     def _data_facts(self) -> list[tuple[str, str]]:
@@ -341,33 +317,19 @@ class ClassifierRecord(RunRecord):
     majority: float
 
     @property
-    def holds_out(self) -> bool:
-        """Whether there are held-out examples to validate on."""
-        return self.held_out > 0
+    def info(self) -> DataInfo:
+        return self.data
 
     @property
     def unit(self) -> str:
-        """The unit that a loss is per."""
         return "example"
 
     @property
-    def source(self) -> str:
-        """The name of the data."""
-        return self.data.name
-
-    @property
-    def source_sha256(self) -> str:
-        """The sha256 of the data."""
-        return self.data.sha256
-
-    @property
-    def origins(self) -> tuple[str, ...]:
-        """One line for each file of the data."""
-        return self.data.sources
+    def holds_out(self) -> bool:
+        return self.held_out > 0
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """Every weight's name and shape."""
         return self.model.weight_shapes(self.inputs, len(self.classes), self.data.kind == "text")
 
     def _applies(self, option: str) -> bool:

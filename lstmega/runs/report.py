@@ -40,7 +40,7 @@ def _overview_row(path: Path) -> dict[str, Any]:
     model, nats = record.model, record.nats
     return row | {
         "status": record.status,
-        "text": record.source,
+        "text": record.info.name,
         "model": f"{model.layers} x {model.cell} {model.units}",
         "parameters": record.parameters,
         "step": record.step,
@@ -131,7 +131,7 @@ def card(run: Run) -> str:
         formatting.markdown_table([("option", "value"), *record.options()]),
         "## Origin",
         formatting.markdown_table(
-            [("", ""), *(("source", source) for source in record.origins), *record.versions.items()]
+            [("", ""), *(("source", source) for source in record.info.sources), *record.versions.items()]
         ),
         warning,
     ]
