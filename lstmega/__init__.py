@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from lstmega.data.corpus import read as read
     from lstmega.data.vocabulary import Vocabulary as Vocabulary
     from lstmega.errors import LstmegaError as LstmegaError
-    from lstmega.runs.directory import Run as Run
     from lstmega.runs.run import ClassifierRun as ClassifierRun
     from lstmega.runs.run import GeneratorRun as GeneratorRun
+    from lstmega.runs.run import Run as Run
 
     __version__: str
 
@@ -51,7 +51,7 @@ _HOMES = {
     "read": "data.corpus",
     "Vocabulary": "data.vocabulary",
     "LstmegaError": "errors",
-    "Run": "runs.directory",
+    "Run": "runs.run",
     "ClassifierRun": "runs.run",
     "GeneratorRun": "runs.run",
 }

@@ -1,15 +1,17 @@
 """The public functions; their names and defaults are those of the command line."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from lstmega import arguments, classify
-from lstmega.arguments import PathLike, check_options
+from lstmega.arguments import PathLike, check_options, resolve
+from lstmega.config import presets
 from lstmega.config.base import check_choice
 from lstmega.config.generation import GenerationConfig
 from lstmega.config.keywords import GenerationOptions, GeneratorOptions, SamplingOptions
 from lstmega.config.model import GeneratorConfig
-from lstmega.config.presets import PRESETS, resolve
+from lstmega.config.presets import PRESETS
 from lstmega.config.training import TrainingConfig
 from lstmega.data.corpus import CORPORA, Corpus, Tokens
 from lstmega.data.suffix_array import TextIndex
@@ -31,9 +33,8 @@ from lstmega.inference.outputs import Samples, Stream
 from lstmega.inference.session import Session
 from lstmega.inference.temperature import check_temperatures
 from lstmega.runs import generator_job, report
-from lstmega.runs.directory import Run
 from lstmega.runs.job import CHECKPOINTS
-from lstmega.runs.run import ClassifierRun, GeneratorRun
+from lstmega.runs.run import ClassifierRun, GeneratorRun, Run
 
 if TYPE_CHECKING:
     import keras
@@ -102,7 +103,7 @@ def train(
         Stopped: A signal came; everything is saved, and the same call with `run=` resumes the training.
     """
     check_options(train, options, GeneratorConfig, TrainingConfig)
-    resolve(preset, options)  # a wrong option is reported before a text is read or downloaded
+    presets.resolve(preset, options)  # a wrong option is reported before a text is read or downloaded
     lowers = preset is not None and PRESETS[preset].lower and not isinstance(corpus, Corpus)
     reading = {
         "encoding": encoding,
@@ -119,7 +120,7 @@ def train(
             run=run,
             checkpoints=checkpoints,
             resume=resume,
-            init_from=None if init_from is None else arguments.generator(init_from, checkpoints),
+            init_from=None if init_from is None else resolve(GeneratorRun, init_from, checkpoints),
             max_vocabulary=max_vocabulary,
             **options,
         )
@@ -133,16 +134,14 @@ def train(
         )
 
 
-def load(
-    run: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS
-) -> GeneratorRun | ClassifierRun:
+def load(run: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> Run:
     """Open a run of either kind by name or path; by default the newest that has weights.
 
     Raises:
         UsageError: There is no such run.
         RunError: It is damaged.
     """
-    return arguments.any_run(run, checkpoints)
+    return resolve(Run, run, checkpoints)
 
 
 def show(run: Run | PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> str:
@@ -156,7 +155,8 @@ def show(run: Run | PathLike | None = None, *, checkpoints: PathLike = CHECKPOIN
         UsageError: There is no such run.
         RunError: It is damaged.
     """
-    return report.report(arguments.any_run(run, checkpoints, trained=False))
+    opened = run if isinstance(run, Run) else Run.find(Path(checkpoints), run, trained=False)
+    return report.report(opened)
 
 
 def sample(
@@ -271,7 +271,7 @@ def sweep(
     """
     check_options(sweep, options, GenerationConfig)
     count = arguments.samples(num_samples, options)
-    opened = arguments.generator(run, checkpoints)
+    opened = resolve(GeneratorRun, run, checkpoints)
     return sweeps.sweep(
         opened,
         arguments.training_text(opened, corpus),
@@ -337,7 +337,7 @@ def _writer(  # noqa: PLR0917 - what three functions share
     """Return what all functions that generate need: run, number of texts, options, training text."""
     check_options(function, options, GenerationConfig)
     count = arguments.samples(num_samples, options)
-    opened, config = arguments.generator(run, checkpoints), GenerationConfig.of(options)
+    opened, config = resolve(GeneratorRun, run, checkpoints), GenerationConfig.of(options)
     if config.no_copy is None:
         return opened, count, config, None
     return opened, count, config, TextIndex(arguments.training_text(opened, corpus))
@@ -383,7 +383,7 @@ def evaluate(
     check_choice("--protocol", protocol, ("stream", "window"))
     if dynamic is not None and protocol != "stream":
         raise UsageError(f"--dynamic needs --protocol stream. Received: --protocol {protocol}.")
-    opened = arguments.any_run(run, checkpoints)
+    opened = resolve(Run, run, checkpoints)
     if isinstance(opened, ClassifierRun):
         if text is not None or protocol != "stream" or dynamic is not None:
             raise UsageError(
@@ -391,6 +391,7 @@ def evaluate(
                 "options, or lstmega classify evaluate --data for other examples."
             )
         return classify.evaluate(opened)
+    opened = resolve(GeneratorRun, opened)
     training = opened.record.training
     if dynamic is not None and (training.lines or training.order == "windows"):
         raise UsageError(
@@ -407,12 +408,7 @@ def evaluate(
                 opened, corpus, reader, unknown=unknown, protocol="dynamic", rate=dynamic
             )
         return generator.measure(
-            opened,
-            corpus,
-            protocol=protocol,
-            window=window,
-            unknown=unknown,
-            done=display.reading,
+            opened, corpus, protocol=protocol, window=window, unknown=unknown, done=display.reading
         )
 
 
@@ -433,7 +429,7 @@ def compare(
         For each run its size, losses, speed and the hash of the text that it was measured on.
     """
     with arguments.display(progress) as display:
-        opened = (arguments.generator(run, checkpoints) for run in runs)
+        opened = (resolve(GeneratorRun, run, checkpoints) for run in runs)
         return Comparison(measured(run, display.reading) for run in opened)
 
 
@@ -463,7 +459,7 @@ def inspect(
     Raises:
         UsageError: The text cannot be read by this run, or an option is out of bounds.
     """
-    opened = arguments.generator(run, checkpoints)
+    opened = resolve(GeneratorRun, run, checkpoints)
     with arguments.display(progress) as display:
         return predictions.inspect(
             opened,
@@ -498,7 +494,7 @@ def unit(
     Raises:
         UsageError: There is no such unit or part, or as for `inspect`.
     """
-    opened = arguments.generator(run, checkpoints)
+    opened = resolve(GeneratorRun, run, checkpoints)
     with arguments.display(progress) as display:
         return activations.unit(
             opened,
@@ -537,7 +533,7 @@ def find(
         UsageError: A half of the text is without the feature, there is no such feature or part, or as
             for `inspect`.
     """
-    opened = arguments.generator(run, checkpoints)
+    opened = resolve(GeneratorRun, run, checkpoints)
     with arguments.display(progress) as display:
         return probing.find(
             opened,

@@ -12,9 +12,8 @@ from lstmega.display.progress import Progress, on
 from lstmega.errors import UsageError
 from lstmega.inference.generate import check_count
 from lstmega.runs import directory, provenance, report
-from lstmega.runs.directory import Run
 from lstmega.runs.job import CHECKPOINTS, RunT, TrainingJob
-from lstmega.runs.run import ClassifierRun, GeneratorRun, open_run
+from lstmega.runs.run import GeneratorRun, Run
 
 if TYPE_CHECKING:
     import keras
@@ -50,51 +49,16 @@ def samples(num_samples: int, options: Any) -> int:
     return check_count(options.pop("count", num_samples))
 
 
-def generator(run: Run | PathLike | None, checkpoints: PathLike = CHECKPOINTS) -> GeneratorRun:
-    """Return a generator: the run itself, that of a name or path, or the newest that has weights.
+def resolve(kind: type[RunT], run: Run | PathLike | None, checkpoints: PathLike = CHECKPOINTS) -> RunT:
+    """Return a run of a kind: the run itself, that of a name or path, or the newest with weights.
 
     Raises:
-        UsageError: There is no such run, or it is a classifier.
+        UsageError: There is no such run, or it is of another kind.
         RunError: It is damaged.
     """
-    return _of_kind(GeneratorRun, run, checkpoints)
-
-
-def classifier(run: Run | PathLike | None, checkpoints: PathLike = CHECKPOINTS) -> ClassifierRun:
-    """Return a classifier; as for `generator`."""
-    return _of_kind(ClassifierRun, run, checkpoints)
-
-
-def _of_kind(kind: type[RunT], run: Run | PathLike | None, checkpoints: PathLike) -> RunT:
     if isinstance(run, kind):
         return run
     return kind.find(Path(checkpoints), run.path if isinstance(run, Run) else run)
-
-
-def any_run(
-    run: Run | PathLike | None, checkpoints: PathLike = CHECKPOINTS, *, trained: bool = True
-) -> GeneratorRun | ClassifierRun:
-    """Return a run of either kind: the run itself, that of a name or path, or the newest.
-
-    Args:
-        run: The run.
-        checkpoints: The directory of runs.
-        trained: Whether the newest must have weights.
-
-    Raises:
-        UsageError: There is no such run.
-        RunError: It is damaged.
-    """
-    if isinstance(run, GeneratorRun | ClassifierRun):
-        return run
-    checkpoints = Path(checkpoints)
-    if run is not None:
-        path = run.path if isinstance(run, Run) else directory.located(checkpoints, run)
-        return open_run(path)
-    for path in directory.directories(checkpoints):
-        if not trained or directory.is_trained(path):
-            return open_run(path)
-    return GeneratorRun.find(checkpoints)  # raises, and says how to train one
 
 
 def display(progress: Progress | bool) -> Progress:

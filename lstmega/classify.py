@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from lstmega import arguments
-from lstmega.arguments import PathLike, check_options
+from lstmega.arguments import PathLike, check_options, resolve
 from lstmega.config.keywords import ClassifierOptions, ReadingOptions
 from lstmega.config.model import ClassifierConfig
 from lstmega.config.training import TrainingConfig
@@ -26,9 +26,8 @@ from lstmega.evaluation import classifier
 from lstmega.evaluation.classifier import ClassifierEvaluation, Predictions
 from lstmega.runs import classifier_job
 from lstmega.runs.classifier_job import TextTokens, split_of
-from lstmega.runs.directory import Run
 from lstmega.runs.job import CHECKPOINTS
-from lstmega.runs.run import ClassifierRun
+from lstmega.runs.run import ClassifierRun, Run
 
 if TYPE_CHECKING:
     import keras
@@ -105,7 +104,7 @@ def train(
             run=run,
             checkpoints=checkpoints,
             resume=resume,
-            init_from=None if init_from is None else arguments.any_run(init_from, checkpoints),
+            init_from=None if init_from is None else resolve(Run, init_from, checkpoints),
             max_vocabulary=max_vocabulary,
             reading=reading | {"data": _places(data)},
             **options,
@@ -127,14 +126,11 @@ def load(run: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) ->
         UsageError: There is no such run, or it is not a classifier.
         RunError: It is damaged.
     """
-    return arguments.classifier(run, checkpoints)
+    return resolve(ClassifierRun, run, checkpoints)
 
 
 def predict(
-    run: Run | PathLike | None,
-    sequences: Sequence[Any] | str,
-    *,
-    checkpoints: PathLike = CHECKPOINTS,
+    run: Run | PathLike | None, sequences: Sequence[Any] | str, *, checkpoints: PathLike = CHECKPOINTS
 ) -> Predictions:
     """Classify sequences; without TensorFlow.
 
@@ -153,7 +149,7 @@ def predict(
     if any(isinstance(one, numbers.Number) for one in asked):
         raise UsageError("Sequences must be texts, or arrays [time, features]. Received: numbers.")
     names = [one if isinstance(one, str) else f"example {place}" for place, one in enumerate(asked)]
-    return classifier.predict(arguments.classifier(run, checkpoints), asked, names)
+    return classifier.predict(resolve(ClassifierRun, run, checkpoints), asked, names)
 
 
 def evaluate(
@@ -182,7 +178,7 @@ def evaluate(
         UsageError: The data is not there any more, is other data, or has classes that the run does not
             know.
     """
-    opened = arguments.classifier(run, checkpoints)
+    opened = resolve(ClassifierRun, run, checkpoints)
     info = opened.record.data
     how = dict(info.reading) | {name: value for name, value in reading.items() if value}
     if data is not None and not moved:

@@ -34,10 +34,10 @@ def list_runs(checkpoints: Path, as_json: bool) -> None:
 @json_option
 def show(run: str | None, checkpoints: Path, as_json: bool) -> None:
     """Explain one run: options, losses, samples. Without a name, the newest."""
-    from lstmega import arguments
     from lstmega.runs import report as reports
+    from lstmega.runs.run import Run
 
-    opened = arguments.any_run(run, checkpoints, trained=False)
+    opened = Run.find(checkpoints, run, trained=False)
     if as_json:
         terminal.print_json(reports.as_json(opened))
     else:

@@ -61,8 +61,7 @@ class GenerationConfig(Config):
     stop: tuple[str, ...] = option((), "End a text before this string. Repeatable.")
     lines: int | None = option(None, "End a text after this many lines.", 1, sys.maxsize)
     vary: Vary | None = option(
-        None,
-        "Cycle through --temps within each text: per char, per word, or evenly along each line.",
+        None, "Cycle through --temps within each text: per char, per word, or evenly along each line."
     )
 
     def __post_init__(self) -> None:

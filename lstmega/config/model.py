@@ -122,10 +122,7 @@ class GeneratorConfig(RecurrentConfig):
         MAX_UNITS,
     )
     hidden_dropout: tuple[float, ...] = option(
-        (),
-        "Fraction of the output of each --hidden layer to drop in training. Repeatable.",
-        0,
-        0.95,
+        (), "Fraction of the output of each --hidden layer to drop in training. Repeatable.", 0, 0.95
     )
 
     def __post_init__(self) -> None:

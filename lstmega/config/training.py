@@ -28,10 +28,7 @@ class TrainingConfig(Config):
     )
     batch_size: int = option(64, "Rows of a batch.", 1, 65536)
     sequence_length: int = option(
-        100,
-        "Time steps of a batch; a classifier reads at most this many steps of a sequence.",
-        1,
-        65536,
+        100, "Time steps of a batch; a classifier reads at most this many steps of a sequence.", 1, 65536
     )
     optimizer: OptimizerName = option("adam", "Optimizer.")
     learning_rate: float = option(1e-3, "Peak learning rate.", 1e-9, 10)

@@ -149,12 +149,7 @@ def _reader(given: Tensor, ids: Tensor | None) -> Callable[[Tensor], Tensor]:
 
 
 def _weight_gradients(
-    given: Tensor,
-    ids: Tensor | None,
-    hiddens: Tensor,
-    d_gates: Tensor,
-    *,
-    d_given: Tensor | None = None,
+    given: Tensor, ids: Tensor | None, hiddens: Tensor, d_gates: Tensor, *, d_given: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of `given` and of the recurrent kernel.
 

@@ -21,16 +21,9 @@ from lstmega.data.vocabulary import MAX_SIZE, AnyVocabulary, Vocabulary, WordVoc
 from lstmega.display import formatting
 from lstmega.errors import CorpusError, UsageError
 from lstmega.runs import directory
-from lstmega.runs.directory import Run
-from lstmega.runs.job import (
-    Changes,
-    TrainingJob,
-    check_unchanged,
-    gives_length,
-    run_path,
-)
+from lstmega.runs.job import Changes, TrainingJob, check_unchanged, gives_length, run_path
 from lstmega.runs.record import ClassifierRecord, DataInfo
-from lstmega.runs.run import ClassifierRun, GeneratorRun, encoded
+from lstmega.runs.run import ClassifierRun, GeneratorRun, Run, encoded
 
 TextTokens = Literal["char", "word"]
 DataTokens = Literal["char", "word", "vector"]

@@ -26,7 +26,6 @@ from lstmega.data.vocabulary import MAX_SIZE, Vocabulary
 from lstmega.display import formatting
 from lstmega.errors import CorpusError
 from lstmega.runs import directory, provenance
-from lstmega.runs.directory import Run
 from lstmega.runs.job import (
     CHECKPOINTS,
     Changes,
@@ -37,7 +36,7 @@ from lstmega.runs.job import (
     run_path,
 )
 from lstmega.runs.record import GeneratorRecord
-from lstmega.runs.run import GeneratorRun
+from lstmega.runs.run import GeneratorRun, Run
 
 LF = "\n"
 VALIDATED = 200_000  # held-out characters that a validation reads, at most

@@ -19,7 +19,7 @@ from lstmega.config.model import RecurrentConfig
 from lstmega.config.training import LENGTHS, TrainingConfig
 from lstmega.errors import RunError, UsageError
 from lstmega.runs import directory
-from lstmega.runs.directory import Run
+from lstmega.runs.run import Run
 
 CHECKPOINTS = Path("checkpoints")
 RunT = TypeVar("RunT", bound=Run)

@@ -78,6 +78,7 @@ class RunRecord:
     """The fields of run.json that all runs have.
 
     Args:
+        kind: `generator` or `classifier`.
         name: The run's name.
         created: Date and time, ISO 8601.
         preset: The preset's name.
@@ -101,6 +102,7 @@ class RunRecord:
         logs: The sha256 of history.csv and samples.txt, by name.
     """
 
+    kind: str
     name: str
     created: str
     preset: str

@@ -10,7 +10,6 @@ from lstmega.data.corpus import NAMED
 from lstmega.display import formatting, history
 from lstmega.errors import RunError
 from lstmega.runs import directory, schema
-from lstmega.runs.directory import Run
 from lstmega.runs.record import (
     ClassifierRecord,
     GeneratorRecord,
@@ -18,6 +17,7 @@ from lstmega.runs.record import (
     baseline_summary,
     baseline_table,
 )
+from lstmega.runs.run import Run
 
 _PREVIEW = re.compile(r"^=== (?=epoch \d+, step [\d,]+: )", re.MULTILINE)
 _MOST_CARD = 4000  # characters of previews in a model card

@@ -1,5 +1,6 @@
-"""The two kinds of run: a generator with its text, a classifier with its labels."""
+"""Runs: what all have in common, and the two kinds, generators and classifiers."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,12 +15,14 @@ from lstmega.config.model import GeneratorConfig
 from lstmega.config.training import TrainingConfig
 from lstmega.data.bucketing import ExampleBatches, Examples
 from lstmega.data.vocabulary import AnyVocabulary, Vocabulary, WordVocabulary
+from lstmega.display import export, formatting, html
+from lstmega.display.history import HistoryRow, figure, from_csv, svg, to_csv
 from lstmega.errors import RunError, UsageError
 from lstmega.inference.classifier import Classifier
 from lstmega.inference.decoder import Decoder, WindowDecoder
-from lstmega.runs import directory, schema
-from lstmega.runs.directory import HELD_OUT, MAX_JSON, VOCABULARY, Run
-from lstmega.runs.record import ClassifierRecord, GeneratorRecord
+from lstmega.runs import directory, schema, weights
+from lstmega.runs.directory import HELD_OUT, MAX_JSON, VOCABULARY
+from lstmega.runs.record import ClassifierRecord, GeneratorRecord, RunRecord, SavedWeights
 from lstmega.runs.weights import Weights
 
 VocabularyT = TypeVar("VocabularyT", Vocabulary, WordVocabulary)
@@ -27,11 +30,247 @@ VocabularyT = TypeVar("VocabularyT", Vocabulary, WordVocabulary)
 _ROWS = 256  # of a batch that is only read
 
 
+class Run:
+    """A run of either kind: opened with `open`, changed only through its methods.
+
+    Args:
+        path: The run directory.
+        record: The content of run.json.
+    """
+
+    kind: ClassVar[str] = ""  # either
+    example: ClassVar[str] = "lstmega train --corpus pydoc --preset tiny"
+    next_step: ClassVar[str]  # a command that uses one, without --run
+    record: RunRecord
+
+    def __init__(self, path: Path, record: RunRecord) -> None:
+        self.path = path
+        self.record = record
+
+    def begin(self) -> None:
+        """Make the directory of a new run.
+
+        Raises:
+            UsageError: The path is taken by something else.
+            OSError: The disk refuses.
+        """
+        if not directory.is_free(self.path):
+            raise UsageError(f"{self.path} exists already. Choose another name with --run.")
+        (self.path / directory.WEIGHTS).mkdir(parents=True, exist_ok=True)
+        self.write_texts()
+        self._write_record()
+        files.sync(self.path.parent)
+
+    def write_texts(self) -> None:
+        """Write the small files that never change: the vocabulary, the held-out text."""
+        raise NotImplementedError
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a run directory, trusting nothing in it; `Run.open` opens either kind.
+
+        Raises:
+            RunError: There is no run, or its run.json is damaged or of a newer schema.
+            UsageError: It is a run of another kind.
+        """
+        record = directory.read_record(path)
+        for kind in (cls, *cls.__subclasses__()):
+            if kind.kind == record.kind:
+                return kind(path, record)
+        instead = {"classifier": "lstmega classify predict", "generator": "lstmega sample"}[record.kind]
+        raise UsageError(f"{path} is a {record.kind}. Accepted here: a {cls.kind}. Try {instead}.")
+
+    @classmethod
+    def find(cls, checkpoints: Path, name: str | Path | None = None, *, trained: bool = True) -> Self:
+        """Return a run of this kind by name or path; without either, the newest.
+
+        Args:
+            checkpoints: The directory of runs.
+            name: A directory below `checkpoints`, or a path.
+            trained: Whether the newest must have weights.
+
+        Raises:
+            UsageError: There is no such run; the message lists the runs that exist.
+        """
+        if name is not None:
+            return cls.open(directory.located(checkpoints, name))
+        damaged = None
+        for path in directory.directories(checkpoints):
+            try:
+                run = cls.open(path)
+            except RunError as error:  # one damaged directory does not hide the others
+                damaged = damaged or error
+            except UsageError:  # of the other kind
+                continue
+            else:
+                if run.trained or not trained:
+                    return run
+        if damaged is not None:
+            raise damaged
+        raise UsageError(
+            f"There is no trained {cls.kind or 'run'} in {checkpoints}. Train one first, for example: "
+            f"{cls.example}"
+        )
+
+    @property
+    def name(self) -> str:
+        """The directory's name."""
+        return self.path.name
+
+    @property
+    def states(self) -> Path:
+        """The directory of exact training states (`states.py`)."""
+        return self.path / directory.STATES
+
+    @property
+    def trained(self) -> bool:
+        """Whether there are weights."""
+        return self.record.best is not None
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of run.json, atomically."""
+        self.record = dataclasses.replace(self.record, **changes)
+        self._write_record()
+
+    def _write_record(self) -> None:
+        content = schema.seal(schema.to_json(self.record), directory.SCHEMA)
+        files.write(self.path / directory.RECORD, content)
+
+    def history(self) -> list[HistoryRow]:
+        """Return one row for each validation, oldest first."""
+        try:
+            return from_csv(self._read_log(directory.HISTORY))
+        except (ValueError, TypeError, KeyError) as error:
+            raise RunError(f"{self.path / directory.HISTORY} is damaged: {error}.") from error
+
+    def samples(self) -> str:
+        """Return the previews of all validations."""
+        return self._read_log(directory.SAMPLES)
+
+    # Weights.
+
+    def weights_path(self, file: str) -> Path:
+        """Return the path of a file below weights/."""
+        return self.path / directory.WEIGHTS / file
+
+    def weights(self) -> Weights:
+        """Return the best weights by the names of `GeneratorConfig.weight_shapes`, checked.
+
+        Raises:
+            RunError: There are none yet, or the file is damaged or of another model.
+        """
+        saved = self.record.best
+        if saved is None:
+            raise RunError(f"{self.path} has no weights yet: training saves them at its validations.")
+        if not directory.WEIGHTS_NAME.fullmatch(saved.file):
+            raise RunError(
+                f"{self.path / directory.RECORD}: not a name for weights: {saved.file!r:.80}."
+            )
+        path = self.weights_path(saved.file)
+        content = directory.read_file(path, directory.max_weights(self.record))
+        directory.compare_hashes(path, directory.digest(content), saved.sha256)
+        return weights.read(content, self.record.shapes, tied=self.record.tied, where=str(path))
+
+    # Written by the training.
+
+    def write_logs(self, history: Sequence[HistoryRow], samples: str, **changes: Any) -> None:
+        """Replace history.csv and samples.txt, then name them in run.json with other changes."""
+        contents = {
+            directory.HISTORY: to_csv(history).encode(),
+            directory.SAMPLES: directory.encode(samples),
+        }
+        for name, content in contents.items():
+            files.write(self.path / name, content)
+        self.update(
+            logs={name: directory.digest(content) for name, content in contents.items()}, **changes
+        )
+
+    def _read_log(self, name: str) -> str:
+        expected = self.record.logs.get(name)
+        if expected is None:
+            return ""
+        content = directory.read_file(self.path / name, directory.MAX_LOG)
+        directory.compare_hashes(self.path / name, directory.digest(content), expected)
+        return content.decode("utf-8", "surrogatepass")
+
+    def write_card(self, text: str) -> None:
+        """Replace the model card."""
+        files.write(self.path / directory.CARD, directory.encode(text))
+
+    def rewind(self, step: int) -> list[str]:
+        """Make the directory fit for resuming from `step`.
+
+        Leftovers of a killed writer are removed, small files are written again, and weights of later
+        validations or with a wrong hash are dropped from run.json.
+
+        Returns:
+            One line for each weights file that is damaged or missing.
+        """
+        for place in (self.path, self.path / directory.WEIGHTS, self.states):
+            place.mkdir(exist_ok=True)
+            files.remove_leftovers(place)
+        self.write_texts()
+        known = [saved for saved in self.record.weights if saved.step <= step]
+        lost = [saved for saved in known if not self._is_whole(saved)]
+        weights = tuple(saved for saved in known if saved not in lost)
+        best = min(weights, key=lambda saved: saved.nats, default=None)
+        self.update(weights=weights, best=best, step=step, held_out_nats=None)
+        return [
+            f"{self.weights_path(saved.file)} is damaged or missing, and was dropped" for saved in lost
+        ]
+
+    def _is_whole(self, saved: SavedWeights) -> bool:
+        try:
+            content = files.read(self.weights_path(saved.file), directory.max_weights(self.record))
+        except OSError:
+            return False
+        return directory.digest(content) == saved.sha256
+
+    def add_weights(self, saved: SavedWeights) -> None:
+        """Register a new weights file in run.json; it becomes the best if its loss is the lowest."""
+        best = self.record.best
+        if best is None or saved.nats < best.nats:
+            best = saved
+        others = tuple(item for item in self.record.weights if item.file != saved.file)
+        self.update(weights=(*others, saved), best=best, step=saved.step)
+
+    # Displays.
+
+    def to_dataframe(self) -> Any:
+        """Return the history as a pandas DataFrame, one row for each validation.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return export.dataframe([dataclasses.asdict(row) for row in self.history()])
+
+    def plot(self) -> Any:
+        """Return the learning curve as a matplotlib figure.
+
+        Raises:
+            UsageError: matplotlib is not installed.
+        """
+        return figure(self.history(), title=f"Losses of {self.name}", unit=self.record.unit)
+
+    def _repr_html_(self) -> str:
+        curve = damage = ""
+        try:
+            curve = svg(self.history(), title=f"Losses of {self.name}", unit=self.record.unit)
+        except RunError as error:  # a notebook cell shows the rest of a damaged run
+            damage = str(error)
+        facts = [("", self.name), *self.record.facts()]
+        return html.table(facts, f"lstmega run {self.name}", damage) + curve
+
+    def __repr__(self) -> str:
+        nats = self.record.nats
+        loss = "no weights yet" if nats is None else formatting.loss(nats, self.record.unit)
+        return f"<{type(self).__name__} {self.name}: {self.record.status}, {loss}>"
+
+
 class GeneratorRun(Run):
     """A generator: its vocabulary, its held-out text and its decoder."""
 
     kind: ClassVar[str] = "generator"
-    example: ClassVar[str] = "lstmega train --corpus pydoc --preset tiny"
     next_step: ClassVar[str] = "Generate text: lstmega sample"
     record: GeneratorRecord
 
@@ -149,20 +388,6 @@ class ClassifierRun(Run):
             most=self.record.training.sequence_length,
         )
         return np.exp(log_probabilities(self.classifier(), examples, np.arange(len(examples))))
-
-
-def open_run(path: Path) -> GeneratorRun | ClassifierRun:
-    """Open a run of either kind.
-
-    Raises:
-        RunError: There is no run, or its run.json is damaged or of a newer schema.
-    """
-    record = directory.read_record(path)
-    if isinstance(record, GeneratorRecord):
-        return GeneratorRun(path, record)
-    if isinstance(record, ClassifierRecord):
-        return ClassifierRun(path, record)
-    raise RunError(f"{path} is neither a generator nor a classifier. Received: {record.name}.")
 
 
 def _vocabulary(run: Run, kind: type[VocabularyT], size: int) -> VocabularyT:

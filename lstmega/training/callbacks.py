@@ -12,8 +12,8 @@ from lstmega.errors import UsageError
 from lstmega.nn.backbone import weights_of
 from lstmega.nn.devices import keras
 from lstmega.runs import directory, weights
-from lstmega.runs.directory import Run
 from lstmega.runs.record import SavedWeights
+from lstmega.runs.run import Run
 from lstmega.training.schedule import Schedule
 from lstmega.training.step import CarriedState
 
@@ -96,10 +96,7 @@ class Snapshot:
     """
 
     def __init__(
-        self,
-        network: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        carried: CarriedState | None,
+        self, network: keras.Model, optimizer: keras.optimizers.Optimizer, carried: CarriedState | None
     ) -> None:
         self._variables = {
             f"{kind}/{number:03d}": variable

@@ -20,10 +20,10 @@ from lstmega.nn import devices
 from lstmega.nn.devices import Device, DeviceChoice, keras, tf
 from lstmega.runs import report, state
 from lstmega.runs.classifier_job import ClassifierJob
-from lstmega.runs.directory import Run
 from lstmega.runs.generator_job import GeneratorJob
 from lstmega.runs.job import RunT, TrainingJob, versions
 from lstmega.runs.record import Status
+from lstmega.runs.run import Run
 from lstmega.runs.state import TrainingState
 from lstmega.training import callbacks as own
 from lstmega.training import signals
