@@ -313,5 +313,5 @@ def test_init_from_goes_on_when_its_source_has_moved_on(whole, corpus, tmp_path)
 
 
 def test_init_from_another_model_is_refused(whole, corpus, tmp_path):
-    with pytest.raises(UsageError, match=r"--units 8, not 9"):
+    with pytest.raises(UsageError, match=r"--init-from a has --units 8, not 9"):
         lstmega.train(corpus, checkpoints=tmp_path, init_from=whole, **OPTIONS | {"units": 9})

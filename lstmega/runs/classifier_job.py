@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.config import presets
-from lstmega.config.base import check_choice, check_int, flag
+from lstmega.config.base import check_choice, check_int
 from lstmega.config.model import ClassifierConfig, RecurrentConfig
 from lstmega.config.training import TEXT_ONLY, TrainingConfig
 from lstmega.data.bucketing import ExampleBatches, Examples, Ints, split_examples
@@ -21,7 +21,7 @@ from lstmega.data.vocabulary import MAX_SIZE, AnyVocabulary, Vocabulary, WordVoc
 from lstmega.display import formatting
 from lstmega.errors import CorpusError, UsageError
 from lstmega.runs import directory
-from lstmega.runs.job import Changes, TrainingJob, check_unchanged, gives_length, run_path
+from lstmega.runs.job import Changes, TrainingJob, check_warm_start, gives_length, run_path
 from lstmega.runs.record import ClassifierRecord, DataInfo
 from lstmega.runs.run import ClassifierRun, GeneratorRun, Run, encoded
 
@@ -295,7 +295,7 @@ def _backbone(model: RecurrentConfig) -> dict[str, Any]:
 
 def _check_backbone(run: Run, model: ClassifierConfig) -> None:
     before, now = _backbone(run.record.model), _backbone(model)
-    check_unchanged(run, {flag(n): (before[n], now[n]) for n in _BACKBONE if before[n] != now[n]})
+    check_warm_start(run, {n: (before[n], now[n]) for n in _BACKBONE if before[n] != now[n]})
 
 
 def _tokens(data: Labelled, tokens: TextTokens | None, initial: Run | None) -> DataTokens:

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.config import presets
-from lstmega.config.base import check_int, flag
+from lstmega.config.base import check_int
 from lstmega.config.model import GeneratorConfig
 from lstmega.data.batching import (
+    MAX_MEASURED,
     BatchPlan,
     LaneBatches,
     TextBatches,
@@ -30,13 +31,13 @@ from lstmega.runs.job import (
     CHECKPOINTS,
     Changes,
     TrainingJob,
-    check_unchanged,
+    check_warm_start,
     differences,
     gives_length,
     run_path,
 )
 from lstmega.runs.record import GeneratorRecord
-from lstmega.runs.run import GeneratorRun, Run
+from lstmega.runs.run import GeneratorRun
 
 LF = "\n"
 VALIDATED = 200_000  # held-out characters that a validation reads, at most
@@ -91,31 +92,32 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         """Return the ids that training reads, `[characters]`."""
         return self.vocabulary.encode(LF * self.training.lines + self.texts[0])
 
-    def held_out_ids(self, most: int = VALIDATED) -> npt.NDArray[np.int32] | None:
-        """Return the ids of the first `most` held-out characters; None where none can be predicted."""
-        options = self.training
-        held_out = measured_part(self.texts[1], most, lines=options.lines)
+    def held_out_ids(self, *, everything: bool = False) -> npt.NDArray[np.int32] | None:
+        """Return the held-out ids that a validation reads; None where none can be predicted.
+
+        Args:
+            everything: Return all ids that are ever measured.
+        """
+        options, held_out = self.training, self._measured(everything)
         least = options.sequence_length if options.order == "windows" else 1
         if len(held_out) <= least:
             return None
         return self.vocabulary.encode(LF * options.lines + held_out)
 
-    def held_out_plan(self, most: int = VALIDATED, windows: int | None = VALIDATED_WINDOWS) -> BatchPlan:
-        """Return how those ids are read.
-
-        Args:
-            most: As for `held_out_ids`.
-            windows: Of a windowed run, about how many windows are read; None reads all.
-        """
-        options = self.training
-        held_out = measured_part(self.texts[1], most, lines=options.lines)
+    def held_out_plan(self, *, everything: bool = False) -> BatchPlan:
+        """Return how `held_out_ids` are read; a validation of a windowed run reads some windows."""
+        options, held_out = self.training, self._measured(everything)
         if options.lines:
             return LineBatches.of(held_out, _MOST_ROWS, options.sequence_length).plan(0)
-        if options.order == "windows":
-            time_steps = options.sequence_length
-            stride = 1 if windows is None else max(1, (len(held_out) - time_steps) // windows)
-            return window_plan(len(held_out), _WINDOW_ROWS, time_steps, stride)
-        return stream_plan(len(held_out))
+        if options.order != "windows":
+            return stream_plan(len(held_out))
+        time_steps = options.sequence_length
+        some = max(1, (len(held_out) - time_steps) // VALIDATED_WINDOWS)
+        return window_plan(len(held_out), _WINDOW_ROWS, time_steps, stride=1 if everything else some)
+
+    def _measured(self, everything: bool) -> str:
+        most = MAX_MEASURED if everything else VALIDATED
+        return measured_part(self.texts[1], most, lines=self.training.lines)
 
     @property
     def validates_all(self) -> bool:
@@ -249,12 +251,3 @@ def prepare(
         preset=preset,
     )
     return job.refresh()
-
-
-def check_warm_start(run: Run, changes: Changes) -> None:
-    """Refuse a warm start with another model than the run's.
-
-    Raises:
-        UsageError: An option of the model differs.
-    """
-    check_unchanged(run, {flag(name): values for name, values in changes.items()})

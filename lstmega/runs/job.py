@@ -289,6 +289,17 @@ def check_unchanged(run: Run, changes: Changes) -> None:
         )
 
 
+def check_warm_start(run: Run, changes: Changes) -> None:
+    """Refuse a warm start whose model differs from the run's: field -> (the run's value, the value now).
+
+    Raises:
+        UsageError: An option of the model differs.
+    """
+    if changes:
+        listed = "; ".join(f"{flag(name)} {old}, not {new}" for name, (old, new) in changes.items())
+        raise UsageError(f"--init-from {run.name} has {listed}. Accepted: the sizes of that run.")
+
+
 def _provenance(run: Run) -> str:
     best = run.record.best
     return f"{run.name} {'' if best is None else best.sha256}"

@@ -65,10 +65,8 @@ class GeneratorLearner(Learner[GeneratorJob]):
         return Validated(self._validator().nats_per_character) if self._validator else None
 
     def _final_nats(self) -> float | None:
-        ids = self.job.held_out_ids(MAX_MEASURED)
-        if ids is None:
-            return None
-        return self._reads(ids, self.job.held_out_plan(MAX_MEASURED, None))().nats_per_character
+        ids, plan = self.job.held_out_ids(everything=True), self.job.held_out_plan(everything=True)
+        return None if ids is None else self._reads(ids, plan)().nats_per_character
 
     def _baselines(self) -> dict[str, Any]:
         corpus, (training, held_out) = self.job.corpus, self.job.texts

@@ -9,8 +9,9 @@ from lstmega.config.model import ClassifierConfig
 from lstmega.inference.classifier import Classifier
 from lstmega.nn import devices
 from lstmega.nn.backbone import weights_of
-from lstmega.nn.classifier import build
+from lstmega.nn.classifier import build, dropout_masks, forward
 from lstmega.nn.devices import tf
+from lstmega.nn.dropout import draw
 from lstmega.runs import weights
 from lstmega.training.step import ClassifierStep
 from tests import oracles
@@ -19,18 +20,25 @@ INPUTS, CLASSES = 11, 4
 WAYS = list(itertools.product(["last", "mean", "max"], [False, True]))
 
 
+def normed(arrays, name, rows):
+    gamma, beta = arrays[f"{name}/gamma"], arrays[f"{name}/beta"]
+    return np.array([oracles.layer_norm(row, gamma, beta) for row in rows])
+
+
 def slow(options, arrays, sequence):
     """Return the logits of one sequence, one step at a time, from the equations."""
     arrays = {name: array.astype(np.float64) for name, array in arrays.items()}
     rows = sequence if sequence.ndim == 2 else arrays["embedding/embeddings"][sequence]
-    for names in options.layer_names():
-        ways = []
+    for number, names in enumerate(options.layer_names()):
+        ways, read = [], rows
+        if number and options.layer_norm:
+            read = normed(arrays, f"{names[0]}_norm", rows)
         for name, backward in zip(names, (False, True), strict=False):
             kernel, recurrent, bias = (
                 arrays[f"{name}/{part}"] for part in ("kernel", "recurrent_kernel", "bias")
             )
             hidden, memory, outputs = np.zeros(options.units), np.zeros(options.units), []
-            for x in rows[::-1] if backward else rows:
+            for x in read[::-1] if backward else read:
                 if options.cell == "lstm":
                     hidden, memory = oracles.lstm(x, (hidden, memory), kernel, recurrent, bias)
                 elif options.cell == "gru":
@@ -38,11 +46,13 @@ def slow(options, arrays, sequence):
                 else:
                     hidden = np.tanh(x @ kernel + hidden @ recurrent + bias)
                 outputs.append(hidden)
-            last = outputs[-1]
-            ways.append((outputs[::-1] if backward else outputs, last))
-        rows = np.concatenate([outputs for outputs, _ in ways], axis=1)
+            ways.append(outputs[::-1] if backward else outputs)
+        above = np.concatenate(ways, axis=1)
+        rows = rows + above if number and options.residual else above
+    if options.layer_norm:
+        rows = normed(arrays, "head_norm", rows)
     pooled = {
-        "last": np.concatenate([last for _, last in ways]),
+        "last": np.concatenate([rows[-1, : options.units], rows[0, options.units :]]),
         "mean": rows.mean(axis=0),
         "max": rows.max(axis=0),
     }[options.pool]
@@ -81,6 +91,33 @@ def test_three_twins_are_equal(cell, layers, tokens, pool, bidirectional):
     np.testing.assert_allclose(np.exp(logs).sum(axis=1), 1, atol=1e-6)
     shifted = np.array(expected) - np.log(np.exp(expected).sum(axis=1, keepdims=True))
     np.testing.assert_allclose(logs, shifted, atol=1e-5)
+
+
+@pytest.mark.parametrize("pool", ["last", "mean"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_residuals_and_norms_have_three_equal_twins(pool, bidirectional):
+    wiring = {"layers": 3, "residual": True, "layer_norm": True}
+    options, network, arrays = made(pool=pool, bidirectional=bidirectional, **wiring)
+    inputs, lengths = batch()
+    expected = [slow(options, arrays, row[:length]) for row, length in zip(inputs, lengths, strict=True)]
+    np.testing.assert_allclose(network([inputs, lengths]), expected, atol=1e-5)
+    logs = Classifier(options, arrays).log_probabilities(inputs, lengths)
+    shifted = np.array(expected) - np.log(np.exp(expected).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(logs, shifted, atol=1e-5)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_dropped_kernel_is_a_masked_one(bidirectional):
+    options, network, arrays = made(bidirectional=bidirectional, weight_drop=0.5)
+    inputs, lengths = batch()
+    wanted = dropout_masks(options, len(lengths), inputs.shape[1], tokens=True)
+    masks = draw(wanted, tf.constant([3, 4]))
+    kernels = {f"{name}/recurrent_kernel" for names in options.layer_names() for name in names}
+    assert set(masks) == kernels
+    found = forward(network, options, tf.constant(inputs), tf.constant(lengths), masks=masks)
+    masked = arrays | {name: arrays[name] * np.asarray(mask) for name, mask in masks.items()}
+    expected = [slow(options, masked, row[:length]) for row, length in zip(inputs, lengths, strict=True)]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("pool", "bidirectional"), WAYS)

@@ -33,9 +33,11 @@ def test_max_vocabulary_folds_the_rest(text, tmp_path):
     assert np.unique(job.training_ids()).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_validation_reads_a_bounded_part_of_a_long_tail(tmp_path):
+def test_validation_reads_a_bounded_part_of_a_long_tail(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "VALIDATED", 7)
     job = jobs.prepare(Corpus.from_text("abc" * 100), checkpoints=tmp_path, **SMALL)
-    assert len(job.held_out_ids(7)) == 7
+    assert len(job.held_out_ids()) == 7
+    assert len(job.held_out_ids(everything=True)) == 30
 
 
 def test_too_short_is_said_before_anything_is_written(tmp_path):
