@@ -1,12 +1,13 @@
 """Classifiers beside the reference's numbers and beside n-gram logistic regression on the same rows.
 
-    python -m benchmarks.classifiers DATASETS names news digits
+    python -m benchmarks.classifiers DATASETS names news digits warm
 
 DATASETS holds names/*.txt (PyTorch's tutorial data), ag_news/train_15k.csv, test.csv and classes.txt,
 and mnist/*.gz. `lstmega classify train`'s own defaults, nothing else; nothing is selected on the test
 rows (no validation). Logistic regression is scikit-learn's, and is left out where that is not installed:
 TF-IDF of character 1- to 5-grams for names, of words and word pairs for news; C chosen on a tenth of the
-training rows.
+training rows. `warm` compares names from scratch with a warm start from a generator that was trained on
+all training names, with few and with all of the labels.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+import lstmega
 from lstmega import classify
 from lstmega.data import labelled
 from lstmega.data.bucketing import split_examples
@@ -35,11 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("datasets", type=Path, nargs="?")
-    parser.add_argument("what", nargs="*", help="of names, news and digits; default: all")
+    parser.add_argument("what", nargs="*", help="of names, news, digits and warm; default: all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--check", action="store_true", help="run once at the smallest size")
     given = parser.parse_args(arguments)
-    measured = {"names": names, "news": news, "digits": digits}
+    measured = {"names": names, "news": news, "digits": digits, "warm": warm}
     if given.check:
         with tempfile.TemporaryDirectory() as place:
             make_datasets(Path(place))
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 measure(Path(place), 1, SMALLEST)
         return
     if given.datasets is None or not set(given.what) <= set(measured):
-        parser.error("give DATASETS, then any of: names, news, digits")
+        parser.error("give DATASETS, then any of: names, news, digits, warm")
     for what in given.what or measured:
         measured[what](given.datasets, given.seeds, {})
 
@@ -105,6 +107,29 @@ def digits(datasets: Path, seeds: int, options: Options) -> None:
         labelled.read(datasets / "mnist" / f"{name}-images-idx3-ubyte.gz") for name in ("train", "t10k")
     )
     _report("digits", [_ours(training, test, seed, options) for seed in range(seeds)])
+
+
+def warm(datasets: Path, seeds: int, options: Options) -> None:
+    """Names with a tenth and with all of the labels, from scratch and from a generator of names."""
+    data = labelled.read(datasets / "names")
+    generator = {"steps": 2000, "units": 128, "embedding": 32} | options
+    generator.pop("bidirectional", None)
+    rows: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+    for seed in range(seeds):
+        parts = split_examples(data.sequences, data.labels, 0.2, seed, distinct=True)
+        training, test = (_part(data, places.tolist()) for places in parts)
+        some = _part(training, range(seed, len(training.labels), 10))
+        with tempfile.TemporaryDirectory() as checkpoints:
+            text = lstmega.Corpus.from_text("\n".join(training.sequences), name="names")
+            how = {"preset": "tiny", "lines": True, "seed": seed, "checkpoints": checkpoints}
+            run = lstmega.train(text, progress=False, **how | generator)
+            for labels, rows_read in (("a tenth", some), ("all", training)):
+                for start, initial in (("scratch", None), ("generator", run)):
+                    print(f"{labels} of the labels, from {start}:", end=" ")
+                    found = _ours(rows_read, test, seed, {"init_from": initial} | dict(options))
+                    rows.setdefault((labels, start), []).append(found)
+    for (labels, start), found in rows.items():
+        _report(f"names, distinct, {labels} of the labels, from {start}", found)
 
 
 def _ours(training: Labelled, test: Labelled, seed: int, options: Options) -> tuple[float, ...]:
