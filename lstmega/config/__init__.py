@@ -1,1 +1,1 @@
-"""Options: what a model is, how it is trained, how it generates."""
+"""Options of models, of trainings and of generation."""

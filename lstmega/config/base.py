@@ -30,7 +30,7 @@ def option(default: Any, doc: str, low: float = 0, high: float = 0, *, alias: st
 
 
 class Config:
-    """Base class of the option dataclasses: checks all fields, knows their earlier names."""
+    """Base class of the option dataclasses: checks all fields, and accepts their earlier names."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -146,7 +146,7 @@ def check_choice(flag: str, value: object, choices: Sequence[str]) -> str:
 
 
 def usage_error(flag: str, accepted: str, received: object) -> UsageError:
-    """Return the error for a bad value: what is accepted, and what was received."""
+    """Return the error for a bad value: the accepted values, and the received one."""
     return UsageError(f"{flag} must be {accepted}. Received: {received!r:.200}.")
 
 

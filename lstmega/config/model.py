@@ -19,7 +19,7 @@ GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 @dataclass(frozen=True)
 class RecurrentConfig(Config):
-    """Embedding -> recurrent layers: what a model shares with every other, whatever its head.
+    """Embedding -> recurrent layers: the part that all models share.
 
     Source of `weight_drop`: Merity et al. 2018 (arXiv:1708.02182).
     """

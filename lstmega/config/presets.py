@@ -153,7 +153,7 @@ CLASSIFIERS: Mapping[str, tuple[ClassifierConfig, TrainingConfig]] = MappingProx
 
 
 def fitted(minutes: float) -> Preset:
-    """Return the model and training that suit a training of so many minutes on two cores."""
+    """Return the model and training for a number of minutes on two cores."""
     return next(preset for most, preset in _FITTED if minutes <= most)
 
 

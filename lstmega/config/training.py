@@ -10,7 +10,7 @@ Order = Literal["lanes", "shuffled", "windows"]
 OptimizerName = Literal["adam", "rmsprop"]
 ScheduleName = Literal["cosine", "constant"]
 
-LENGTHS = ("epochs", "steps", "minutes")  # exactly one of them says how long
+LENGTHS = ("epochs", "steps", "minutes")  # exactly one of them is given
 TEXT_ONLY = ("order", "stride", "lines", "restarts")  # options about one long text, not about examples
 
 
@@ -87,5 +87,5 @@ class TrainingConfig(Config):
 
     @property
     def length(self) -> dict[str, Any]:
-        """The three fields of which one says how long: name -> value or None."""
+        """The length of the training: three fields, of which one is not None."""
         return {name: getattr(self, name) for name in LENGTHS}

@@ -145,7 +145,7 @@ def warm_start(
     before: Vocabulary,
     now: Vocabulary,
 ) -> None:
-    """Load another generator's weights; rows of tokens that it did not know keep their fresh values.
+    """Load another generator's weights; rows of new tokens keep their fresh values.
 
     Args:
         network: Fresh from `build`, of the same configuration.

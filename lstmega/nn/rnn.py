@@ -106,8 +106,8 @@ class _Fast:
             initial_state: Each `[rows, units]`.
 
         Returns:
-            Outputs `[rows, time, units]` and the new states, each `[rows, units]`, whatever
-            `return_sequences` and `return_state` say.
+            Outputs `[rows, time, units]` and the new states, each `[rows, units]`; `return_sequences`
+            and `return_state` have no effect.
 
         Raises:
             ValueError: The layer is not built, drops its inputs, or does not run in our loop

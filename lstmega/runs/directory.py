@@ -1,7 +1,7 @@
-"""A run directory, whatever was trained: the only module that knows its file names.
+"""The directory of a run of either kind: file names, lock, and safe reading.
 
     checkpoints/<name>/
-        run.json         what was trained, on what, how well; replaced atomically
+        run.json         options, training data, losses; replaced atomically
         vocabulary.json  characters or words <-> ids
         held_out.txt     a generator's held-out text, for prompts and evaluation
         history.csv      one row per validation
@@ -90,7 +90,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     path.mkdir(parents=True, exist_ok=True)
     for inside in (path / WEIGHTS, path / STATES):
-        if inside.is_symlink():  # a run that somebody sent must not make us write elsewhere
+        if inside.is_symlink():  # a foreign run must not redirect our writing
             raise RunError(f"{inside} is a link. Received: {inside.readlink()}; it must be a directory.")
     with _held(path / _LOCK):
         yield
@@ -172,9 +172,9 @@ def max_weights(record: RunRecord) -> int:
 
 
 def compare_hashes(path: Path, found: str, expected: str) -> None:
-    """Raise RunError where a file is not what run.json says."""
+    """Raise RunError where the hash of a file differs from that in run.json."""
     if found != expected:
-        raise RunError(f"{path} is damaged: its sha256 is {found}, run.json says {expected}.")
+        raise RunError(f"{path} is damaged: its sha256 is {found}, in run.json it is {expected}.")
 
 
 @contextmanager

@@ -42,7 +42,7 @@ from lstmega.runs.run import GeneratorRun
 LF = "\n"
 VALIDATED = 200_000  # held-out characters that a validation reads, at most
 VALIDATED_WINDOWS = 10_000  # windows that a validation reads, about
-_BASELINES = 4e-6  # seconds for each training character: what the baselines take
+_BASELINES = 4e-6  # seconds that the baselines take for each training character
 _MOST_ROWS = 64
 _WINDOW_ROWS = 256
 

@@ -1,6 +1,6 @@
-"""A training that can start, whatever is trained: its directory, its options, what a resume may change.
+"""The training of a generator or a classifier: its directory, its options, its rules for a resume.
 
-Everything that a user can get wrong is checked here, before the seconds that TensorFlow takes to import.
+Every mistake of a user is found here, before the seconds that the import of TensorFlow takes.
 """
 
 import dataclasses
@@ -60,7 +60,7 @@ class TrainingJob(ABC, Generic[RunT]):
         initial: The run whose weights a new run starts from (warm start).
         extended: Whether a resumed run gets another length than it had.
         keeps_length: Whether no length was given, so that a resumed run keeps its own.
-        started: `time.monotonic()` when the user asked; `--minutes` counts from there.
+        started: `time.monotonic()` at the start of the command; `--minutes` counts from there.
     """
 
     model: RecurrentConfig
@@ -134,7 +134,7 @@ class TrainingJob(ABC, Generic[RunT]):
 
     @property
     def finished(self) -> bool:
-        """Whether the run is trained to its end, and no other end is asked for."""
+        """Whether the run is trained to its end, and its length stays the same."""
         run = self.run
         if run is None or run.record.status != "finished" or self.extended:
             return False
@@ -196,7 +196,7 @@ class TrainingJob(ABC, Generic[RunT]):
         return [f"Length: was {before}, is {now} in total"]
 
     def record_fields(self) -> dict[str, Any]:
-        """Return the fields of run.json that do not depend on what is trained."""
+        """Return the fields of run.json that both kinds of run have."""
         return {
             "name": self.path.name,
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -210,7 +210,7 @@ class TrainingJob(ABC, Generic[RunT]):
 
 
 def gives_length(options: Mapping[str, Any]) -> bool:
-    """Return whether options say how long to train."""
+    """Return whether options contain the length of the training."""
     return any(options.get(name) is not None for name in LENGTHS)
 
 
@@ -227,7 +227,7 @@ def run_path(
             run that exists.
 
     Raises:
-        UsageError: There is no such run, or one that must not be.
+        UsageError: The run does not exist, or exists although it must not.
     """
     path = _named(run, checkpoints, source, resume)
     if not directory.exists(path) and not directory.is_free(path):

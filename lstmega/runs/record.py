@@ -1,4 +1,4 @@
-"""The fields of run.json: what was trained, on what, how well."""
+"""The fields of run.json: options, training data, position and losses of a run."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -190,7 +190,7 @@ class RunRecord:
         return f"{loss} at step {self.best.step:,}, epoch {self.best.epoch}"
 
     def facts(self) -> list[tuple[str, str]]:
-        """Return the facts that a person wants first, as (label, text) pairs."""
+        """Return the most important facts as (label, text) pairs."""
         return [
             ("status", self.status_line),
             *self._data_facts(),

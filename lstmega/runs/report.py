@@ -111,7 +111,7 @@ def _last_preview(run: Run) -> str:
 
 
 def card(run: Run) -> str:
-    """Return the model card in Markdown: what the model was trained on, how well, with previews."""
+    """Return the model card in Markdown: training data, losses, previews, options."""
     record, rows = run.record, run.history()
     table, words = _standing(run)
     title, protocol, heading, warning = _card_words(run)
@@ -170,7 +170,7 @@ def _classes(record: Any) -> list[str]:
 
 
 def farewell(run: Run) -> str:
-    """Return the last line of a training: the loss, where and when it was reached, what to do next."""
+    """Return the last line of a training: the loss, its step and time, the next command."""
     record = run.record
     if record.best is None or record.nats is None:
         return f"{run.path} has no weights."

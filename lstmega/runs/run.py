@@ -67,7 +67,7 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a run directory, trusting nothing in it; `Run.open` opens either kind.
+        """Open a run directory, and check everything in it; `Run.open` opens either kind.
 
         Raises:
             RunError: There is no run, or its run.json is damaged or of a newer schema.
@@ -415,7 +415,7 @@ def decoder_of(
 def encoded(sequence: Any, vocabulary: AnyVocabulary | None, features: int) -> npt.NDArray[Any]:
     """Return a text as ids `[time]`, or vectors as float32 `[time, features]`.
 
-    Characters stand between two line ends, so that a model knows where a text begins and ends.
+    Characters stand between two line ends, so that a model sees where a text starts and ends.
 
     Raises:
         UsageError: The sequence is neither, has another width, no step, or is not finite.

@@ -1,4 +1,4 @@
-"""JSON -> frozen dataclasses, trusting nothing: every field known and of its declared type."""
+"""JSON <-> frozen dataclasses; untrusted JSON must have exactly the declared fields and types."""
 
 import dataclasses
 import hashlib
@@ -35,7 +35,7 @@ def unseal(content: bytes, number: int, where: str) -> dict[str, Any]:
         raise DamageError(f"{where} must hold a JSON object. Received: {fields!r:.80}.")
     expected, digest = fields.pop("sha256", None), _digest(fields)
     if digest != expected:
-        raise DamageError(f"{where} is damaged: its sha256 is {digest}, it says {expected!r:.80}.")
+        raise DamageError(f"{where} is damaged: its sha256 is {digest}, the file has {expected!r:.80}.")
     if (found := fields.pop("schema", None)) != number:
         raise RunError(
             f"{where} was written in schema {found!r:.20}; this lstmega reads schema {number}. "

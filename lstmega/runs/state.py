@@ -113,7 +113,7 @@ def paths(directory: Path) -> list[Path]:
 
 
 def load(path: Path, shapes: Mapping[str, tuple[Sequence[int], str]]) -> tuple[TrainingState, Arrays]:
-    """Read a state, trusting nothing.
+    """Read a state, and check everything in it.
 
     Args:
         path: One of `paths`.
@@ -155,5 +155,5 @@ def _read_arrays(
             received = f"{array.dtype} {list(array.shape)}"
             raise RunError(f"{path}: {name} must be {kind} {list(shape)}. Received: {received}.")
         if _info(array) != infos[name]:
-            raise DamageError(f"{path} is damaged: {name} has not the sha256 that {_STATE} says.")
+            raise DamageError(f"{path} is damaged: {name} differs from its sha256 in {_STATE}.")
     return arrays

@@ -14,7 +14,7 @@ from lstmega.errors import RunError
 Weights = dict[str, npt.NDArray[np.float32]]
 Shapes = Mapping[str, tuple[int, ...]]
 
-LARGEST = 1e6  # no trained weight comes near, and no sum of products of such overflows
+LARGEST = 1e6  # far above every trained weight; sums of products of such numbers do not overflow
 _KERAS_CLASS = {"lstm": "lstm", "gru": "gru", "rnn": "simple_rnn"}
 
 

@@ -87,7 +87,8 @@ class Snapshot:
     """Every number that decides how a training continues, by name and in a fixed order.
 
     Weights and dropout seeds (`network`), Adam's slots, step and rate (`optimizer`), the recurrent
-    states of all lanes (`lanes`). Named by position: Keras' own names count what was built before.
+    states of all lanes (`lanes`). Names are positions: Keras' own names depend on the models built
+    before.
 
     Args:
         network: The model.

@@ -80,7 +80,7 @@ class GeneratorLearner(Learner[GeneratorJob]):
         return previews.entry(row, samples, self.job.unit), shown
 
     def warm_start(self, initial: GeneratorRun) -> None:
-        """Load another run's best weights; rows of characters that it did not know stay fresh."""
+        """Load another run's best weights; rows of new characters stay fresh."""
         before, now = initial.vocabulary, self.job.vocabulary
         generator.warm_start(self.network, initial.weights(), before, now)
 

@@ -87,7 +87,7 @@ class Learner(ABC, Generic[JobT]):
 
     @abstractmethod
     def preview(self, name: str, row: HistoryRow) -> tuple[str, Preview]:
-        """Return the entry of a validation in samples.txt, and what is shown of it at once.
+        """Return the entry of a validation in samples.txt, and its part for the display.
 
         Args:
             name: The run's name.
@@ -144,7 +144,7 @@ class Learner(ABC, Generic[JobT]):
         """Time a few steps, then restore everything.
 
         Args:
-            schedule: Decides what the steps read.
+            schedule: Decides the batches of the steps.
             first: The next step.
             budget: Seconds of the whole training; a small part of them is spent here.
             poll: Called after each step; may raise.

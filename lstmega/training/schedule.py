@@ -149,5 +149,5 @@ class SaveClock:
         return (validated or since >= SAVE_INTERVAL) and since * SAVE_SHARE >= self._cost
 
     def saved(self, seconds: float) -> None:
-        """Record that a state was saved, which took so many seconds."""
+        """Record that a state was saved, and the seconds that it took."""
         self._last, self._cost = time.monotonic(), seconds

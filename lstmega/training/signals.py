@@ -14,7 +14,7 @@ _STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") i
 
 
 class Mailbox:
-    """Keeps the first signal until somebody asks; a second one ends the process at once."""
+    """Keeps the first signal until the loop checks; a second one ends the process at once."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -26,7 +26,7 @@ class Mailbox:
         self.received = number
 
     def raise_if_any(self, hint: str = "") -> None:
-        """Raise what was kept; `hint` tells the user how to go on.
+        """Raise the signal that was kept; `hint` explains how to resume.
 
         Raises:
             Stopped: A signal has come; its exit code is 128 + the signal's number.
@@ -38,7 +38,7 @@ class Mailbox:
 
 @contextmanager
 def deferred() -> Iterator[Mailbox]:
-    """Keep SIGINT, SIGTERM and SIGHUP for the block to ask for; put the old handlers back after it.
+    """Keep SIGINT, SIGTERM and SIGHUP in a mailbox inside the block, then restore the old handlers.
 
     A signal that was ignored (`nohup`) stays ignored. In a thread other than the main one no handler
     can be set, and the mailbox stays empty.
