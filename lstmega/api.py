@@ -1,8 +1,12 @@
-"""The public functions; their names and defaults are those of the command line."""
+"""The public functions; their names and defaults are those of the command line.
+
+All raise UsageError for an argument that does not exist or is out of bounds, and for a run that does not
+exist; RunError for a damaged run.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import Any, Literal, Unpack
 
 from lstmega import arguments, classify
 from lstmega.arguments import PathLike, check_options, resolve
@@ -12,7 +16,7 @@ from lstmega.config.generation import GenerationConfig
 from lstmega.config.keywords import GenerationOptions, GeneratorOptions, SamplingOptions
 from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
-from lstmega.config.training import TrainingConfig
+from lstmega.config.training import DeviceChoice, TrainingConfig
 from lstmega.data.corpus import CORPORA, Corpus, Tokens
 from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import UnknownPolicy
@@ -36,11 +40,6 @@ from lstmega.runs import generator_job, report
 from lstmega.runs.job import CHECKPOINTS
 from lstmega.runs.run import ClassifierRun, GeneratorRun, Run
 
-if TYPE_CHECKING:
-    import keras
-
-    from lstmega.nn.devices import DeviceChoice
-
 _LOOKED_AT = 2000  # characters that `inspect` and `unit` read
 _SEARCHED = 100_000  # characters that `find` reads
 
@@ -61,9 +60,9 @@ def train(
     resume: bool | None = None,
     init_from: Run | PathLike | None = None,
     save_every: int | None = None,
-    device: "DeviceChoice" = "auto",
+    device: DeviceChoice = "auto",
     threads: int | None = None,
-    callbacks: "Sequence[keras.callbacks.Callback]" = (),
+    callbacks: Sequence[Any] = (),
     progress: Progress | bool = True,
     **options: Unpack[GeneratorOptions],
 ) -> GeneratorRun:
@@ -124,23 +123,12 @@ def train(
             max_vocabulary=max_vocabulary,
             **options,
         )
-        return arguments.trained(
-            job,
-            device=device,
-            threads=threads,
-            save_every=save_every,
-            callbacks=callbacks,
-            progress=display,
-        )
+        how = {"device": device, "threads": threads, "callbacks": callbacks}
+        return arguments.trained(job, display, save_every=save_every, **how)
 
 
 def load(run: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> Run:
-    """Open a run of either kind by name or path; by default the newest that has weights.
-
-    Raises:
-        UsageError: There is no such run.
-        RunError: It is damaged.
-    """
+    """Open a run of either kind by name or path; by default the newest that has weights."""
     return resolve(Run, run, checkpoints)
 
 
@@ -150,10 +138,6 @@ def show(run: Run | PathLike | None = None, *, checkpoints: PathLike = CHECKPOIN
     Args:
         run: A run, its name or its path; None takes the newest.
         checkpoints: The directory of runs.
-
-    Raises:
-        UsageError: There is no such run.
-        RunError: It is damaged.
     """
     opened = run if isinstance(run, Run) else Run.find(Path(checkpoints), run, trained=False)
     return report.report(opened)
@@ -187,10 +171,6 @@ def sample(
         corpus: The text that the run was trained on, or its place now, for `no_copy`; None takes the
             place where it was.
         options: Fields of `GenerationConfig`: `top_p=`, `stop=`, `regex=`, `no_copy=`, ...
-
-    Raises:
-        UsageError: An argument does not exist or is out of bounds.
-        PromptError: The prompt has unknown characters.
     """
     opened, count, config, index = _writer(sample, run, checkpoints, num_samples, options, corpus)
     return generate.sample(
@@ -307,10 +287,6 @@ def write(
         length: Characters of a proposal.
         num_samples: Proposals at each temperature.
         prompt: The beginning of the text; None takes a random excerpt of the held-out text.
-
-    Raises:
-        UsageError: An argument is out of bounds.
-        PromptError: The prompt has unknown characters.
     """
     opened, count, config, index = _writer(write, run, checkpoints, num_samples, options, corpus)
     return Session(
@@ -455,9 +431,6 @@ def inspect(
         top: Number of most probable characters to keep.
         unknown: `error` refuses a text with characters that the run does not know, `skip` drops them.
         progress: True displays the progress on stderr or in the notebook.
-
-    Raises:
-        UsageError: The text cannot be read by this run, or an option is out of bounds.
     """
     opened = resolve(GeneratorRun, run, checkpoints)
     with arguments.display(progress) as display:
@@ -490,9 +463,6 @@ def unit(
         which: `LAYER.UNIT`, both from 1.
         part: `memory` is tanh(c) of an LSTM, `hidden` the layer's output; None takes the memory where
             there is one.
-
-    Raises:
-        UsageError: There is no such unit or part, or as for `inspect`.
     """
     opened = resolve(GeneratorRun, run, checkpoints)
     with arguments.display(progress) as display:

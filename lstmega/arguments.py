@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lstmega.config.base import Config, check_names
 from lstmega.data.corpus import CORPORA, Corpus, read
@@ -14,11 +14,6 @@ from lstmega.inference.generate import check_count
 from lstmega.runs import directory, provenance, report
 from lstmega.runs.job import CHECKPOINTS, RunT, TrainingJob
 from lstmega.runs.run import GeneratorRun, Run
-
-if TYPE_CHECKING:
-    import keras
-
-    from lstmega.nn.devices import DeviceChoice
 
 PathLike = str | Path
 
@@ -68,16 +63,8 @@ def display(progress: Progress | bool) -> Progress:
     return on(sys.stderr) if progress else Progress()
 
 
-def trained(
-    job: TrainingJob[RunT],
-    *,
-    progress: Progress,
-    save_every: int | None,
-    device: "DeviceChoice",
-    threads: int | None,
-    callbacks: "Sequence[keras.callbacks.Callback]",
-) -> RunT:
-    """Train a job, or resume its run, with its directory locked; arguments as for `trainer.train`."""
+def trained(job: TrainingJob[RunT], progress: Progress, **how: Any) -> RunT:
+    """Train a job, or resume its run, with its directory locked; `how` as for `trainer.train`."""
     with directory.locked(job.path):
         job = job.refresh()  # another process may have changed the run
         if job.run is not None and job.finished:
@@ -85,14 +72,7 @@ def trained(
             return job.run
         from lstmega.training import trainer
 
-        return trainer.train(
-            job,
-            device=device,
-            threads=threads,
-            save_every=save_every,
-            callbacks=callbacks,
-            progress=progress,
-        )
+        return trainer.train(job, progress=progress, **how)
 
 
 def corpus(

@@ -9,7 +9,7 @@ lstmega.classify.evaluate(run).accuracy
 import numbers
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from lstmega import arguments
 from lstmega.arguments import PathLike, check_options, resolve
 from lstmega.config.keywords import ClassifierOptions, ReadingOptions
 from lstmega.config.model import ClassifierConfig
-from lstmega.config.training import TrainingConfig
+from lstmega.config.training import DeviceChoice, TrainingConfig
 from lstmega.data import labelled
 from lstmega.data.labelled import Labelled
 from lstmega.display.progress import Progress
@@ -28,11 +28,6 @@ from lstmega.runs import classifier_job
 from lstmega.runs.classifier_job import TextTokens, split_of
 from lstmega.runs.job import CHECKPOINTS
 from lstmega.runs.run import ClassifierRun, Run
-
-if TYPE_CHECKING:
-    import keras
-
-    from lstmega.nn.devices import DeviceChoice
 
 Data = Labelled | PathLike | Sequence[PathLike]
 
@@ -53,9 +48,9 @@ def train(
     resume: bool | None = None,
     init_from: Run | PathLike | None = None,
     save_every: int | None = None,
-    device: "DeviceChoice" = "auto",
+    device: DeviceChoice = "auto",
     threads: int | None = None,
-    callbacks: "Sequence[keras.callbacks.Callback]" = (),
+    callbacks: Sequence[Any] = (),
     progress: Progress | bool = True,
     **options: Unpack[ClassifierOptions],
 ) -> ClassifierRun:
@@ -109,14 +104,8 @@ def train(
             reading=reading | {"data": _places(data)},
             **options,
         )
-        return arguments.trained(
-            job,
-            device=device,
-            threads=threads,
-            save_every=save_every,
-            callbacks=callbacks,
-            progress=display,
-        )
+        how = {"device": device, "threads": threads, "callbacks": callbacks}
+        return arguments.trained(job, display, save_every=save_every, **how)
 
 
 def load(run: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> ClassifierRun:

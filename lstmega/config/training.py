@@ -9,6 +9,7 @@ from lstmega.errors import UsageError
 Order = Literal["lanes", "shuffled", "windows"]
 OptimizerName = Literal["adam", "rmsprop"]
 ScheduleName = Literal["cosine", "constant"]
+DeviceChoice = Literal["auto", "cpu", "gpu"]
 
 LENGTHS = ("epochs", "steps", "minutes")  # exactly one of them is given
 TEXT_ONLY = ("order", "stride", "lines", "restarts")  # options about one long text, not about examples

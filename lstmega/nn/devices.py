@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from lstmega.config.base import check_int, usage_error
+from lstmega.config.training import DeviceChoice
 from lstmega.errors import LstmegaError, UsageError
 
-__all__ = ["Device", "DeviceChoice", "choose", "graph", "keras", "quiet", "tf", "versions"]
-
-DeviceChoice = Literal["auto", "cpu", "gpu"]
+__all__ = ["Device", "choose", "graph", "keras", "quiet", "tf", "versions"]
 
 
 @contextmanager

@@ -47,19 +47,27 @@ class Run:
         self.path = path
         self.record = record
 
-    def begin(self) -> None:
-        """Make the directory of a new run.
+    @classmethod
+    def create(cls, path: Path, record: RunRecord, *texts: Any) -> Self:
+        """Make the directory of a new run; `texts` are the arguments of `attach`.
 
         Raises:
             UsageError: The path is taken by something else.
             OSError: The disk refuses.
         """
-        if not directory.is_free(self.path):
-            raise UsageError(f"{self.path} exists already. Choose another name with --run.")
-        (self.path / directory.WEIGHTS).mkdir(parents=True, exist_ok=True)
-        self.write_texts()
-        self._write_record()
-        files.sync(self.path.parent)
+        if not directory.is_free(path):
+            raise UsageError(f"{path} exists already. Choose another name with --run.")
+        run = cls(path, record)
+        run.attach(*texts)
+        (path / directory.WEIGHTS).mkdir(parents=True, exist_ok=True)
+        run.write_texts()
+        run._write_record()
+        files.sync(path.parent)
+        return run
+
+    def attach(self, *texts: Any) -> None:
+        """Set vocabulary and texts, which then need not be read from the directory."""
+        raise NotImplementedError
 
     def write_texts(self) -> None:
         """Write the small files that never change: the vocabulary, the held-out text."""
@@ -274,25 +282,10 @@ class GeneratorRun(Run):
     next_step: ClassVar[str] = "Generate text: lstmega sample"
     record: GeneratorRecord
 
-    @classmethod
-    def create(cls, path: Path, record: GeneratorRecord, vocabulary: Vocabulary, held_out: str) -> Self:
-        """Make the directory of a new run.
-
-        Raises:
-            UsageError: The path is taken by something else.
-            OSError: The disk refuses.
-        """
-        run = cls(path, record)
-        run.attach(vocabulary, held_out)
-        run.begin()
-        return run
-
     def attach(self, vocabulary: Vocabulary, held_out: str) -> None:
-        """Set vocabulary and held-out text, which then need not be read from the directory."""
         self.__dict__ |= {"vocabulary": vocabulary, "held_out": held_out}
 
     def write_texts(self) -> None:
-        """Write the vocabulary and the held-out text."""
         files.write(self.path / VOCABULARY, json.dumps(self.vocabulary.to_json()).encode())
         files.write(self.path / HELD_OUT, directory.encode(self.held_out))
 
@@ -331,25 +324,10 @@ class ClassifierRun(Run):
     next_step: ClassVar[str] = "See its errors: lstmega classify evaluate"
     record: ClassifierRecord
 
-    @classmethod
-    def create(cls, path: Path, record: ClassifierRecord, vocabulary: AnyVocabulary | None) -> Self:
-        """Make the directory of a new run.
-
-        Raises:
-            UsageError: The path is taken by something else.
-            OSError: The disk refuses.
-        """
-        run = cls(path, record)
-        run.attach(vocabulary)
-        run.begin()
-        return run
-
     def attach(self, vocabulary: AnyVocabulary | None) -> None:
-        """Set the vocabulary, which then need not be read from the directory."""
         self.__dict__["vocabulary"] = vocabulary
 
     def write_texts(self) -> None:
-        """Write the vocabulary; vectors have none."""
         if self.vocabulary is not None:
             files.write(self.path / VOCABULARY, json.dumps(self.vocabulary.to_json()).encode())
 

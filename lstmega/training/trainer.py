@@ -12,12 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lstmega.config.training import DeviceChoice
 from lstmega.display import formatting
 from lstmega.display.history import HistoryRow
 from lstmega.display.progress import Progress
 from lstmega.errors import DamageError, RunError, Stopped, TrainingError
 from lstmega.nn import devices
-from lstmega.nn.devices import Device, DeviceChoice, keras, tf
+from lstmega.nn.devices import Device, keras, tf
 from lstmega.runs import report, state
 from lstmega.runs.classifier_job import ClassifierJob
 from lstmega.runs.generator_job import GeneratorJob

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from lstmega.config.model import GeneratorConfig
 from lstmega.data.batching import BatchPlan
-from lstmega.display.formatting import bits
 from lstmega.nn.devices import graph, keras, tf
 from lstmega.nn.generator import forward, zero_states
 from lstmega.training import pipeline
@@ -34,11 +33,6 @@ class Loss:
     def nats_per_character(self) -> float:
         """Mean cost in nats."""
         return self.nats / self.characters
-
-    @property
-    def bits_per_character(self) -> float:
-        """Mean cost in bits."""
-        return bits(self.nats_per_character)
 
 
 class Validator:

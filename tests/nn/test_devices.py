@@ -49,7 +49,7 @@ def test_cpu():
 
 @pytest.mark.skipif(bool(devices.tf.config.list_physical_devices("GPU")), reason="there is a GPU")
 def test_no_gpu_is_said():
-    with pytest.raises(UsageError, match="sees no GPU"):
+    with pytest.raises(UsageError, match="finds no GPU"):
         devices.choose("gpu")
     assert devices.choose("auto").kind == "cpu"
 
