@@ -4,10 +4,9 @@ Every version of the text is kept with the run's state after it: an undo costs n
 text is read.
 """
 
-import os.path
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 from lstmega import files
@@ -44,8 +43,8 @@ class Session:
     Constraints (`regex`, `acrostic`, `require`, `lines`, ...) apply to each proposal on its own. A
     proposal that ends at a stop text or a line end includes it, so that the next one follows it.
 
-    A method that raises an error leaves the text as it was: UsageError for a value out of bounds and where
-    there is nothing to do, PromptError for new characters that `unknown="error"` refuses.
+    Methods raise UsageError for a value out of bounds and where there is nothing to do, PromptError for
+    new characters that `unknown="error"` refuses; the text is then unchanged.
 
     Args:
         run: A trained generator.
@@ -81,7 +80,6 @@ class Session:
         self._lenient: UnknownPolicy = "fold" if unknown == "error" else unknown
         self.length, self.num_samples = length, num_samples
         self._generator = TextGenerator(run, check_temperatures(temperatures), config, training)
-        seed = secrets.randbits(32) if seed is None else seed
         ids, self._start = opening(run, prompt, seed, unknown)
         self._past = [Version(self._start.prompt, self._generator.read(ids))]
         self._future: list[Version] = []
@@ -180,8 +178,10 @@ class Session:
 
     def replace(self, text: str) -> None:
         """Replace the whole text; only characters behind the first change are read."""
-        new = text[len(os.path.commonprefix([self.text, text])) :]
-        self._run.vocabulary.encode_prompt(new, unknown=self._unknown)  # checks the new characters
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(self.text, text, strict=False))
+        self._run.vocabulary.encode_prompt(
+            text[len(list(same)) :], unknown=self._unknown
+        )  # checks the new characters
         self._go_to(text, self._lenient)
 
     def _go_to(self, text: str, unknown: UnknownPolicy) -> None:
