@@ -133,8 +133,10 @@ class Session:
         seed = (self._start.seed + self._turn) % (MOST_SEED + 1)
         self._turn += 1
         start = replace(self._start, seed=seed, prompt=self.text, prompt_is_excerpt=False)
-        options = {"length": self.length, "num_samples": self.num_samples}
-        found = self._generator.write(self._past[-1].position, start, with_end=True, **options)
+        position, count = self._past[-1].position, self.num_samples
+        found = self._generator.write(
+            position, start, length=self.length, num_samples=count, with_end=True
+        )
         proposals = Samples(replace(item, text=self._in_words(item.text)) for item in found)
         self._past[-1] = replace(self._past[-1], proposals=proposals)
         return proposals

@@ -6,6 +6,7 @@ Temperature 0 takes the most probable id, 1 keeps the model's own distribution.
 import math
 from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +35,11 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
         UsageError: A part is not a number of at least 0, a range has no end, or there are more than
             1,000.
     """
-    temperatures: list[float] = []
-    for part in text.split(","):
-        temperatures += _temperature_range(part.strip(), text)
+    parts = (_temperature_range(part.strip(), text) for part in text.split(","))
+    temperatures = tuple(chain.from_iterable(parts))
     if len(temperatures) > _MOST_TEMPERATURES:
         raise _bad_temperatures(f"lists more than {_MOST_TEMPERATURES} numbers", text)
-    return tuple(temperatures)
+    return temperatures
 
 
 def _temperature_range(part: str, text: str) -> list[float]:
@@ -80,10 +80,10 @@ def check_temperatures(values: Iterable[float]) -> list[float]:
     found = list(values)
     if not 0 < len(found) <= _MOST_TEMPERATURES:
         raise usage_error("--temps", f"from 1 to {_MOST_TEMPERATURES} numbers", f"{len(found)} numbers")
-    for value in found:
-        if check_float("--temps", value) < 0:
-            raise usage_error("--temps", "at least 0", value)
-    return [float(value) for value in found]
+    temperatures = [check_float("--temps", value) for value in found]
+    if min(temperatures) < 0:
+        raise usage_error("--temps", "at least 0", min(temperatures))
+    return temperatures
 
 
 class Varied:
@@ -118,8 +118,8 @@ class Varied:
         count = len(self._temperatures)
         if self._by == "line":
             shares = np.minimum(self._places / OVER, 1) * (count - 1)
-            between: npt.NDArray[np.float64] = np.interp(shares, np.arange(count), self._temperatures)
-            return between
-        turns = self._words if self._by == "word" else np.full_like(self._words, history.length)
-        turned: npt.NDArray[np.float64] = self._temperatures[turns % count]
-        return turned
+            found: npt.NDArray[np.float64] = np.interp(shares, np.arange(count), self._temperatures)
+        else:
+            turns = self._words if self._by == "word" else np.full_like(self._words, history.length)
+            found = self._temperatures[turns % count]
+        return found
