@@ -112,7 +112,7 @@ class Live(Progress):
             transient=True,
         )
         self._bar.start()
-        fields = {"epoch": f"1/{epochs}", "loss": "-", "speed": "-", "left": "-"}
+        fields: dict[str, Any] = {"epoch": f"1/{epochs}", "loss": "-", "speed": "-", "left": "-"}
         self._task = self._bar.add_task("", total=total_steps, **fields)
 
     def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:

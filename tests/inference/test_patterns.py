@@ -352,7 +352,7 @@ def test_the_search_finds_every_shortest_way(data, size):
 def test_the_search_mends_a_way_that_was_found_first():
     """Node 4 is reached by 1 and 3, which promise more than they keep, before it is by 2."""
     edges = [(1, 2), (3, 3), (4, 4), (4, 4), (5, 5), (6, 6), (7, 7), (7, 7)]
-    pattern = Pattern(Graph(edges, {7}, [4, 3, 4, 2, 3, 2, 1, 1]), "a graph", "ab")
+    pattern = Pattern(Graph(edges, {7}, [4, 3, 4, 2, 3, 2, 1, 1]))
     assert pattern.least(pattern.start) == 5
 
 
