@@ -1,8 +1,8 @@
 """ClassifierConfig -> keras.Model: `[inputs, lengths] -> logits`.
 
 Rows are padded on the right and no mask is used, so that the fast layers run: a forward layer has read
-no padding at any valid step, a backward layer is given the valid steps in reverse, and pooling looks at
-valid steps only.
+no padding at any valid step, a backward layer reads the valid steps in reverse, and only these are
+pooled.
 """
 
 from typing import Any
