@@ -52,7 +52,7 @@ class Progress:
         """End the display."""
 
 
-class Lines(Progress):
+class PlainProgress(Progress):
     """Whole lines on a stream that is not a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -88,7 +88,7 @@ class Lines(Progress):
             self.note(line)
 
 
-class Live(Progress):
+class LiveProgress(Progress):
     """A bar and scrolling results on a terminal."""
 
     def __init__(self, console: Console) -> None:
@@ -189,4 +189,4 @@ def on(stream: TextIO | None) -> Progress:
         return Progress()
     patient: Any = _Patient(stream)
     console = Console(file=patient, force_jupyter=False)
-    return Live(console) if console.is_terminal else Lines(patient)
+    return LiveProgress(console) if console.is_terminal else PlainProgress(patient)

@@ -14,7 +14,7 @@ from lstmega.data.vocabulary import Vocabulary
 from lstmega.inference.decoder import Array, Weights
 from lstmega.nn import rnn
 from lstmega.nn.devices import keras, tf
-from lstmega.nn.dropout import NO_MASKS, Masks, Wanted, masked_kernel
+from lstmega.nn.dropout import NO_MASKS, Masks, MaskSpecs, masked_kernel
 
 Tensor = Any
 Tensors = Sequence[Tensor]
@@ -66,7 +66,7 @@ def states_of(config: RecurrentConfig) -> tuple[str, ...]:
     return ("h", "c") if config.cell == "lstm" else ("h",)
 
 
-def kernel_masks(config: RecurrentConfig) -> Wanted:
+def kernel_masks(config: RecurrentConfig) -> MaskSpecs:
     """Return rate and shape of the masks of all recurrent kernels."""
     return {
         name: (config.weight_drop, shape)

@@ -23,7 +23,7 @@ from lstmega.nn.backbone import (
     states_of,
 )
 from lstmega.nn.devices import keras, tf
-from lstmega.nn.dropout import NO_MASKS, Masks, Wanted
+from lstmega.nn.dropout import NO_MASKS, Masks, MaskSpecs
 
 Tensor = Any
 
@@ -113,23 +113,23 @@ def forward(
     return [_logits(config, layers, hidden, masks), *after]
 
 
-def dropout_masks(config: GeneratorConfig, rows: int, time: int) -> Wanted:
+def dropout_masks(config: GeneratorConfig, rows: int, time: int) -> MaskSpecs:
     """Return rate and shape of every dropout mask of a batch, by the names that `forward` takes.
 
     Activations have shape `[rows, time, features]`, the time 1 where one mask is for all steps.
     """
     steps, kernels = 1 if config.variational else time, kernel_masks(config)
-    wanted: dict[str, tuple[float, tuple[int, ...]]] = {
+    specs: dict[str, tuple[float, tuple[int, ...]]] = {
         "embedding": (config.input_dropout, (rows, steps, config.embedding))
     }
     for (name,), rate in zip(config.layer_names(), config.dropouts(), strict=True):
         kernel = f"{name}/recurrent_kernel"
-        wanted |= {name: (rate, (rows, steps, config.units)), kernel: kernels[kernel]}
+        specs |= {name: (rate, (rows, steps, config.units)), kernel: kernels[kernel]}
     for name, rate, units in zip(
         config.hidden_names(), config.hidden_dropout, config.hidden, strict=False
     ):
-        wanted[name] = rate, (rows, steps, units)
-    return wanted
+        specs[name] = rate, (rows, steps, units)
+    return specs
 
 
 def zero_states(config: GeneratorConfig, rows: int) -> list[Tensor]:
