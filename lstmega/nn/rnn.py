@@ -72,7 +72,7 @@ class _Fast(keras.layers.Layer):
         initial_state = tf.nest.flatten(initial_state)
         masked = any(part is not None for part in tf.nest.flatten(mask))
         if masked or not is_fast(self):
-            return super().inner_loop(sequences, initial_state, mask, training)
+            return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[no-any-return]
         if training and self.dropout:
             sequences *= self.cell.get_dropout_mask(sequences[:, 0])[:, None]
         projected = tf.einsum("rti,ig->tgr", sequences, self.cell.kernel)
@@ -101,7 +101,7 @@ class _Fast(keras.layers.Layer):
         if not self.built or self.dropout or not is_fast(self):
             raise ValueError(
                 f"{self.name} cannot fold an embedding: it must be built, without dropout, and a fast "
-                f"layer. Received: built={self.built}, {self.get_config()}. Call it with the embedded ids."
+                f"layer. Received: built={self.built}, {self.get_config()}. Accepted: the embedded ids."
             )
         table = embeddings @ self.cell.kernel + self._input_bias()  # [vocabulary, gates]
         _, outputs, states = self._run(table, tf.transpose(ids), initial_state)
