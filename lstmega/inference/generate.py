@@ -196,38 +196,38 @@ class TextGenerator:
         if len(rows) > _MOST_TEXTS:
             accepted, received = f"at most {_MOST_TEXTS:,} texts at once", f"{len(rows):,} texts"
             raise usage_error("--temps x --num-samples", accepted, received)
-        writers = [self._writer(with_end) for _ in rows]
+        detectors = [self._detector(with_end) for _ in rows]
         nats = []
         for step in self._steps(position, start.seed, rows, length):
-            for writer, identity in zip(writers, step.ids.tolist(), strict=True):
-                writer.write(identity)
+            for detector, identity in zip(detectors, step.ids.tolist(), strict=True):
+                detector.write(identity)
             if scored:
-                costs = -log_softmax(step.logits)  # [rows, vocabulary]
-                nats.append(costs[np.arange(len(rows)), step.ids.clip(min=0)])  # [rows]
-            if all(writer.done for writer in writers):
+                surprisal = -log_softmax(step.logits)  # [rows, vocabulary]
+                nats.append(surprisal[np.arange(len(rows)), step.ids.clip(min=0)])  # [rows]
+            if all(detector.done for detector in detectors):
                 break
-        for writer in writers:
-            writer.finish()
+        for detector in detectors:
+            detector.finish()
         costs = np.array(nats).reshape(-1, len(rows)).T  # [rows, time]
         return Samples(
             replace(
                 start,
                 temperature=temperature,
-                text=writer.text,
-                nats=row[: writer.tokens] if scored else None,
+                text=detector.text,
+                nats=row[: detector.tokens] if scored else None,
             )
-            for temperature, writer, row in zip(rows, writers, costs, strict=True)
+            for temperature, detector, row in zip(rows, detectors, costs, strict=True)
         )
 
     def stream(self, ids: Ids, start: Sample, length: int | None) -> Iterator[str]:
         """Yield the pieces of one text after `ids`, as the function of this name does."""
-        writer = self._writer()
+        detector = self._detector()
         for step in self._steps(self.read(ids), start.seed, self.rows(1), length):
-            if piece := writer.write(int(step.ids[0])):
+            if piece := detector.write(int(step.ids[0])):
                 yield piece
-            if writer.done:
+            if detector.done:
                 return
-        if piece := writer.finish():
+        if piece := detector.finish():
             yield piece
 
     def _steps(
@@ -243,7 +243,7 @@ class TextGenerator:
         )
         return islice(steps, length)
 
-    def _writer(self, with_end: bool = False) -> "StopDetector":
+    def _detector(self, with_end: bool = False) -> "StopDetector":
         return StopDetector(self._vocabulary, self._config.stop, self._lines_left, with_end)
 
     def _varied(self, rows: int) -> Varied | None:
