@@ -70,10 +70,7 @@ def _counted(training: Ids, held_out: Ids, size: int) -> list[Baseline]:
     trial = KneserNey(training[:-pilot], size).bits(training[-pilot:]).mean(axis=1)
     order = int(trial.argmin()) + 1 if len(trial) else 1
     best = KneserNey(training, size).bits(held_out)[order - 1, 1:].mean()
-    return [
-        Baseline("unigram", float(unigram)),
-        Baseline(f"{order}-gram (Kneser-Ney)", float(best)),
-    ]
+    return [Baseline("unigram", float(unigram)), Baseline(f"{order}-gram (Kneser-Ney)", float(best))]
 
 
 class KneserNey:

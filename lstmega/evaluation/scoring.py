@@ -109,11 +109,7 @@ def _count(ids: npt.NDArray[np.integer]) -> int:
 
 
 def steps(
-    decoder: Decoder,
-    ids: npt.NDArray[np.integer],
-    length: int,
-    warmup: int,
-    done: Done | None = None,
+    decoder: Decoder, ids: npt.NDArray[np.integer], length: int, warmup: int, done: Done | None = None
 ) -> Iterator[ReadStep]:
     """Read a text in lanes side by side, each from the zero state `warmup` characters before it.
 
