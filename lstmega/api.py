@@ -106,7 +106,7 @@ def train(
         "glob": glob,
         "tokens": tokens,
         "keep_line_ends": keep_line_ends,
-        "lower": lower or lowers or None,
+        "lower": lowers or None if lower is None else lower,
     }
     given = {name: value for name, value in reading.items() if value is not None}
     with arguments.display(progress) as display:
