@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.data.batching import MAX_MEASURED
-from lstmega.runs.record import Baseline
+from lstmega.runs.record import MOST_LEARNT, Baseline
 
 ORDERS = 8
-_MOST_TRAINING = 2_000_000  # characters: of a longer text the last
 _PILOT = 0.05  # share of the training text that chooses the order
 
 Ids = npt.NDArray[np.int64]
@@ -36,7 +35,7 @@ def measure(training: str, held_out: str, *, tokens: str = "char") -> list[Basel
         held_out: What they predict; below two characters there is nothing to tell.
         tokens: `byte` where a character stands for a byte; else the compressors read UTF-8.
     """
-    training, held_out = training[-_MOST_TRAINING:], held_out[:MAX_MEASURED]
+    training, held_out = training[-MOST_LEARNT:], held_out[:MAX_MEASURED]
     if len(held_out) < 2:
         return []
     ids = _ids(training + held_out)

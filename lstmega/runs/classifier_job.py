@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.config import presets
 from lstmega.config.base import check_choice, check_int
-from lstmega.config.model import ClassifierConfig, RecurrentConfig
+from lstmega.config.model import ClassifierConfig
 from lstmega.config.training import TEXT_ONLY, TrainingConfig
 from lstmega.data.bucketing import ExampleBatches, Examples, Ints, split_examples
 from lstmega.data.labelled import Labelled
 from lstmega.data.vocabulary import MAX_SIZE, AnyVocabulary, Vocabulary, WordVocabulary
 from lstmega.display import formatting
 from lstmega.errors import CorpusError, UsageError
-from lstmega.runs import directory
+from lstmega.runs import directory, provenance
 from lstmega.runs.job import Changes, TrainingJob, check_warm_start, gives_length, run_path
 from lstmega.runs.record import ClassifierRecord, DataInfo
 from lstmega.runs.run import ClassifierRun, GeneratorRun, Run, encoded
@@ -45,6 +45,7 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
         initial: The run whose embedding and recurrent layers a new run starts from.
     """
 
+    run_type: ClassVar[type[ClassifierRun]] = ClassifierRun
     model: ClassifierConfig
     data: Labelled
     tokens: DataTokens
@@ -107,14 +108,6 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
         return np.asarray(weights / mean, np.float32)
 
     @property
-    def source(self) -> Labelled:
-        return self.data
-
-    @property
-    def vocabulary_sha256(self) -> str:
-        return "" if self.vocabulary is None else self.vocabulary.sha256
-
-    @property
     def unit(self) -> str:
         return "example"
 
@@ -141,22 +134,15 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
             + (f"; {formatting.count(dropped, 'repeat')} dropped" if dropped else ""),
         ]
 
-    def create_run(self) -> ClassifierRun:
-        return ClassifierRun.create(self.path, self._record(), self.vocabulary)
-
-    def attach(self, run: ClassifierRun) -> None:
-        run.attach(self.vocabulary)
-
-    def _opened(self) -> ClassifierRun:
-        return ClassifierRun.open(self.path)
+    def _texts(self) -> tuple[AnyVocabulary | None]:
+        return (self.vocabulary,)
 
     def _resuming(self, run: ClassifierRun) -> tuple[Self, Changes]:
-        record = run.record
-        job = replace(self, run=run)
+        info, job = run.record.data, replace(self, run=run)
         return job, {
-            "the data of sha256": (record.data.sha256, job.data.sha256),
-            "--tokens": (record.data.tokens, job.tokens),
-            "the vocabulary of sha256": (record.vocabulary_sha256, job.vocabulary_sha256),
+            "the data of sha256": (info.sha256, job.data.sha256),
+            "--tokens": (info.tokens, job.tokens),
+            "the vocabulary of sha256": (run.record.vocabulary_sha256, job.vocabulary_sha256),
         }
 
     def _record(self) -> ClassifierRecord:
@@ -196,10 +182,7 @@ def describe(data: Labelled, tokens: DataTokens, path: Path, reading: Mapping[st
         tokens=tokens,
         examples=len(data.labels),
         counts=tuple(counts[name] for name in data.classes),
-        sources=tuple(
-            f"{Path(source.path).name} ({source.encoding}, {source.size:,} bytes), {source.sha256}"
-            for source in data.sources
-        ),
+        sources=provenance.source_lines(data.sources),
         notes=data.notes,
         places=tuple(os.path.relpath(place, path.resolve()) for place in reading.get("data", ())),
         reading={name: value for name, value in reading.items() if name != "data" and value},
@@ -218,21 +201,10 @@ def prepare(
     reading: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> ClassifierJob:
-    """Check everything that can be checked without TensorFlow.
+    """Check everything that can be checked without TensorFlow; arguments as for `classify.train`.
 
     Args:
-        data: Labelled sequences.
-        tokens: Read texts by `char` or `word`; None reads short texts by character.
-        run: A name below `checkpoints`, or a path; None makes one of the data's name and the time.
-        checkpoints: The directory of runs.
-        resume: None resumes `run` if it exists; True, without `run`, the newest unfinished run on this
-            data; False never resumes.
-        init_from: Start a new run from the embedding and the recurrent layers of this run, a generator
-            of characters or a classifier, with its sizes.
-        max_vocabulary: Keep this many characters or words; the rest become `<unk>`.
         reading: How the data was read, for the record.
-        options: Fields of `ClassifierConfig` and `TrainingConfig`; None keeps the default for this kind
-            of token, and for a resumed run its own.
 
     Raises:
         UsageError: An option does not exist or is out of bounds, or the run exists and differs.
@@ -250,10 +222,11 @@ def prepare(
         defaults = record.model, record.training
     initial = _initial(init_from, kind)
     if initial is not None:
-        options = _backbone(initial.record.model) | presets.given_of(options)
+        before = vars(initial.record.model)
+        options = {name: before[name] for name in _BACKBONE} | presets.given_of(options)
     model, training = presets.changed(defaults, options)
     if initial is not None:
-        _check_backbone(initial, model)
+        check_warm_start(initial, model, _BACKBONE)
     job = ClassifierJob(
         model=model,
         training=training,
@@ -287,15 +260,6 @@ def _initial(run: Run | None, tokens: DataTokens) -> GeneratorRun | ClassifierRu
             f"--init-from {run.name} has no learnt embedding. Accepted: a run without --one-hot."
         )
     return run
-
-
-def _backbone(model: RecurrentConfig) -> dict[str, Any]:
-    return {name: getattr(model, name) for name in _BACKBONE}
-
-
-def _check_backbone(run: Run, model: ClassifierConfig) -> None:
-    before, now = _backbone(run.record.model), _backbone(model)
-    check_warm_start(run, {n: (before[n], now[n]) for n in _BACKBONE if before[n] != now[n]})
 
 
 def _tokens(data: Labelled, tokens: TextTokens | None, initial: Run | None) -> DataTokens:

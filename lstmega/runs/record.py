@@ -12,6 +12,8 @@ from lstmega.display import formatting
 Status = Literal["running", "finished", "stopped", "failed"]
 Table = list[list[str]]
 
+MOST_LEARNT = 2_000_000  # characters that baselines learn; of a longer text the last
+
 
 @dataclass(frozen=True)
 class Baseline:

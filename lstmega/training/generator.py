@@ -69,7 +69,7 @@ class GeneratorLearner(Learner[GeneratorJob]):
         return None if ids is None else self._reads(ids, plan)().nats_per_character
 
     def _baselines(self) -> dict[str, Any]:
-        corpus, (training, held_out) = self.job.corpus, self.job.texts
+        corpus, (training, held_out) = self.job.data, self.job.texts
         measured = baselines.measure(training, held_out, tokens=corpus.tokens)
         return {"baselines": (*measured, *baselines.published(corpus.sha256, len(held_out)))}
 

@@ -284,7 +284,7 @@ class _Loop:
         now = TrainingState(
             step=self.step,
             total_steps=self.schedule.total_steps,
-            text_sha256=self._job.source.sha256,
+            text_sha256=self._job.data.sha256,
             vocabulary_sha256=self._job.vocabulary_sha256,
             nats=self._meter.nats,
             losses=self._meter.losses,
@@ -338,7 +338,7 @@ class _Loop:
         return damaged
 
     def _restore(self, found: TrainingState) -> None:
-        expected = self._job.source.sha256, self._job.vocabulary_sha256
+        expected = self._job.data.sha256, self._job.vocabulary_sha256
         if (found.text_sha256, found.vocabulary_sha256) != expected:
             raise RunError(
                 f"The state of step {found.step:,} in {self._run.path} belongs to another text."
