@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from lstmega.errors import DamageError, RunError
 
 T = TypeVar("T")
+MAX_JSON = 64 << 20  # bytes: above any vocabulary, state or log that lstmega writes
 
 
 def seal(content: Mapping[str, Any], number: int) -> bytes:

@@ -28,7 +28,6 @@ KEPT = 2
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 _ARRAYS, _STATE = "arrays.safetensors", "state.json"
-_MAX_JSON = 64 << 20  # bytes
 _MAX_HEADER = 1 << 20  # bytes of arrays.safetensors beyond the arrays
 
 
@@ -125,7 +124,7 @@ def load(path: Path, shapes: Mapping[str, tuple[Sequence[int], str]]) -> tuple[T
         OSError: The disk refuses.
     """
     try:
-        content = schema.unseal(files.read(path / _STATE, _MAX_JSON), SCHEMA, str(path / _STATE))
+        content = schema.unseal(files.read(path / _STATE, schema.MAX_JSON), SCHEMA, str(path / _STATE))
         state = schema.build(TrainingState, content, str(path / _STATE))
         if path.name != f"step-{state.step:08d}":
             raise DamageError(f"{path} holds the state of step {state.step}.")
