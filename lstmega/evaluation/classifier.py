@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.data.bucketing import Examples
 from lstmega.data.labelled import Labelled
 from lstmega.display import formatting as display
 from lstmega.display import html
 from lstmega.display.export import PageResult, Result
 from lstmega.errors import UsageError
 from lstmega.evaluation.confusion_matrix import Confusion
-from lstmega.runs.run import ClassifierRun, encoded, log_probabilities
+from lstmega.runs.run import ClassifierRun
 
 _WIDEST = 50  # characters of a text in a table
 _ERRORS = 10  # mistakes that an evaluation lists
@@ -233,13 +232,7 @@ def evaluate(
             f"Accepted: {list(classes)!r:.400}."
         )
     chosen = [data.sequences[place] for place in places.tolist()]
-    labels = np.array([classes[name] for name in true])
-    read = Examples.of(
-        [encoded(sequence, run.vocabulary, record.inputs) for sequence in chosen],
-        labels.tolist(),
-        most=record.training.sequence_length,
-    )
-    logs = log_probabilities(run.classifier(), read, np.arange(len(labels)))
+    labels, logs = np.array([classes[name] for name in true]), run.log_probabilities(chosen)
     predicted = logs.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     surest = wrong[np.argsort(-logs[wrong, predicted[wrong]], kind="stable")][:_ERRORS]

@@ -108,10 +108,6 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
         return np.asarray(weights / mean, np.float32)
 
     @property
-    def unit(self) -> str:
-        return "example"
-
-    @property
     def notes(self) -> list[str]:
         most = self.training.sequence_length
         long = int((self.examples.lengths == most).sum())

@@ -341,7 +341,7 @@ class ClassifierRun(Run):
         """Return the NumPy model with the best weights."""
         return Classifier(self.record.model, self.weights())
 
-    def probabilities(self, sequences: Sequence[str] | Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    def probabilities(self, sequences: Sequence[Any]) -> npt.NDArray[np.float64]:
         """Return each class' probability, `[sequences, classes]`.
 
         Args:
@@ -350,6 +350,10 @@ class ClassifierRun(Run):
         Raises:
             UsageError: The sequences are not of the kind that the run reads.
         """
+        return np.exp(self.log_probabilities(sequences))
+
+    def log_probabilities(self, sequences: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Return the logarithms of `probabilities`."""
         if len(sequences) == 0:
             return np.empty((0, len(self.record.classes)))
         examples = Examples.of(
@@ -357,7 +361,7 @@ class ClassifierRun(Run):
             [0] * len(sequences),
             most=self.record.training.sequence_length,
         )
-        return np.exp(log_probabilities(self.classifier(), examples, np.arange(len(examples))))
+        return log_probabilities(self.classifier(), examples, np.arange(len(examples)))
 
 
 def _vocabulary(run: Run, kind: type[VocabularyT], size: int) -> VocabularyT:

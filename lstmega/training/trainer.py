@@ -32,7 +32,7 @@ from lstmega.training import signals
 from lstmega.training.classifier import ClassifierLearner
 from lstmega.training.generator import GeneratorLearner
 from lstmega.training.learner import Learner
-from lstmega.training.schedule import Meter, SaveClock, Schedule, reading_seconds
+from lstmega.training.schedule import READING_COST, Meter, SaveClock, Schedule
 
 _MAX_SAMPLES = 500_000  # characters of samples.txt
 
@@ -362,4 +362,4 @@ class _Loop:
     def _final_seconds(self, step: float) -> float:
         """Return the seconds that measuring takes when the training is over; `step` is one step's."""
         more = self._learner.final_units - self._learner.validated_units
-        return self._job.final_seconds + reading_seconds(step, more / self._job.step_units)
+        return self._job.final_seconds + READING_COST * step * more / self._job.step_units
