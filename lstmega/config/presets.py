@@ -1,4 +1,4 @@
-"""Presets: a model and its training under one name, and those that suit a time or a kind of data."""
+"""Presets: a model and its training under one name, for a training time, or for a kind of data."""
 
 import dataclasses
 import math
@@ -19,7 +19,7 @@ class Preset:
     """A generator and its training under one name.
 
     Args:
-        summary: What it is for, in a few words.
+        summary: Its purpose, in a few words.
         model, training: Its options.
         lower: Whether the text is read in lower case by default.
     """
@@ -130,7 +130,7 @@ def resolve(preset: str | None, changes: Mapping[str, Any]) -> tuple[GeneratorCo
     """Return a preset's options with some fields changed.
 
     Args:
-        preset: A key of `PRESETS`; None takes what fits the `minutes` among the changes, else `small`.
+        preset: A key of `PRESETS`; None takes the preset for the changes' `minutes`, or `small`.
         changes: Field name -> value; None keeps the preset's value. One of `epochs`, `steps` and
             `minutes` replaces whichever the preset names.
 

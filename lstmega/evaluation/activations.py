@@ -134,7 +134,7 @@ class UnitActivations(PageResult):
 
 
 def _peaks(order: Array) -> list[int]:
-    """Return the places of the lowest values, some characters apart."""
+    """Return the positions of the lowest values, at least 20 characters apart."""
     chosen: list[int] = []
     for place in np.argsort(order, kind="stable").tolist():
         if len(chosen) == _LISTED:
@@ -157,7 +157,7 @@ def unit(
     """Read a text and keep the activations of one unit; arguments as for `lstmega.unit`.
 
     Raises:
-        UsageError: There is no such unit or part, or as for `scoring.choose`.
+        UsageError: The unit or the part does not exist, or as for `scoring.choose`.
     """
     options, chosen = run.record.model, Unit.parse(which)
     if chosen.layer > options.layers or chosen.number > options.units:
@@ -184,7 +184,7 @@ def part_of(options: GeneratorConfig, part: Part | None) -> Part:
     """Return the part of the state to read; None takes the memory where there is one.
 
     Raises:
-        UsageError: The cell has no such part.
+        UsageError: The cell does not have this part.
     """
     parts: tuple[Part, ...] = ("memory", "hidden") if options.cell == "lstm" else ("hidden",)
     if part is not None and part not in parts:

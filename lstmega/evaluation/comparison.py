@@ -24,7 +24,7 @@ class Comparison(Result, Sequence[dict[str, Any]]):
     """The rows of `compare`, in the order of the runs; its table has the best run first.
 
     Args:
-        rows: What `measured` returns, one for each run.
+        rows: Results of `measured`, one for each run.
     """
 
     def __init__(self, rows: Iterable[dict[str, Any]]) -> None:

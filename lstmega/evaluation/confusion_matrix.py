@@ -86,7 +86,7 @@ class Confusion:
         return [["class", "precision", "recall", "F1", "examples"], *rows]
 
     def grid(self) -> str:
-        """Return the table for a terminal: numbers where they fit, else shades of each row's shares."""
+        """Return the table for a terminal: numbers up to ten classes, shades above."""
         names = [display.one_line(name, _SHORT) for name in self.classes]
         if len(self.classes) <= 10:
             return display.columns(

@@ -1,4 +1,4 @@
-"""How well a run predicts a text: its own held-out tail, or any other.
+"""The loss of a run on a text: its own held-out tail, or any other.
 
 The first character is not predicted. Characters that the run does not know are charged or skipped.
 """

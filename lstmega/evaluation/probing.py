@@ -27,7 +27,7 @@ _STILL = 1e-5  # standard deviation: a unit that moves less is constant
 
 @dataclass(frozen=True)
 class Finding:
-    """How well one unit follows a feature.
+    """The correlation of one unit with a feature.
 
     Args:
         unit: The unit.
@@ -123,8 +123,8 @@ def find(
     """Search all units for those that follow a feature of a text; arguments as for `lstmega.find`.
 
     Raises:
-        UsageError: A half of the text is without the feature, there is no such feature or part, or as
-            for `scoring.choose`.
+        UsageError: A half of the text is without the feature, the feature or the part does not
+            exist, or as for `scoring.choose`.
     """
     checks.check_int("--most", most, 1, 1000)
     options, part = run.record.model, part_of(run.record.model, part)

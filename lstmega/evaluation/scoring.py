@@ -40,9 +40,9 @@ class ReadStep:
 
     Args:
         places: Positions in the text of the characters that were read, `[counted]`.
-        counted: Which rows they are in, `[rows]`; a short last lane ends before the others.
-        logits: Of the character after each, `[rows, vocabulary]`.
-        states: After each; every array is `[units, rows]`.
+        counted: Whether each row has one of these positions, `[rows]`; a short last lane ends early.
+        logits: The prediction of the character after each, `[rows, vocabulary]`.
+        states: The states after each; every array is `[units, rows]`.
     """
 
     places: npt.NDArray[np.intp]
@@ -261,8 +261,8 @@ def walk(
 ) -> Iterator[ReadStep]:
     """Read a text once with the state carried through; arguments as for `steps`.
 
-    One lane reads up to 20,000 characters exactly; longer texts are read in lanes, whose units do not
-    know what happened before their warm-up.
+    One lane reads up to 20,000 characters exactly; longer texts are read in lanes, whose states begin
+    with their warm-up.
     """
     _, length, warmup = stream_lanes(len(ids), 1 if len(ids) <= _EXACT else None)
     return steps(decoder, ids, length, warmup, progress)

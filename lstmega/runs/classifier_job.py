@@ -41,7 +41,7 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
         data: Labelled sequences.
         tokens: The kind of token: `char`, `word` or `vector`.
         max_vocabulary: Words or characters to keep, at most.
-        reading: How the data was read, for the record.
+        reading: The options with which the data was read, for the record.
         initial: The run whose embedding and recurrent layers a new run starts from.
     """
 
@@ -168,7 +168,7 @@ def describe(data: Labelled, tokens: DataTokens, path: Path, reading: Mapping[st
         data: The data.
         tokens: The kind of token.
         path: The run directory, to which places are relative.
-        reading: How the data was read; `data` has the absolute paths.
+        reading: The options with which it was read; `data` has the absolute paths.
     """
     counts = Counter(data.labels)
     return DataInfo(
@@ -200,7 +200,7 @@ def prepare(
     """Check everything that can be checked without TensorFlow; arguments as for `classify.train`.
 
     Args:
-        reading: How the data was read, for the record.
+        reading: The options with which the data was read, for the record.
 
     Raises:
         UsageError: An option does not exist or is out of bounds, or the run exists and differs.

@@ -99,7 +99,7 @@ class TrainingJob(ABC, Generic[RunT]):
 
     @abstractmethod
     def _resuming(self, run: RunT) -> tuple[Self, Changes]:
-        """Return the job that resumes a run, and which of its data differ from the run's."""
+        """Return the job that resumes a run, and its data beside the run's."""
 
     @property
     def vocabulary_sha256(self) -> str:
@@ -277,7 +277,7 @@ def _provenance(run: Run) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what reads and writes text."""
+    """Return the versions of lstmega, Python and NumPy."""
     return {
         "lstmega": _version("lstmega"),
         "python": platform.python_version(),

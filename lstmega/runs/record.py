@@ -95,7 +95,7 @@ class RunRecord:
         status: State of the training.
         step: Steps done when the last training state or the last weights were saved.
         seconds: Training time so far.
-        device: Where it was trained.
+        device: The device of the training.
         compiled: Whether XLA compiles the steps; decided once, because it changes the last bits.
         initial: The run that this one was warm-started from, and the sha256 of its weights.
         exact: Whether every step so far was computed on a CPU with one number of threads and one set of
@@ -362,7 +362,7 @@ def baseline_table(bits: float, baselines: Sequence[Baseline], tokens: str = "ch
 
 
 def baseline_summary(bits: float, baselines: Sequence[Baseline]) -> str:
-    """Return where a model stands among its baselines, as in "between xz and unigram".
+    """Return the place of a model among its baselines, as in "between xz and unigram".
 
     Args:
         bits: The model's bits per character.

@@ -139,7 +139,7 @@ def card(run: Run) -> str:
 
 
 def _card_words(run: Run) -> tuple[str, str, str, str]:
-    """Return what differs between the cards: title, protocol, heading of the previews, warning."""
+    """Return the words of a kind of run: title, protocol, heading of the previews, warning."""
     record, name = run.record, run.name
     if isinstance(record, ClassifierRecord):
         return (

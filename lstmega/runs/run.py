@@ -53,7 +53,7 @@ class Run:
         """Make the directory of a new run; `texts` are the arguments of `attach`.
 
         Raises:
-            UsageError: The path is taken by something else.
+            UsageError: The path is taken.
             OSError: The disk refuses.
         """
         if not directory.is_free(path):
@@ -99,7 +99,7 @@ class Run:
             trained: Whether the newest must have weights.
 
         Raises:
-            UsageError: There is no such run; the message lists the runs that exist.
+            UsageError: The run does not exist; the message lists the runs that exist.
         """
         if name is not None:
             return cls.open(directory.located(checkpoints, name))
@@ -292,7 +292,7 @@ class GeneratorRun(Run):
 
     @cached_property
     def held_out(self) -> str:
-        """The text that training never saw; empty where nothing was held out."""
+        """The held-out text, which is never trained on; empty where nothing was held out."""
         record = self.record
         most, sha256 = 4 * record.held_out_characters, record.held_out_sha256
         content = directory.read_file(self.path / HELD_OUT, most, sha256)

@@ -71,7 +71,7 @@ def build(cls: type[T], content: Any, where: str) -> T:
     Args:
         cls: A dataclass whose fields are numbers, text, `Literal`s, mappings, other dataclasses, tuples
             of one of these, or one of these or None.
-        content: What JSON held; fields with a default may be absent.
+        content: The value from JSON; fields with a default may be absent.
         where: The object's name in messages.
 
     Raises:

@@ -4,7 +4,7 @@
         arrays.safetensors  weights, optimizer, recurrent states, dropout seeds; no pickle
         state.json          step, losses so far, and the sha256, shape and type of every array
 
-Only whole directories get their name. A state whose hashes do not fit is passed over for the one before.
+Only whole directories get their name. A state with a wrong hash is skipped for the one before.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ _MAX_HEADER = 1 << 20  # bytes of arrays.safetensors beyond the arrays
 
 @dataclass(frozen=True)
 class ArrayInfo:
-    """What an array must be when it is read again."""
+    """Hash, shape and type of an array, checked when it is read."""
 
     sha256: str
     shape: tuple[int, ...]
@@ -42,21 +42,21 @@ class ArrayInfo:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a training is, apart from its arrays.
+    """The position of a training, apart from its arrays.
 
     Args:
         step: Steps done.
         total_steps: Steps of the whole run; `--minutes` fixed them once.
-        text_sha256: Of the text that is trained on.
-        vocabulary_sha256: Of its tokens.
+        text_sha256: sha256 of the training data.
+        vocabulary_sha256: sha256 of the vocabulary.
         nats: Sum of the losses since the last validation.
-        losses: How many losses that is.
+        losses: Number of these losses.
         smooth: Smoothed loss, for the display.
         busy: Seconds spent on these steps.
         seconds: Training time so far.
         history: One row for each validation.
-        samples: What samples.txt holds.
-        versions: What computed.
+        samples: The content of samples.txt.
+        versions: Versions of the libraries that computed it.
         arrays: Every array of arrays.safetensors.
     """
 

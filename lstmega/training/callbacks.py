@@ -58,7 +58,7 @@ class RunCheckpoint(keras.callbacks.ModelCheckpoint):
     updates run.json. The files are Keras' (`load_weights` reads them), without the optimizer.
 
     Args:
-        run: Where to save.
+        run: The run to save to.
         network: The model whose weights are saved.
         monitor: The logged loss that ranks the weights.
     """

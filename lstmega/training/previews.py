@@ -44,7 +44,7 @@ def write(job: GeneratorJob, name: str, network: keras.Model, step: int) -> Samp
     """Sample with the current weights, from an excerpt of the held-out text.
 
     Args:
-        job: What is trained.
+        job: The training.
         name: The run's name.
         network: The model in training.
         step: The number of steps done; with the job's seed it is the seed of the samples.

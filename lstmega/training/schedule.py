@@ -132,7 +132,7 @@ class SaveClock:
         self._last, self._cost = time.monotonic(), 0.0
 
     def due(self, step: int, *, validated: bool) -> bool:
-        """Return whether to save after `step` steps, the last of which was just validated or not."""
+        """Return whether to save after `step` steps; `validated` means that a validation just ended."""
         if self._every is not None:
             return step % self._every == 0 or validated
         since = time.monotonic() - self._last

@@ -146,7 +146,7 @@ class _Loop:
         self._save()
 
     def _write_plan(self, total: int) -> None:
-        """Write to run.json, at once, where this training ends and what computes it."""
+        """Write length, device and versions of this training to run.json, at once."""
         record, where = self._run.record, self._device
         now, compiled = {**versions(), **devices.versions()}, self._learner.compiled
         same = (record.device, record.versions, record.compiled) == (str(where), now, compiled)
@@ -284,7 +284,7 @@ class _Loop:
         self._saver.saved(time.monotonic() - begun)
 
     def _resume(self) -> None:
-        """Go back to the newest state that is whole; where there has been none, to step 0."""
+        """Restore the newest whole state; without any state, start at step 0."""
         damaged = self._load_newest()
         if self._saved_step is None:
             if damaged or self._run.record.weights:

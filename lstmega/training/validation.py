@@ -42,7 +42,7 @@ class Validator:
         network: `[ids, *states] -> [logits, *states]`.
         config: The network's configuration.
         ids: The text, `[characters]`.
-        plan: How to read it, for example `data.batching.stream_plan`.
+        plan: The order of reading, for example of `data.batching.stream_plan`.
     """
 
     def __init__(
