@@ -323,7 +323,7 @@ def evaluate(
     text: Corpus | PathLike | None = None,
     encoding: str | None = None,
     protocol: Literal["stream", "window"] = "stream",
-    window: int = 64,
+    window: int = scoring.WINDOW,
     unknown: UnknownRule = "charge",
     dynamic: float | None = None,
     progress: Progress | bool = False,

@@ -7,7 +7,7 @@ units that follow quotes, brackets and the place in the line, and Radford, Jozef
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -186,7 +186,7 @@ def part_of(options: GeneratorConfig, part: Part | None) -> Part:
     Raises:
         UsageError: The cell does not have this part.
     """
-    parts: tuple[Part, ...] = ("memory", "hidden") if options.cell == "lstm" else ("hidden",)
+    parts: tuple[Part, ...] = get_args(Part) if options.cell == "lstm" else ("hidden",)
     if part is not None and part not in parts:
         raise checks.usage_error("--part", f"one of: {', '.join(parts)} ({options.cell})", part)
     return part or parts[0]

@@ -145,7 +145,7 @@ def measure(
     text: Corpus | None = None,
     *,
     protocol: Literal["stream", "window"] = "stream",
-    window: int = 64,
+    window: int = scoring.WINDOW,
     unknown: UnknownRule = "charge",
     progress: scoring.ReadProgress | None = None,
 ) -> Evaluation:

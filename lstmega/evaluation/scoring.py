@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.config.base import check_choice, check_int
-from lstmega.data.batching import stream_lanes
+from lstmega.data.batching import MOST_ROWS, stream_lanes
 from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.display import formatting
@@ -26,10 +26,10 @@ from lstmega.runs.run import GeneratorRun
 
 UnknownRule = Literal["error", "skip"]
 Costs = npt.NDArray[np.float64]
+WINDOW = 64  # characters of a window, by default
 INSPECTED = 2000  # characters of a text that are inspected, by default
 ReadProgress = Callable[[int, int], None]  # (characters read, characters in total)
 
-_MOST_ROWS = 64
 _EXACT = 20_000  # characters up to which `walk` reads a text in one lane
 _LISTED = 10  # unknown characters that an error names
 
@@ -80,7 +80,7 @@ def windows(
     decoder: Decoder,
     ids: npt.NDArray[np.integer],
     *,
-    length: int = 64,
+    length: int = WINDOW,
     progress: ReadProgress | None = None,
 ) -> Costs:
     """Return the costs as `stream` does, read in windows of `length` characters from the zero state.
@@ -92,7 +92,7 @@ def windows(
         raise UsageError(f"--window must be at least 1. Received: {length}.")
     count = _count(ids)
     costs = np.empty(count)
-    block = _MOST_ROWS * length  # rows of one matrix; the cost of a window is its own
+    block = MOST_ROWS * length  # rows of one matrix; the cost of a window is its own
     for start in range(0, count, block):
         piece = ids[start : start + block + 1]
         costs[start : start + block] = _read(decoder, piece, length, 0, None)

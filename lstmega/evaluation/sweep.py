@@ -124,11 +124,11 @@ class Sweep(PageResult, Sequence[Level]):
         temperatures = [level.temperature for level in levels]
         least = min(level.analysis.known_words.share for level in levels)
         longest = max(level.analysis.longest for level in levels)
-        keeps = "keeps" if len(levels) == 1 else "keep"
-        copies = f"{'copies' if len(levels) == 1 else 'copy'} nothing longer than"
+        keep, copy = ("keeps", "copies") if len(levels) == 1 else ("keep", "copy")
         return (
-            f"{_range(temperatures, [level.temperature for level in self.levels])} {keeps} "
-            f"{math.floor(least * 100)}% of the words known and {copies} {max(longest, 29)} characters."
+            f"{_range(temperatures, [level.temperature for level in self.levels])} {keep} "
+            f"{math.floor(least * 100)}% of the words known and {copy} nothing longer than "
+            f"{max(longest, 29)} characters."
         )
 
     @property

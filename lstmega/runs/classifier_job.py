@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,7 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
         data: Labelled sequences.
         tokens: The kind of token: `char`, `word` or `vector`.
         max_vocabulary: Words or characters to keep, at most.
-        reading: The options with which the data was read, for the record.
+        reading: The options with which the data was read, for the record; `data` has absolute paths.
         initial: The run whose embedding and recurrent layers a new run starts from.
     """
 
@@ -142,13 +142,28 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
         }
 
     def _record(self) -> ClassifierRecord:
-        held_out = Counter(self.data.labels[place] for place in self.split[1].tolist())
+        data, reading, path = self.data, dict(self.reading), self.path.resolve()
+        places = tuple(os.path.relpath(place, path) for place in reading.pop("data", ()))
+        counts = Counter(data.labels)
+        held_out = Counter(data.labels[place] for place in self.split[1].tolist())
+        info = DataInfo(
+            name=data.name,
+            sha256=data.sha256,
+            kind=data.kind,
+            tokens=self.tokens,
+            examples=len(data.labels),
+            counts=tuple(counts[name] for name in data.classes),
+            sources=provenance.source_lines(data.sources),
+            notes=data.notes,
+            places=places,
+            reading={name: value for name, value in reading.items() if value},
+        )
         return ClassifierRecord(
             **self.record_fields(),
             preset=self.tokens,
-            data=describe(self.data, self.tokens, self.path, self.reading),
+            data=info,
             inputs=self.inputs,
-            classes=self.data.classes,
+            classes=data.classes,
             held_out=len(self.split[1]),
             majority=max(held_out.values(), default=0) / max(1, len(self.split[1])),
         )
@@ -159,30 +174,6 @@ def split_of(data: Labelled, model: ClassifierConfig, training: TrainingConfig) 
     keys = [one if isinstance(one, str) else one.tobytes() for one in data.sequences]
     distinct = model.split == "distinct"
     return split_examples(keys, data.labels, training.validation, training.seed, distinct=distinct)
-
-
-def describe(data: Labelled, tokens: DataTokens, path: Path, reading: Mapping[str, Any]) -> DataInfo:
-    """Return the description of labelled data in run.json.
-
-    Args:
-        data: The data.
-        tokens: The kind of token.
-        path: The run directory, to which places are relative.
-        reading: The options with which it was read; `data` has the absolute paths.
-    """
-    counts = Counter(data.labels)
-    return DataInfo(
-        name=data.name,
-        sha256=data.sha256,
-        kind=data.kind,
-        tokens=tokens,
-        examples=len(data.labels),
-        counts=tuple(counts[name] for name in data.classes),
-        sources=provenance.source_lines(data.sources),
-        notes=data.notes,
-        places=tuple(os.path.relpath(place, path.resolve()) for place in reading.get("data", ())),
-        reading={name: value for name, value in reading.items() if name != "data" and value},
-    )
 
 
 def prepare(
@@ -264,7 +255,7 @@ def _tokens(data: Labelled, tokens: TextTokens | None, initial: Run | None) -> D
             raise UsageError(f"--tokens applies to texts. Received: {tokens}, and vectors.")
         return "vector"
     if tokens is not None:
-        check_choice("--tokens", tokens, ("char", "word"))
+        check_choice("--tokens", tokens, get_args(TextTokens))
         return tokens
     short = np.mean([len(text) for text in data.sequences]) < _SHORT
     return "char" if short or initial is not None else "word"

@@ -13,6 +13,7 @@ from lstmega.config.base import check_int
 from lstmega.config.model import GeneratorConfig
 from lstmega.data.batching import (
     MAX_MEASURED,
+    MOST_ROWS,
     BatchPlan,
     LaneBatches,
     TextBatches,
@@ -35,7 +36,6 @@ LF = "\n"
 VALIDATED = 200_000  # held-out characters that a validation reads, at most
 VALIDATED_WINDOWS = 10_000  # windows that a validation reads, about
 _BASELINES = 4e-6  # seconds that the baselines take for each training character
-_MOST_ROWS = 64
 _WINDOW_ROWS = 256
 
 
@@ -101,7 +101,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         """Return how `held_out_ids` are read; a validation of a windowed run reads some windows."""
         options, held_out = self.training, self._measured(everything)
         if options.lines:
-            return LineBatches.of(held_out, _MOST_ROWS, options.sequence_length).plan(0)
+            return LineBatches.of(held_out, MOST_ROWS, options.sequence_length).plan(0)
         if options.order != "windows":
             return stream_plan(len(held_out))
         time_steps = options.sequence_length

@@ -34,6 +34,10 @@ from lstmega.training.generator import GeneratorLearner
 from lstmega.training.learner import Learner
 from lstmega.training.schedule import READING_COST, Meter, SaveClock, Schedule
 
+_LEARNERS: dict[type, type[Learner[Any]]] = {
+    GeneratorJob: GeneratorLearner,
+    ClassifierJob: ClassifierLearner,
+}
 _MAX_SAMPLES = 500_000  # characters of samples.txt
 
 
@@ -83,11 +87,7 @@ def train(
 
 def _learner(job: TrainingJob[Any], device: Device, run: Run) -> Learner[Any]:
     compiled = None if job.extended else run.record.compiled
-    if isinstance(job, GeneratorJob):
-        return GeneratorLearner(job, device, compiled=compiled)
-    if isinstance(job, ClassifierJob):
-        return ClassifierLearner(job, device, compiled=compiled)
-    raise TypeError(f"There is no learner for {type(job).__name__}.")
+    return _LEARNERS[type(job)](job, device, compiled=compiled)
 
 
 def _leave(run: Run, status: Status) -> None:
