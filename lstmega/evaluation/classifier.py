@@ -160,7 +160,7 @@ class ClassifierEvaluation(PageResult):
             [display.one_line(text, _WIDEST), true, f"{taken} {share:.1%}"]
             for text, true, taken, share in self.errors
         ]
-        return [["surest mistakes", "true", "taken for"], *rows] if rows else []
+        return [["most confident mistakes", "true", "predicted"], *rows] if rows else []
 
     def __str__(self) -> str:
         tables = [display.columns(self.confusion.table()), self.confusion.grid()]

@@ -133,13 +133,11 @@ class Sweep(PageResult, Sequence[Level]):
 
     @property
     def heading(self) -> str:
-        first = self.levels[0].samples[0]
-        count = len(self.levels[0].samples)
+        samples = self.levels[0].samples
         total = sum(level.analysis.characters for level in self.levels)
-        texts = f"{count} text{'s'[: count > 1]} each"
         return (
-            f"{self.run}: {len(self.levels)} temperatures, {texts}, {total:,} characters, "
-            f"seed {first.seed}"
+            f"{self.run}: {len(self.levels)} temperatures, {display.count(len(samples), 'text')} each, "
+            f"{total:,} characters, seed {samples[0].seed}"
         )
 
     def to_dicts(self) -> list[dict[str, Any]]:
@@ -160,24 +158,12 @@ class Sweep(PageResult, Sequence[Level]):
 
     def table(self) -> list[list[str]]:
         """Return a row for each temperature and for the held-out text, under a head."""
-        head = [
-            "temperature",
-            f"bits/{self.tokens}",
-            "known words",
-            "distinct 3-grams",
-            "repeated",
-            "loops",
-        ]
-        head += [*(f"new {n}-grams" for n in _SHOWN), "copied", "longest copy"]
-        rows = [
-            [f"{level.temperature:g}", f"{level.bits_per_character:.3f}", *_cells(level.analysis)]
-            for level in self.levels
-        ]
+        head = ["temperature", f"bits/{self.tokens}", "known words", "distinct 3-grams", "repeated"]
+        head += ["loops", *(f"new {n}-grams" for n in _SHOWN), "copied", "longest copy"]
+        rows = [(f"{one.temperature:g}", one.bits_per_character, one.analysis) for one in self.levels]
         if self.held_out is not None and self.held_out_nats is not None:
-            rows.append(
-                ["held-out text", f"{display.bits(self.held_out_nats):.3f}", *_cells(self.held_out)]
-            )
-        return [head, *rows]
+            rows.append(("held-out text", display.bits(self.held_out_nats), self.held_out))
+        return [head, *([name, f"{bits:.3f}", *_cells(measured)] for name, bits, measured in rows)]
 
     def charts(self) -> tuple[Chart, ...]:
         """Return a chart of each measure over the temperatures."""

@@ -128,7 +128,7 @@ class Run:
 
     @property
     def states(self) -> Path:
-        """The directory of exact training states (`states.py`)."""
+        """The directory of exact training states (`state.py`)."""
         return self.path / directory.STATES
 
     @property

@@ -169,10 +169,10 @@ class TestPassages:
         with pytest.raises(UsageError, match=r"Received: 0\. Name another text with --text"):
             inspection.inspect(run)
 
-    def test_tells_how_far_it_is(self):
-        heard = []
-        inspection.inspect(PlantedRun(TEXT), progress=lambda *told: heard.append(told))
-        assert len(heard) > 1 and heard == sorted(heard) and heard[0][1] == len(TEXT) - 1
+    def test_reports_its_progress(self):
+        calls = []
+        inspection.inspect(PlantedRun(TEXT), progress=lambda *call: calls.append(call))
+        assert len(calls) > 1 and calls == sorted(calls) and calls[0][1] == len(TEXT) - 1
 
 
 class TestDataFrames:
