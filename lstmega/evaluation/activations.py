@@ -16,8 +16,8 @@ from lstmega.config.model import GeneratorConfig
 from lstmega.data.corpus import Corpus
 from lstmega.display import formatting as display
 from lstmega.display import heatmap
-from lstmega.display.export import PageResult
 from lstmega.display.heatmap import Heatmap, Palette
+from lstmega.display.result import PageResult
 from lstmega.evaluation import scoring
 from lstmega.evaluation.scoring import INSPECTED, ReadProgress, UnknownRule
 from lstmega.inference.decoder import Array, States

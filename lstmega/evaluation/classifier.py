@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lstmega.data.labelled import Labelled
 from lstmega.display import formatting as display
 from lstmega.display import html
-from lstmega.display.export import PageResult, Result
+from lstmega.display.result import PageResult, Result
 from lstmega.errors import UsageError
 from lstmega.evaluation.confusion_matrix import Confusion
 from lstmega.runs.run import ClassifierRun

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
 from lstmega.display import formatting as display
-from lstmega.display.export import Result
+from lstmega.display.result import Result
 from lstmega.evaluation import generator as evaluation
 from lstmega.evaluation.scoring import ReadProgress
 from lstmega.runs.run import GeneratorRun

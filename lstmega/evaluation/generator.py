@@ -19,8 +19,8 @@ from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.display import formatting as display
 from lstmega.display import html
-from lstmega.display.export import PageResult
 from lstmega.display.heatmap import Heatmap, surprisal
+from lstmega.display.result import PageResult
 from lstmega.errors import UsageError
 from lstmega.evaluation import baselines, scoring
 from lstmega.runs import record

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from lstmega.config import base as checks
 from lstmega.data.corpus import Corpus
 from lstmega.display import formatting as display
-from lstmega.display.export import PageResult
 from lstmega.display.heatmap import Heatmap, surprisal
+from lstmega.display.result import PageResult
 from lstmega.evaluation import scoring
 from lstmega.evaluation.scoring import INSPECTED, Costs, ReadProgress, UnknownRule
 from lstmega.inference.decoder import Decoder, log_softmax

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lstmega.config import base as checks
 from lstmega.data.corpus import Corpus
 from lstmega.display import formatting as display
-from lstmega.display.export import Result
+from lstmega.display.result import Result
 from lstmega.errors import UsageError
 from lstmega.evaluation import features, scoring
 from lstmega.evaluation.activations import Part, Unit, activations, part_of

@@ -19,8 +19,8 @@ from lstmega.data.vocabulary import UnknownPolicy
 from lstmega.display import chart as charts
 from lstmega.display import formatting as display
 from lstmega.display.chart import Chart, Series
-from lstmega.display.export import PageResult
 from lstmega.display.gallery import Gallery, Piece, Shelf, Source
+from lstmega.display.result import PageResult
 from lstmega.errors import UsageError
 from lstmega.evaluation.text_statistics import NOVEL, Analysis, Reference, together
 from lstmega.inference.generate import sample

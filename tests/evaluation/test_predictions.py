@@ -8,7 +8,7 @@ import pytest
 
 from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import Vocabulary
-from lstmega.display import export
+from lstmega.display import result
 from lstmega.errors import UsageError
 from lstmega.evaluation import predictions as inspection
 from lstmega.evaluation import scoring
@@ -111,7 +111,7 @@ def test_nothing_of_the_text_is_markup(tmp_path):
 def test_a_cell_and_a_terminal_show_the_beginning():
     run = PlantedRun(TEXT * 30)
     found = inspection.inspect(run, characters=None)
-    assert len(Reader(found._repr_html_()).text) == export.PREVIEW
+    assert len(Reader(found._repr_html_()).text) == result.PREVIEW
     assert len(str(found).splitlines()) == inspection._ROWS + 5
     assert f"... and {len(TEXT) * 30 - 41:,} more" in str(found)
     assert "more" not in str(inspection.inspect(run, characters=41))
