@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
 from lstmega.display import formatting as display
+from lstmega.display import html
 from lstmega.display.result import Result
 from lstmega.evaluation import generator as evaluation
 from lstmega.evaluation.scoring import ReadProgress
@@ -59,6 +60,9 @@ class Comparison(Result, Sequence[dict[str, Any]]):
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _repr_html_(self) -> str:
+        return html.table(self.table(), self.remark or "Runs, best first")
 
 
 def measured(run: GeneratorRun, progress: ReadProgress) -> dict[str, Any]:
