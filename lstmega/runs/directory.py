@@ -82,14 +82,14 @@ def exists(path: Path) -> bool:
 def locked(path: Path) -> Iterator[None]:
     """Lock a run directory against a second writer; the directory is made if it is not there.
 
-    The lock is freed with the process, however that ends.
+    The lock ends with the process.
 
     Raises:
         RunError: Another process holds it; the message has its number.
     """
     path.mkdir(parents=True, exist_ok=True)
     for inside in (path / WEIGHTS, path / STATES):
-        if inside.is_symlink():  # a foreign run must not redirect our writing
+        if inside.is_symlink():  # a foreign run must not redirect what is written
             raise RunError(f"{inside} is a link. Received: {inside.readlink()}; it must be a directory.")
     with _held(path / _LOCK):
         yield
@@ -99,7 +99,7 @@ def located(checkpoints: Path, name: str | Path) -> Path:
     """Return the directory of a run, given by name or path.
 
     Raises:
-        UsageError: There is none; the message lists those that there are.
+        UsageError: The run does not exist; the message lists the runs that exist.
     """
     for path in (checkpoints / name, Path(name)):
         if exists(path):
@@ -190,7 +190,7 @@ def _held(path: Path) -> Iterator[None]:
 
     Raises:
         RunError: Another process holds it, or it is no regular file.
-        OSError: The disk refuses, or the path is a link.
+        OSError: The file cannot be written, or the path is a link.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with os.fdopen(os.open(path, flags, 0o644), "r+b", buffering=0) as file:

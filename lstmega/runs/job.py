@@ -1,6 +1,6 @@
 """The training of a generator or a classifier: its directory, its options, its rules for a resume.
 
-Every mistake of a user is found here, before the seconds that the import of TensorFlow takes.
+Every mistake of a user is reported here, before TensorFlow is imported (five seconds).
 """
 
 import dataclasses
@@ -130,7 +130,7 @@ class TrainingJob(ABC, Generic[RunT]):
 
         Raises:
             UsageError: The path is taken.
-            OSError: The disk refuses.
+            OSError: Writing fails.
         """
         if self.run is not None:
             return self.run

@@ -65,7 +65,7 @@ def training_text(
         progress: Called with the bytes done and in all, should a named corpus be downloaded.
 
     Raises:
-        UsageError: The text is not there any more, or another one is.
+        UsageError: The text no longer exists, or is another one.
     """
     info = run.record.text
     corpus = given if isinstance(given, Corpus) else _read(run, given, Path(corpora), progress)

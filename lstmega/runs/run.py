@@ -54,7 +54,7 @@ class Run:
 
         Raises:
             UsageError: The path is taken.
-            OSError: The disk refuses.
+            OSError: Writing fails.
         """
         if not directory.is_free(path):
             raise UsageError(f"{path} exists already. Choose another name with --run.")

@@ -84,7 +84,7 @@ def save(directory: Path, state: TrainingState, arrays: Arrays) -> Path:
         arrays: By name.
 
     Raises:
-        OSError: The disk refuses; the states before are as they were.
+        OSError: Writing fails; the earlier states are unchanged.
     """
     directory.mkdir(exist_ok=True)
     infos = {name: _info(array) for name, array in arrays.items()}
@@ -121,7 +121,7 @@ def load(path: Path, shapes: Mapping[str, tuple[Sequence[int], str]]) -> tuple[T
     Raises:
         DamageError: A file is missing or damaged.
         RunError: It is of a newer schema or another model.
-        OSError: The disk refuses.
+        OSError: Reading fails.
     """
     try:
         content = schema.unseal(files.read(path / _STATE, schema.MAX_JSON), SCHEMA, str(path / _STATE))

@@ -1,4 +1,4 @@
-"""When things happen in a training: epochs, validations, learning rate, saves.
+"""The schedule of a training: epochs, validations, learning rate, saves.
 
 `Schedule` is a pure function of the options and the number of steps. A step is one batch; `step` counts
 the steps done, so a fresh run is at step 0, and a resumed run needs nothing but that number.

@@ -36,7 +36,7 @@ class Loss:
 
 
 class Validator:
-    """Measures one text again and again while a model learns.
+    """Measures the same text repeatedly during a training.
 
     Args:
         network: `[ids, *states] -> [logits, *states]`.
