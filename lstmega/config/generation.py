@@ -1,4 +1,4 @@
-"""How text is generated: samplers, constraints and stop conditions."""
+"""Options of generation: samplers, constraints and stop conditions."""
 
 import sys
 from dataclasses import dataclass
