@@ -8,6 +8,7 @@ import click
 from lstmega.cli import terminal
 from lstmega.cli.options import (
     checkpoints_option,
+    config_option,
     data_options,
     fields_as_options,
     json_option,
@@ -15,6 +16,7 @@ from lstmega.cli.options import (
     run_options,
 )
 from lstmega.config.model import ClassifierConfig
+from lstmega.config.presets import CLASSIFIERS
 from lstmega.config.training import TEXT_ONLY, TrainingConfig
 
 
@@ -38,8 +40,9 @@ def classify() -> None:
     help="What of a text is read at a step; without it characters of short texts, words of others.",
 )
 @click.option("--max-vocabulary", type=int, help="Keep this many tokens, the rest is read as unknown.")
-@fields_as_options(ClassifierConfig)
-@fields_as_options(TrainingConfig, without=TEXT_ONLY)
+@config_option("classifier")
+@fields_as_options(ClassifierConfig, CLASSIFIERS)
+@fields_as_options(TrainingConfig, CLASSIFIERS, without=TEXT_ONLY)
 @click.option("--run", metavar="NAME|PATH", help="The run's name; without it, the data's and the time.")
 @checkpoints_option
 @machine_options

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from lstmega.cli import terminal
 from lstmega.cli.classify import classify
 from lstmega.cli.evaluate import compare, evaluate, inspect
 from lstmega.cli.options import (
     checkpoints_option,
+    config_option,
     fields_as_options,
     json_option,
     machine_options,
@@ -34,6 +36,8 @@ from lstmega.config.presets import PRESETS
 from lstmega.config.training import TrainingConfig
 from lstmega.errors import LstmegaError, PromptError
 
+DEFAULTS = {"small": (PRESETS["small"].model, PRESETS["small"].training)}
+
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
@@ -42,8 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # no text crashes a narrow terminal
     try:
         code = cli.main(arguments, prog_name="lstmega", standalone_mode=False)
-    except click.ClickException as error:
+    except NoArgsIsHelpError as error:
         error.show()
+        code = error.exit_code
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "lstmega"
+        terminal.say(f"lstmega: {error.format_message()} See {command} --help.")
         code = error.exit_code
     except LstmegaError as error:
         terminal.say(f"lstmega: {error}")
@@ -97,8 +106,9 @@ def cli() -> None:
     help="; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
     + ". Without one, a run that goes on keeps its options, and --minutes picks what suits it.",
 )
-@fields_as_options(GeneratorConfig)
-@fields_as_options(TrainingConfig)
+@config_option("generator")
+@fields_as_options(GeneratorConfig, DEFAULTS)
+@fields_as_options(TrainingConfig, DEFAULTS)
 @reading_options
 @click.option("--max-vocabulary", type=int, help="Keep this many tokens, the rest become <unk>.")
 @click.option("--run", metavar="NAME|PATH", help="The run's name; without it, the text's and the time.")
@@ -129,6 +139,7 @@ def train(corpus: tuple[str, ...], **options: Any) -> None:
 @click.option("--length", type=int, default=1000, show_default=True, help="Characters of each text.")
 @prompt_options
 @num_samples_option(1, "Texts at each temperature.")
+@config_option()
 @fields_as_options(GenerationConfig)
 @training_text_option
 @json_option
@@ -194,6 +205,7 @@ def _stream(temperatures: Sequence[float], options: dict[str, Any]) -> None:
 @click.option("--length", type=int, default=2000, show_default=True, help="Characters of each text.")
 @num_samples_option(4, "Texts at each temperature.")
 @prompt_options
+@config_option()
 @fields_as_options(GenerationConfig)
 @training_text_option
 @click.option("--html", type=Path, help="Write charts and texts to this file, one page of its own.")

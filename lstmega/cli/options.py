@@ -1,18 +1,21 @@
 """Click options that several commands share, and those that are made from option dataclasses."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
+from click.core import ParameterSource
 
-from lstmega.config.base import flag
-from lstmega.config.model import GeneratorConfig
+from lstmega.config.base import Config, check_names, flag, usage_error
 from lstmega.config.presets import PRESETS
-from lstmega.config.training import TrainingConfig
+from lstmega.config.training import LENGTHS
+from lstmega.errors import UsageError
 
 Command = Callable[..., Any]
+Defaults = Mapping[str, Sequence[Config]]  # kind of training -> the options that it has by default
 CHECKPOINTS = "checkpoints"
 
 
@@ -98,7 +101,7 @@ data_options = _stack(
         "--text",
         multiple=True,
         metavar="COLUMN",
-        help="GeneratedStep to read, by number from 1 or by name. Repeatable; all others, else.",
+        help="Column to read, by number from 1 or by name (default: all others). Repeatable.",
     ),
     click.option("--header", is_flag=True, help="The first row of a table holds names."),
     click.option(
@@ -131,33 +134,137 @@ machine_options = _stack(
 )
 
 
-def fields_as_options(options: type, without: Sequence[str] = ()) -> Callable[[Command], Command]:
-    """Make a click option of every field of an option dataclass; without one it is None.
+def fields_as_options(
+    options: type[Config], defaults: Defaults | None = None, without: Sequence[str] = ()
+) -> Callable[[Command], Command]:
+    """Make a click option of every field of an option dataclass; an option not given is None.
 
     Args:
         options: The dataclass.
+        defaults: The default values to show in the help.
         without: Fields to leave out.
     """
     hints = get_type_hints(options)
-    wanted = [item for item in dataclasses.fields(options) if item.name not in without]
-    return _stack(*(_field_option(item, hints[item.name], options) for item in wanted))
+    wanted = [item for item in dataclasses.fields(options) if item.name not in without]  # type: ignore[arg-type]
+    return _stack(*(_field_option(item, hints[item.name], defaults or {}) for item in wanted))
 
 
 def _field_option(
-    item: "dataclasses.Field[Any]", hint: Any, options: type
+    item: "dataclasses.Field[Any]", hint: Any, defaults: Defaults
 ) -> Callable[[Command], Command]:
     kind = get_args(hint)[0] if get_origin(hint) not in (None, Literal) else hint
     choices = get_args(kind) if get_origin(kind) is Literal else None
-    small = vars(PRESETS["small"].model) | vars(PRESETS["small"].training)
-    default = small.get(item.name) if options in (GeneratorConfig, TrainingConfig) else None
-    shown = "" if default is None else f"  [small: {default}]"
+    doc = item.metadata["doc"] + _shown_default(item.name, defaults)
+    name, alias = flag(item.name), item.metadata["alias"]
     if kind is bool:
-        name = flag(item.name)
-        return click.option(f"{name}/--no-{name[2:]}", default=None, help=item.metadata["doc"] + shown)
-    alias = item.metadata["alias"]
+        return click.option(f"{name}/--no-{name[2:]}", default=None, help=doc)
     return click.option(
-        *([flag(item.name), flag(alias), item.name] if alias else [flag(item.name)]),
+        *([name, flag(alias), item.name] if alias else [name]),
         type=click.Choice(choices) if choices else kind,
         multiple=get_origin(hint) is tuple,
-        help=item.metadata["doc"] + shown,
+        callback=_replace_length if item.name in LENGTHS else None,
+        help=doc,
     )
+
+
+def _shown_default(name: str, defaults: Defaults) -> str:
+    values = {
+        kind: value
+        for kind, configs in defaults.items()
+        for config in configs
+        if (value := getattr(config, name, None)) is not None
+    }
+    if len(values) > 1 and len(set(values.values())) == 1:
+        values = {"default": next(iter(values.values()))}
+    return f"  [{', '.join(f'{kind}: {value}' for kind, value in values.items())}]" if values else ""
+
+
+def config_option(kind: str = "") -> Callable[[Command], Command]:
+    """Make the option `--config`, whose file has defaults for the other options of the command.
+
+    Args:
+        kind: The kind of run whose run.json is accepted too; empty where none is.
+    """
+
+    def read(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+        if path is not None:
+            from_run = kind and path.suffix == ".json"
+            context.default_map = _recorded(path, kind) if from_run else _from_toml(context, path)
+
+    accepted = f"A TOML file of options{f', or the run.json of a {kind} to train like it' * bool(kind)}"
+    return click.option(
+        "--config",
+        type=Path,
+        is_eager=True,
+        expose_value=False,
+        callback=read,
+        help=f"{accepted}. Options of the command line override it.",
+    )
+
+
+def _from_toml(context: click.Context, path: Path) -> dict[str, Any]:
+    """Return the values of a TOML file by parameter, converted as on the command line."""
+    try:
+        given = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise usage_error(
+            "--config", f"a file that can be read ({error.strerror})", str(path)
+        ) from error
+    except ValueError as error:
+        raise usage_error("--config", f"a TOML file in UTF-8 ({error})", str(path)) from error
+    options = [one for one in context.command.params if isinstance(one, click.Option)]
+    known = {
+        spelling[2:].replace("-", "_"): option
+        for option in options
+        for spelling in option.opts
+        if option.expose_value
+    }
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        try:
+            check_names([name := key.replace("-", "_")], list(known))
+            option = known[name]
+            if option.name in found:
+                raise UsageError(f"{flag(option.name)} must be given once.")
+            found[option.name or name] = option.type_cast_value(context, _as_typed(option, value))
+        except (UsageError, click.BadParameter) as error:
+            reason = error.message if isinstance(error, click.BadParameter) else error
+            raise UsageError(f"{path}, {key}: {reason}") from error
+    return found
+
+
+def _as_typed(option: click.Option, value: Any) -> Any:
+    """Return a value of a TOML file as text, because click would cut a float to an integer."""
+    values = value if option.multiple and isinstance(value, list) else [value]
+    if any(isinstance(one, list | dict) for one in values):
+        raise usage_error("The value", "text, a number, true or false", value)
+    typed = [str(one) for one in values]
+    return typed if option.multiple else typed[0]
+
+
+def _recorded(path: Path, kind: str) -> dict[str, Any]:
+    """Return the options of model, training and reading in the run.json of a run of a kind."""
+    from lstmega.runs import directory
+
+    if path.name != directory.RECORD:
+        raise usage_error("--config", "a TOML file, or run.json in the directory of a run", str(path))
+    record = directory.read_record(path.parent)
+    if record.kind != kind:
+        raise usage_error("--config", f"run.json of a {kind}", f"{path}, of a {record.kind}")
+    info: Any = record.info
+    found = vars(record.model) | vars(record.training)
+    if kind == "generator":
+        found |= {"keep_line_ends": info.line_ends == "kept", "lower": info.lower}
+    if info.tokens != "vector":
+        found["tokens"] = info.tokens
+    if record.preset in PRESETS:
+        found["preset"] = record.preset
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _replace_length(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Drop the lengths of `--config` where the command line, whose options come first, has one."""
+    if context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
+        known = context.default_map or {}
+        context.default_map = {name: one for name, one in known.items() if name not in LENGTHS}
+    return value

@@ -14,6 +14,7 @@ import click
 
 from lstmega.cli import terminal
 from lstmega.cli.options import (
+    config_option,
     fields_as_options,
     num_samples_option,
     prompt_options,
@@ -53,6 +54,7 @@ _PROMPT = "> "
 @click.option("--length", type=int, default=80, show_default=True, help="Characters of a proposal.")
 @num_samples_option(1, "Proposals at each temperature.")
 @prompt_options
+@config_option()
 @fields_as_options(GenerationConfig)
 @training_text_option
 @click.option(
