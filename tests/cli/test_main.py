@@ -105,7 +105,7 @@ def test_version(tmp_path):
         (["nonsense"], "No such command 'nonsense'.", "lstmega"),
         (["sampel"], "Did you mean 'sample'?", "lstmega"),
         (["sample", "--nonsense"], "No such option '--nonsense'.", "lstmega sample"),
-        (["train", "--corpus", "a", "--unit", "9"], "Did you mean '--units'?", "lstmega train"),
+        (["train", "--corpus", "a", "--unit", "9"], "'--units'?", "lstmega train"),
         (["train", "--corpus", "a", "--units", "x"], "'x' is not a valid integer", "lstmega train"),
         (["train"], "Missing option '--corpus'.", "lstmega train"),
         (["sample", "--length"], "Option '--length' requires an argument.", "lstmega"),
