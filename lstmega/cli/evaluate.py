@@ -83,9 +83,7 @@ def compare(runs: tuple[str, ...], checkpoints: Path, as_json: bool) -> None:
     help="What of a unit: tanh(c) of an LSTM (the default there), or what the layer passes on.",
 )
 @click.option(
-    "--characters",
-    type=int,
-    help="Read the first ones only; without it 2,000, and 100,000 for --find.",
+    "--characters", type=int, help="Read the first ones only; without it 2,000, and 100,000 for --find."
 )
 @click.option("--top", type=int, default=5, show_default=True, help="Likeliest characters to show.")
 @click.option("--most", type=int, default=10, show_default=True, help="Units that --find names.")

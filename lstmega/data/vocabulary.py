@@ -233,11 +233,7 @@ class Vocabulary:
         Raises:
             UsageError: Keys, types, sizes or order are not as `to_json` writes them.
         """
-        if not isinstance(content, Mapping) or content.keys() != {
-            "kind",
-            "has_unknown",
-            "code_points",
-        }:
+        if not isinstance(content, Mapping) or content.keys() != {"kind", "has_unknown", "code_points"}:
             raise UsageError("A vocabulary must have the keys kind, has_unknown and code_points.")
         points = content["code_points"]
         if not isinstance(points, list) or not 0 < len(points) <= MAX_SIZE:
