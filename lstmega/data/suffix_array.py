@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pydivsufsort
 
+from lstmega.data.vocabulary import code_points
 from lstmega.errors import UsageError
 
 _CHUNK = 1 << 16  # characters coded or looked up at a time: bounds the memory
@@ -101,7 +102,7 @@ class TextIndex:
     """
 
     def __init__(self, text: str) -> None:
-        self._alphabet = _points("".join(sorted(set(text))))
+        self._alphabet = code_points("".join(sorted(set(text))))
         if len(self._alphabet) > _MOST_DISTINCT or len(text) >= 1 << 30:
             raise UsageError(
                 f"A text to be indexed has at most {_MOST_DISTINCT:,} distinct characters and "
@@ -156,7 +157,7 @@ class TextIndex:
         """Return characters as places in the alphabet from 1 on, and zeros behind the end."""
         codes = np.zeros(len(text) + _BYTES, kind)
         for start in range(0, len(text), _CHUNK):
-            points = _points(text[start : start + _CHUNK])
+            points = code_points(text[start : start + _CHUNK])
             found = np.searchsorted(self._alphabet, points)
             known = np.append(self._alphabet, 0xFFFFFFFF)[found] == points
             codes[start : start + len(points)] = np.where(known, found + 1, self._unknown)
@@ -260,7 +261,3 @@ def _words(codes: Codes, starts: Lengths, step: int) -> Codes:
     places = starts[:, np.newaxis] + np.arange(step)
     words: Codes = codes[np.minimum(places, len(codes) - 1)]
     return words
-
-
-def _points(text: str) -> npt.NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

@@ -102,7 +102,7 @@ class Vocabulary:
 
     @cached_property
     def _points(self) -> npt.NDArray[np.uint32]:
-        return _code_points(self.characters)
+        return code_points(self.characters)
 
     @cached_property
     def sha256(self) -> str:
@@ -135,7 +135,7 @@ class Vocabulary:
 
     def _find(self, text: str) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
         """Return the nearest id of each character, and whether it is its own."""
-        points = _code_points(text)
+        points = code_points(text)
         found = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
         return found, self._points[found] == points
 
@@ -265,7 +265,8 @@ class IncrementalDecoder:
         return self._bytes.decode(b"", final=True)
 
 
-def _code_points(text: str) -> npt.NDArray[np.uint32]:
+def code_points(text: str) -> npt.NDArray[np.uint32]:
+    """Return the code points of a text, lone surrogates included, `[len(text)]`."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
