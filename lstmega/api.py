@@ -6,7 +6,7 @@ exist; RunError for a damaged run.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, TypeVar, Unpack
 
 from lstmega import arguments, classify
 from lstmega.arguments import PathLike, check_options, resolve
@@ -39,6 +39,8 @@ from lstmega.inference.temperature import check_temperatures
 from lstmega.runs import generator_job, report
 from lstmega.runs.job import CHECKPOINTS
 from lstmega.runs.run import ClassifierRun, GeneratorRun, Run
+
+ResultT = TypeVar("ResultT")
 
 _LOOKED_AT = 2000  # characters that `inspect` and `unit` read
 _SEARCHED = 100_000  # characters that `find` reads
@@ -172,18 +174,9 @@ def sample(
             place where it was.
         options: Fields of `GenerationConfig`: `top_p=`, `stop=`, `regex=`, `no_copy=`, ...
     """
-    opened, count, config, index = _writer(sample, run, checkpoints, num_samples, options, corpus)
-    return generate.sample(
-        opened,
-        temperatures=temperatures,
-        length=length,
-        prompt=prompt,
-        num_samples=count,
-        seed=seed,
-        unknown=unknown,
-        config=config,
-        training=index,
-    )
+    opened, how = _prepared(sample, run, checkpoints, corpus, options, num_samples)
+    how |= {"prompt": prompt, "seed": seed, "unknown": unknown}
+    return generate.sample(opened, temperatures=temperatures, length=length, **how)
 
 
 def stream(
@@ -207,17 +200,10 @@ def stream(
     Returns:
         An iterator of pieces of text, mostly one character each; `.start` has seed and prompt.
     """
-    opened, _, config, index = _writer(stream, run, checkpoints, 1, options, corpus)
-    return generate.stream(
-        opened,
-        temperatures=temperature if isinstance(temperature, Sequence) else [temperature],
-        length=length,
-        prompt=prompt,
-        seed=seed,
-        unknown=unknown,
-        config=config,
-        training=index,
-    )
+    opened, how = _prepared(stream, run, checkpoints, corpus, options)
+    how |= {"prompt": prompt, "seed": seed, "unknown": unknown}
+    temperatures = temperature if isinstance(temperature, Sequence) else [temperature]
+    return generate.stream(opened, temperatures=temperatures, length=length, **how)
 
 
 def sweep(
@@ -251,18 +237,10 @@ def sweep(
     """
     check_options(sweep, options, GenerationConfig)
     count = arguments.samples(num_samples, options)
-    opened = resolve(GeneratorRun, run, checkpoints)
-    return sweeps.sweep(
-        opened,
-        arguments.training_text(opened, corpus),
-        temperatures=check_temperatures(temperatures),
-        length=length,
-        num_samples=count,
-        prompt=prompt,
-        seed=seed,
-        unknown=unknown,
-        config=GenerationConfig.of(options),
-    )
+    opened, config = resolve(GeneratorRun, run, checkpoints), GenerationConfig.of(options)
+    text, temperatures = arguments.training_text(opened, corpus), check_temperatures(temperatures)
+    how: dict[str, Any] = {"prompt": prompt, "seed": seed, "unknown": unknown, "config": config}
+    return sweeps.sweep(opened, text, temperatures=temperatures, length=length, num_samples=count, **how)
 
 
 def write(
@@ -288,35 +266,26 @@ def write(
         num_samples: Proposals at each temperature.
         prompt: The beginning of the text; None takes a random excerpt of the held-out text.
     """
-    opened, count, config, index = _writer(write, run, checkpoints, num_samples, options, corpus)
-    return Session(
-        opened,
-        temperatures=temperatures,
-        length=length,
-        num_samples=count,
-        prompt=prompt,
-        seed=seed,
-        unknown=unknown,
-        config=config,
-        training=index,
-    )
+    opened, how = _prepared(write, run, checkpoints, corpus, options, num_samples)
+    how |= {"prompt": prompt, "seed": seed, "unknown": unknown}
+    return Session(opened, temperatures=temperatures, length=length, **how)
 
 
-def _writer(  # noqa: PLR0917 - what three functions share
+def _prepared(  # noqa: PLR0917 - arguments that three functions share
     function: Callable[..., Any],
     run: Run | PathLike | None,
     checkpoints: PathLike,
-    num_samples: int,
-    options: Any,
     corpus: Corpus | PathLike | Sequence[PathLike] | None,
-) -> tuple[GeneratorRun, int, GenerationConfig, TextIndex | None]:
-    """Return what all functions that generate need: run, number of texts, options, training text."""
+    options: Any,
+    num_samples: int | None = None,
+) -> tuple[GeneratorRun, dict[str, Any]]:
+    """Return the run, and the keyword arguments of all functions that generate."""
     check_options(function, options, GenerationConfig)
-    count = arguments.samples(num_samples, options)
+    count = {} if num_samples is None else {"num_samples": arguments.samples(num_samples, options)}
     opened, config = resolve(GeneratorRun, run, checkpoints), GenerationConfig.of(options)
-    if config.no_copy is None:
-        return opened, count, config, None
-    return opened, count, config, TextIndex(arguments.training_text(opened, corpus))
+    copied = config.no_copy is not None
+    index = TextIndex(arguments.training_text(opened, corpus)) if copied else None
+    return opened, {"config": config, "training": index, **count}
 
 
 def evaluate(
@@ -432,16 +401,8 @@ def inspect(
         unknown: `error` refuses a text with characters that the run does not know, `skip` drops them.
         progress: True displays the progress on stderr or in the notebook.
     """
-    opened = resolve(GeneratorRun, run, checkpoints)
-    with arguments.display(progress) as display:
-        return predictions.inspect(
-            opened,
-            arguments.other_text(opened, text, encoding, display),
-            characters=characters,
-            top=top,
-            unknown=unknown,
-            done=display.reading,
-        )
+    how = {"characters": characters, "top": top, "unknown": unknown}
+    return _look(predictions.inspect, run, checkpoints, text, encoding, progress, **how)
 
 
 def unit(
@@ -464,17 +425,8 @@ def unit(
         part: `memory` is tanh(c) of an LSTM, `hidden` the layer's output; None takes the memory where
             there is one.
     """
-    opened = resolve(GeneratorRun, run, checkpoints)
-    with arguments.display(progress) as display:
-        return activations.unit(
-            opened,
-            which,
-            arguments.other_text(opened, text, encoding, display),
-            part=part,
-            characters=characters,
-            unknown=unknown,
-            done=display.reading,
-        )
+    how = {"which": which, "part": part, "characters": characters, "unknown": unknown}
+    return _look(activations.unit, run, checkpoints, text, encoding, progress, **how)
 
 
 def find(
@@ -503,18 +455,23 @@ def find(
         UsageError: A half of the text is without the feature, there is no such feature or part, or as
             for `inspect`.
     """
+    how = {"feature": feature, "part": part, "most": most, "characters": characters, "unknown": unknown}
+    return _look(probing.find, run, checkpoints, text, encoding, progress, **how)
+
+
+def _look(  # noqa: PLR0917 - arguments that three functions share
+    function: Callable[..., ResultT],
+    run: Run | PathLike | None,
+    checkpoints: PathLike,
+    text: Corpus | PathLike | None,
+    encoding: str | None,
+    progress: Progress | bool,
+    **how: Any,
+) -> ResultT:
     opened = resolve(GeneratorRun, run, checkpoints)
     with arguments.display(progress) as display:
-        return probing.find(
-            opened,
-            feature,
-            arguments.other_text(opened, text, encoding, display),
-            part=part,
-            most=most,
-            characters=characters,
-            unknown=unknown,
-            done=display.reading,
-        )
+        corpus = arguments.other_text(opened, text, encoding, display)
+        return function(opened, text=corpus, done=display.reading, **how)
 
 
 def look_inside(
@@ -538,18 +495,19 @@ def look_inside(
     """
     if unit is not None and find is not None:
         raise UsageError("--unit shows one unit, --find searches all. Received: both.")
+    if part is not None and unit is None and find is None:
+        raise UsageError("--part applies to units. Received: neither --unit nor --find.")
     shown = _LOOKED_AT if characters is None else characters
-    if find is None and unit is None:
-        if part is not None:
-            raise UsageError("--part applies to units. Received: neither --unit nor --find.")
-        seen = inspect(run, characters=shown, top=top, **options)
-        return seen, lambda: seen
-    if find is None:
-        view = _unit(run, unit or "", part=part, characters=shown, **options)
-        return view, lambda: view
-    searched = _SEARCHED if characters is None else characters
-    found = _find(run, find, part=part, most=most, characters=searched, **options)
-    return found, lambda: _unit(run, found.best, part=part, characters=shown, **options)
+    if find is not None:
+        searched = _SEARCHED if characters is None else characters
+        found = _find(run, find, part=part, most=most, characters=searched, **options)
+        return found, lambda: _unit(run, found.best, part=part, characters=shown, **options)
+    view = (
+        inspect(run, characters=shown, top=top, **options)
+        if unit is None
+        else _unit(run, unit, part=part, characters=shown, **options)
+    )
+    return view, lambda: view
 
 
 _unit, _find = unit, find  # `look_inside` has arguments of these names
