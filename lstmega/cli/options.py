@@ -10,16 +10,17 @@ import click
 from click.core import ParameterSource
 
 from lstmega.config.base import Config, check_names, flag, usage_error
+from lstmega.config.generation import GenerationConfig
 from lstmega.config.presets import PRESETS
-from lstmega.config.training import LENGTHS
+from lstmega.config.training import LENGTHS, TrainingConfig
 from lstmega.errors import UsageError
 
 Command = Callable[..., Any]
-Defaults = Mapping[str, Sequence[Config]]  # kind of training -> the options that it has by default
-CHECKPOINTS = "checkpoints"
+Decorator = Callable[[Command], Command]
+Defaults = Mapping[str, Sequence[Config]]  # kind of training -> its default options
 
 
-def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def _stack(*decorators: Decorator) -> Decorator:
     def decorate(command: Command) -> Command:
         for decorator in reversed(decorators):
             command = decorator(command)
@@ -29,70 +30,42 @@ def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Com
 
 
 checkpoints_option = click.option(
-    "--checkpoints", type=Path, default=CHECKPOINTS, show_default=True, help="Directory of runs."
+    "--checkpoints", type=Path, default="checkpoints", help="Directory of runs."
 )
 run_options = _stack(
     click.option("--run", metavar="NAME|PATH", help="A run; without it, the newest with weights."),
     checkpoints_option,
 )
-training_text_option = click.option(
-    "--corpus",
-    multiple=True,
-    metavar="PATH|DIR|NAME",
-    help="Where the text that the run was trained on is now; without it, where it was.",
-)
-prompt_options = _stack(
-    click.option(
-        "--prompt",
-        metavar="TEXT|-",
-        help="What to go on from, - for stdin; without it, an excerpt of the held-out text.",
-    ),
-    click.option("--seed", type=int, help="The same seed writes the same texts."),
-    click.option(
-        "--unknown",
-        type=click.Choice(["error", "skip", "fold"]),
-        default="error",
-        show_default=True,
-        help="What to do with characters of the prompt that the run does not know.",
-    ),
-)
-
-
-def num_samples_option(default: int, doc: str) -> Callable[[Command], Command]:
-    """Make the option for the number of texts; `--count` is its earlier name."""
-    return click.option(
-        "--num-samples", "--count", "num_samples", type=int, default=default, show_default=True, help=doc
-    )
-
-
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+result_options = _stack(
+    click.option("--html", type=Path, help="Write the result to this file, as one HTML page."),
+    json_option,
+)
 encoding_option = click.option(
-    "--encoding", help="The text's encoding, where it is not UTF-8 and has no mark."
+    "--encoding", help="Encoding of the text, where it is not UTF-8 and has no byte-order mark."
+)
+text_options = _stack(
+    click.option(
+        "--text", metavar="PATH|DIR|-|NAME", help="Text to read; without it, the held-out text."
+    ),
+    encoding_option,
+)
+corpora_option = click.option(
+    "--corpora", type=Path, default="corpora", help="Directory of named corpora."
 )
 reading_options = _stack(
     encoding_option,
-    click.option(
-        "--glob", default="**/*.txt", show_default=True, help="Files to take from a directory."
-    ),
-    click.option(
-        "--corpora",
-        type=Path,
-        default="corpora",
-        show_default=True,
-        help="Where named corpora are kept.",
-    ),
+    click.option("--glob", default="**/*.txt", help="Files to take from a directory."),
+    corpora_option,
     click.option(
         "--tokens",
         type=click.Choice(["char", "byte"]),
         default="char",
-        show_default=True,
-        help="Code points, or the bytes of any file.",
+        help="Unit of the text: code points, or the bytes of any file.",
     ),
     click.option("--keep-line-ends", is_flag=True, help="Keep CRLF and CR; without it they become LF."),
     click.option("--lower", is_flag=True, help="Turn the text into lower case."),
 )
-
-
 data_options = _stack(
     click.option(
         "--label", metavar="COLUMN", help="Column of the class in a table (default: the first)."
@@ -103,40 +76,109 @@ data_options = _stack(
         metavar="COLUMN",
         help="Column to read, by number from 1 or by name (default: all others). Repeatable.",
     ),
-    click.option("--header", is_flag=True, help="The first row of a table holds names."),
+    click.option("--header", is_flag=True, help="The first row of a table has names."),
     click.option(
         "--class-names", type=Path, help="A file whose lines name the classes 1, 2, ... (or 0, 1, ...)."
     ),
     click.option("--labels", type=Path, help="MNIST's labels, where they are not beside the images."),
     encoding_option,
 )
-machine_options = _stack(
-    click.option(
-        "--resume/--no-resume",
-        default=None,
-        help="Go on where --run stopped (the default), or the newest unfinished run of the same; or "
-        "never. --epochs, --steps, --minutes, --patience, --device and --threads may differ, nothing "
-        "else.",
-    ),
-    click.option(
-        "--save-every",
-        type=click.IntRange(1),
-        help="Steps between saved states; without it about every minute, and at validations.",
-    ),
-    click.option(
-        "--device",
-        type=click.Choice(["auto", "cpu", "gpu"]),
-        default="auto",
-        show_default=True,
-        help="Where to train; auto takes a GPU where TensorFlow sees one.",
-    ),
-    click.option("--threads", type=click.IntRange(1), help="Threads of one operation on the CPU."),
-)
+
+
+def training_options(
+    kind: str, model: type[Config], defaults: Defaults, init_from: str, without: Sequence[str] = ()
+) -> Decorator:
+    """Make the options of a command that trains.
+
+    Args:
+        kind: The kind of run.
+        model: The option dataclass of the model.
+        defaults: The default values to show in the help.
+        init_from: The help of `--init-from`.
+        without: Fields of `TrainingConfig` to leave out.
+    """
+    return _stack(
+        click.option("--max-vocabulary", type=int, help="Keep this many tokens; the rest become <unk>."),
+        config_option(kind),
+        fields_as_options(model, defaults),
+        fields_as_options(TrainingConfig, defaults, without),
+        click.option(
+            "--run", metavar="NAME|PATH", help="Name of the run; without it, name of the data and time."
+        ),
+        checkpoints_option,
+        click.option(
+            "--resume/--no-resume",
+            default=None,
+            help="Resume --run (the default where it exists), or without --run the newest unfinished "
+            "run on the same data; or never. Only --epochs, --steps, --minutes, --patience, --device "
+            "and --threads may differ.",
+        ),
+        click.option(
+            "--save-every",
+            type=click.IntRange(1),
+            help="Steps between saved states; without it about every minute, and at validations.",
+        ),
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "gpu"]),
+            default="auto",
+            help="Where to train; auto takes a GPU where TensorFlow finds one.",
+        ),
+        click.option("--threads", type=click.IntRange(1), help="Threads of one operation on the CPU."),
+        click.option("--init-from", metavar="NAME|PATH", help=init_from),
+    )
+
+
+def generation_options(temps: str, length: int, num_samples: int, unit: str = "text") -> Decorator:
+    """Make the options of a command that generates.
+
+    Args:
+        temps, length, num_samples: Default values.
+        unit: The word for one result, in the help.
+    """
+    return _stack(
+        run_options,
+        click.option(
+            "--temps",
+            default=temps,
+            metavar="LIST",
+            help="Temperatures, such as 0.5,0.8 or 0.2:1.4:0.2; 0 takes the most probable character.",
+        ),
+        click.option("--length", type=int, default=length, help=f"Characters of each {unit}."),
+        click.option(
+            "--num-samples",
+            "--count",
+            "num_samples",
+            type=int,
+            default=num_samples,
+            help=f"Number of {unit}s at each temperature.",
+        ),
+        click.option(
+            "--prompt",
+            metavar="TEXT|-",
+            help="Text to continue, - for stdin; without it, an excerpt of the held-out text.",
+        ),
+        click.option("--seed", type=int, help="The same seed gives the same texts."),
+        click.option(
+            "--unknown",
+            type=click.Choice(["error", "skip", "fold"]),
+            default="error",
+            help="Treatment of characters of the prompt that the run does not know.",
+        ),
+        config_option(),
+        fields_as_options(GenerationConfig),
+        click.option(
+            "--corpus",
+            multiple=True,
+            metavar="PATH|DIR|NAME",
+            help="Place of the training text now; without it, the place where it was.",
+        ),
+    )
 
 
 def fields_as_options(
     options: type[Config], defaults: Defaults | None = None, without: Sequence[str] = ()
-) -> Callable[[Command], Command]:
+) -> Decorator:
     """Make a click option of every field of an option dataclass; an option not given is None.
 
     Args:
@@ -149,9 +191,7 @@ def fields_as_options(
     return _stack(*(_field_option(item, hints[item.name], defaults or {}) for item in wanted))
 
 
-def _field_option(
-    item: "dataclasses.Field[Any]", hint: Any, defaults: Defaults
-) -> Callable[[Command], Command]:
+def _field_option(item: "dataclasses.Field[Any]", hint: Any, defaults: Defaults) -> Decorator:
     kind = get_args(hint)[0] if get_origin(hint) not in (None, Literal) else hint
     choices = get_args(kind) if get_origin(kind) is Literal else None
     doc = item.metadata["doc"] + _shown_default(item.name, defaults)
@@ -179,7 +219,7 @@ def _shown_default(name: str, defaults: Defaults) -> str:
     return f"  [{', '.join(f'{kind}: {value}' for kind, value in values.items())}]" if values else ""
 
 
-def config_option(kind: str = "") -> Callable[[Command], Command]:
+def config_option(kind: str = "") -> Decorator:
     """Make the option `--config`, whose file has defaults for the other options of the command.
 
     Args:

@@ -1,6 +1,6 @@
-"""The command `write`: a conversation, line by line, on any terminal or pipe.
+"""The command `write`: a text in turns, line by line, on any terminal or pipe.
 
-The conversation is on stderr; the text itself goes to stdout when it is finished.
+Proposals and messages go to stderr, the finished text to stdout.
 """
 
 import re
@@ -13,15 +13,7 @@ from typing import Any
 import click
 
 from lstmega.cli import terminal
-from lstmega.cli.options import (
-    config_option,
-    fields_as_options,
-    num_samples_option,
-    prompt_options,
-    run_options,
-    training_text_option,
-)
-from lstmega.config.generation import GenerationConfig
+from lstmega.cli.options import generation_options
 from lstmega.errors import LstmegaError, UsageError
 
 HELP = """\
@@ -41,32 +33,23 @@ HELP = """\
   /help         this list
   /quit         or Ctrl-D: finish; the text goes to standard output (after Ctrl-C too)"""
 _SILENT = ("show", "save", "help")  # commands that change nothing
-_BACK = ("undo", "redo")  # commands that show again what was proposed there
+_BACK = ("undo", "redo")  # commands that show earlier proposals again
 _TAIL = 300  # characters of the text that are shown above the proposals
 _PROMPT = "> "
 
 
 @click.command()
-@run_options
-@click.option(
-    "--temps", default="0.4,0.7,1.0", show_default=True, metavar="LIST", help="One proposal at each."
-)
-@click.option("--length", type=int, default=80, show_default=True, help="Characters of a proposal.")
-@num_samples_option(1, "Proposals at each temperature.")
-@prompt_options
-@config_option()
-@fields_as_options(GenerationConfig)
-@training_text_option
+@generation_options("0.4,0.7,1.0", 80, 1, unit="proposal")
 @click.option(
     "--output",
     type=Path,
-    help="Keep the text in this file after every change; where it has a text, go on with that.",
+    help="Save the text in this file after every change; if it has a text already, continue that text.",
 )
 def write(output: Path | None, **options: Any) -> None:
-    """Write together with a run: it proposes, you pick, type, undo and go on.
+    """Write a text in turns with a run: it proposes, you pick, type and undo.
 
-    /help lists what can be typed. What options such as --regex, --acrostic or --lines ask for counts
-    from the start of each proposal, and holds for each on its own.
+    /help lists the commands. Constraints such as --regex, --acrostic or --lines apply to each proposal
+    on its own, from its start.
     """
     from lstmega import api
     from lstmega.inference.temperature import parse_temperatures
@@ -74,29 +57,31 @@ def write(output: Path | None, **options: Any) -> None:
     options["prompt"] = _beginning(options["prompt"], output)
     temperatures = parse_temperatures(options.pop("temps"))
     session = api.write(temperatures=temperatures, **options)
-    interrupted = _Talk(session, output).go_on()
+    interrupted = _Conversation(session, output).go_on()
     _finish(session.text)
     if interrupted:
         raise click.Abort
 
 
 def _beginning(prompt: str | None, output: Path | None) -> str | None:
-    """Return what the text begins with: what was kept, where something was."""
+    """Return the beginning of the text: the content of the file `output`, or the prompt."""
     from lstmega.inference import session
 
     if prompt == "-":
-        raise UsageError("--prompt of write is a text: what you type comes from standard input.")
+        raise UsageError(
+            "--prompt of write must be a text. Received: -, but stdin has the lines you type."
+        )
     kept = session.load_text(output) if output is not None else None
     if kept and prompt is not None:
         raise UsageError(
-            f"--output has a text already, and that goes on. Received: {output}, and a --prompt. "
+            f"--output has a text already, which is continued. Received: {output}, and a --prompt. "
             "Accepted: one of the two, or the name of a new file."
         )
     return kept or prompt
 
 
 def _finish(text: str) -> None:
-    """Put the text on stdout: as it is, but safe and with a line end where that is a terminal."""
+    """Print the text as it is; on a terminal with control characters escaped, and a line end."""
     if terminal.is_one(sys.stdout):
         terminal.echo(text)
     else:
@@ -104,13 +89,13 @@ def _finish(text: str) -> None:
 
 
 def _say(line: str) -> None:
-    """Talk, or work on in silence where nobody listens any more: the text is worth more."""
+    """Print a message on stderr; a closed stderr does not stop the session."""
     with suppress(OSError, ValueError):
         terminal.say(line)
 
 
-class _Talk:
-    """One conversation."""
+class _Conversation:
+    """One session at the command line."""
 
     def __init__(self, session: Any, output: Path | None) -> None:
         self.session = session
@@ -132,8 +117,8 @@ class _Talk:
         }
 
     def go_on(self) -> bool:
-        """Talk until the end, and return whether that was Ctrl-C."""
-        self._keep()  # a file that cannot be written is told before anything is
+        """Read lines until the end, and return whether the end was Ctrl-C."""
+        self._keep()  # reports a file that cannot be written before anything is typed
         try:
             _say(f"{self.session.heading}. /help lists what you can type; Ctrl-D ends.")
             self._show(self.session.propose())
@@ -145,7 +130,7 @@ class _Talk:
         return False
 
     def _answer(self) -> bool:
-        """Do what the next line says, False at the end; a mistake is told and changes nothing."""
+        """Execute the next line, and return False at the end; a mistake changes nothing."""
         try:
             line = self._lines.next()
             if line is None or line.strip() == "/quit":
@@ -164,7 +149,7 @@ class _Talk:
         return True
 
     def _do(self, line: str) -> Any:
-        """Return the proposals that are to be shown then, None where there is no need."""
+        """Execute a line, and return the proposals to show; None after commands that change nothing."""
         if line.startswith("/"):
             name, _, words = line[1:].partition(" ")
             self._command(name)(words)

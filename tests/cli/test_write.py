@@ -176,7 +176,7 @@ def test_what_else_can_be_typed(place):
     said = "owl\n/add \\n\n/edit sat\n/add , 2\n/again\n/temps 0.5\n/count 2\n/length 5\n"
     done = piped(place, said + "/edit\n/save other.txt\n", "--unknown", "skip")
     assert len(re.findall(r"^  \d  0\.5  .{1,5}$", done.stderr.split("> ")[-4], re.MULTILINE)) == 2
-    assert "/edit needs the last line as it is to be. Received: none. It is: sat, 2" in done.stderr
+    assert "/edit needs the new last line. Received: none. The last line now: sat, 2" in done.stderr
     assert done.stdout == "the owl\nsat, 2" == (place / "other.txt").read_text()
 
 
