@@ -1,7 +1,8 @@
 """The public functions; their names and defaults are those of the command line.
 
-All raise UsageError for an argument that does not exist or is out of bounds, and for a run that does not
-exist; RunError for a damaged run.
+`run` is a run, its name or its path (None takes the newest), `checkpoints` the directory of runs. All
+functions raise UsageError for an argument that does not exist or is out of bounds, and for a run that
+does not exist or is of another kind; RunError for a damaged run.
 """
 
 from collections.abc import Callable, Sequence
@@ -73,8 +74,8 @@ def train(
     Args:
         corpus: A file, a directory, a named corpus (`nietzsche`, `tinyshakespeare`, `pydoc`), several
             of these, or a `Corpus`.
-        preset: `tiny`, `small`, `notebook`, `windowed` or `large`; None takes what fits `minutes`, else
-            `small`; a resumed run keeps its own.
+        preset: `tiny`, `small`, `notebook`, `windowed` or `large`; None chooses options for `minutes`,
+            or takes `small`; a resumed run keeps its own.
         run: The run's name below `checkpoints`, or a path; None makes one of text and time.
         checkpoints: The directory of runs.
         encoding: The text's encoding; None means UTF-8 or the encoding of a byte-order mark.
@@ -106,14 +107,8 @@ def train(
     check_options(train, options, GeneratorConfig, TrainingConfig)
     presets.resolve(preset, options)  # a wrong option is reported before a text is read or downloaded
     lowers = preset is not None and PRESETS[preset].lower and not isinstance(corpus, Corpus)
-    reading = {
-        "encoding": encoding,
-        "glob": glob,
-        "tokens": tokens,
-        "keep_line_ends": keep_line_ends,
-        "lower": lower or lowers or None,
-    }
-    given = {name: value for name, value in reading.items() if value is not None}
+    reading = {"encoding": encoding, "glob": glob, "tokens": tokens, "keep_line_ends": keep_line_ends}
+    given = presets.given_of(reading | {"lower": lower or lowers or None})
     with arguments.display(progress) as display:
         job = generator_job.prepare(
             arguments.corpus(corpus, given, corpora, display),
@@ -135,12 +130,7 @@ def load(run: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) ->
 
 
 def show(run: Run | PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> str:
-    """Return a run as text: facts, losses over time, options, the last previews.
-
-    Args:
-        run: A run, its name or its path; None takes the newest.
-        checkpoints: The directory of runs.
-    """
+    """Return a run as text: facts, losses over time, options, the last previews."""
     opened = run if isinstance(run, Run) else Run.find(Path(checkpoints), run, trained=False)
     return report.report(opened)
 
@@ -170,8 +160,7 @@ def sample(
         seed: The same seed gives the same texts; None draws one.
         unknown: Treatment of characters of the prompt that the run does not know: `error`, `skip` or
             `fold`.
-        corpus: The text that the run was trained on, or its place now, for `no_copy`; None takes the
-            place where it was.
+        corpus: The training text, or its place now, for `no_copy`; None takes the place where it was.
         options: Fields of `GenerationConfig`: `top_p=`, `stop=`, `regex=`, `no_copy=`, ...
     """
     opened, how = _prepared(sample, run, checkpoints, corpus, options, num_samples)
@@ -222,18 +211,15 @@ def sweep(
     """Generate at many temperatures, and measure each beside the training and the held-out text.
 
     Args:
-        run, checkpoints, prompt, seed, unknown, options: As for `sample`.
-        temperatures: Each at least 0.
-        length: Characters of each text.
+        run, checkpoints, temperatures, length, prompt, seed, unknown, options: As for `sample`.
         num_samples: Texts at each temperature; more give steadier numbers.
-        corpus: The text that the run was trained on, or its place now; None takes the place where it
-            was.
+        corpus: The training text, or its place now; None takes the place where it was.
 
     Returns:
         Known and new words, repetition, copies; displays itself in notebooks.
 
     Raises:
-        UsageError: An argument is out of bounds, or the training text is not there any more.
+        UsageError: The training text is missing, or as for all functions.
     """
     check_options(sweep, options, GenerationConfig)
     count = arguments.samples(num_samples, options)
@@ -259,8 +245,7 @@ def write(
     """Start a text that you and a run write in turns: `propose`, `pick`, `add`, `cut`, `undo`.
 
     Args:
-        run, checkpoints, seed, unknown, corpus, options: As for `sample`; options apply to each
-            proposal.
+        run, checkpoints, seed, unknown, corpus, options: As for `sample`, for each proposal.
         temperatures: One proposal at each.
         length: Characters of a proposal.
         num_samples: Proposals at each temperature.
@@ -303,13 +288,12 @@ def evaluate(
     """Measure a run: how well a generator predicts a text, how often a classifier is right.
 
     Args:
-        run: A run, its name or its path; None takes the newest.
-        checkpoints: The directory of runs.
+        run, checkpoints: As for all functions.
         text: A file, a named corpus or a `Corpus`; None takes the run's held-out data. A classifier is
             measured on its held-out examples (`lstmega.classify.evaluate` takes others).
         encoding: The file's encoding; None means UTF-8 or the encoding of a byte-order mark.
-        protocol: `stream` carries the state through the whole text; `window` starts from the zero
-            state at each window, as is usual for models without state.
+        protocol: `stream` carries the state through the whole text; `window` starts from the zero state
+            at each window.
         window: Characters that a window predicts.
         unknown: The cost of an unknown character: `charge` as much as any unseen code point, `skip`
             leaves it out.
@@ -367,8 +351,7 @@ def compare(
 
     Args:
         runs: Runs, their names or their paths.
-        checkpoints: The directory of runs.
-        progress: True displays the progress on stderr or in the notebook.
+        checkpoints, progress: As for `evaluate`.
 
     Returns:
         For each run its size, losses, speed and the hash of the text that it was measured on.
@@ -392,14 +375,10 @@ def inspect(
     """Show, for each character of a text, the model's prediction and its entropy.
 
     Args:
-        run: A generator, its name or its path; None takes the newest.
-        checkpoints: The directory of runs.
-        text: A file, a named corpus or a `Corpus`; None takes the run's held-out text.
-        encoding: The file's encoding; None means UTF-8 or the encoding of a byte-order mark.
+        run, checkpoints, text, encoding, progress: As for `evaluate`.
         characters: Read this many characters from the start; None reads all.
         top: Number of most probable characters to keep.
         unknown: `error` refuses a text with characters that the run does not know, `skip` drops them.
-        progress: True displays the progress on stderr or in the notebook.
     """
     how = {"characters": characters, "top": top, "unknown": unknown}
     return _look(predictions.inspect, run, checkpoints, text, encoding, progress, **how)

@@ -40,6 +40,11 @@ class TrainingError(LstmegaError):
     """Training cannot continue: the loss is not finite, or the disk fails (exit code 1)."""
 
 
+def reason_of(error: Exception) -> str:
+    """Return the reason of an error of the operating system, or its text."""
+    return str(getattr(error, "strerror", None) or error)
+
+
 class Stopped(LstmegaError):  # noqa: N818 - not an error of anybody's
     """A signal ended the work after its state was saved (exit code 128 + the signal's number)."""
 

@@ -7,6 +7,7 @@ import click
 
 from lstmega.cli import terminal
 from lstmega.cli.options import (
+    choice_option,
     data_options,
     json_option,
     result_options,
@@ -36,10 +37,11 @@ def classify() -> None:
     help="A directory with a text file for each class, a .csv, .tsv or .npz file, or MNIST's images.",
 )
 @data_options
-@click.option(
+@choice_option(
     "--tokens",
-    type=click.Choice(["char", "word"]),
-    help="Unit of a text; without it, characters of short texts and words of others.",
+    ["char", "word"],
+    None,
+    "Unit of a text (default: characters of short texts, else words).",
 )
 @training_options("classifier", ClassifierConfig, CLASSIFIERS, _INIT_FROM, without=TEXT_ONLY)
 def train(data: tuple[str, ...], **options: Any) -> None:

@@ -8,6 +8,7 @@ import click
 from lstmega.cli import terminal
 from lstmega.cli.options import (
     checkpoints_option,
+    choice_option,
     json_option,
     result_options,
     run_options,
@@ -18,18 +19,18 @@ from lstmega.cli.options import (
 @click.command()
 @run_options
 @text_options
-@click.option(
+@choice_option(
     "--protocol",
-    type=click.Choice(["stream", "window"]),
-    default="stream",
-    help="Carry the state through the whole text, or start from the zero state at each window.",
+    ["stream", "window"],
+    "stream",
+    "Carry the state through the whole text, or start from the zero state at each window.",
 )
 @click.option("--window", type=int, default=64, help="Characters that a window predicts.")
-@click.option(
+@choice_option(
     "--unknown",
-    type=click.Choice(["charge", "skip"]),
-    default="charge",
-    help="Characters that the run does not know cost as much as any unseen one, or are left out.",
+    ["charge", "skip"],
+    "charge",
+    "Unknown characters cost as much as any unseen code point, or are left out.",
 )
 @click.option(
     "--dynamic",
@@ -75,10 +76,11 @@ def compare(runs: tuple[str, ...], checkpoints: Path, as_json: bool) -> None:
     help="Search for units that follow quotes, brackets, depth, line, indent, words, uppercase, numbers "
     "or addresses.",
 )
-@click.option(
+@choice_option(
     "--part",
-    type=click.Choice(["memory", "hidden"]),
-    help="Value of a unit: tanh(c) of an LSTM (the default there), or the output of the layer.",
+    ["memory", "hidden"],
+    None,
+    "Value of a unit: tanh(c) of an LSTM (the default there), or the output of the layer.",
 )
 @click.option(
     "--characters",
@@ -87,12 +89,7 @@ def compare(runs: tuple[str, ...], checkpoints: Path, as_json: bool) -> None:
 )
 @click.option("--top", type=int, default=5, help="Number of most probable characters to show.")
 @click.option("--most", type=int, default=10, help="Number of units that --find lists.")
-@click.option(
-    "--unknown",
-    type=click.Choice(["error", "skip"]),
-    default="error",
-    help="Treatment of characters that the run does not know.",
-)
+@choice_option("--unknown", ["error", "skip"], "error", "Treatment of unknown characters.")
 @result_options
 def inspect(html: Path | None, as_json: bool, **options: Any) -> None:
     """Look inside a run: its prediction of each character, or the activations of its units.

@@ -13,7 +13,7 @@ from lstmega.config.base import Config, check_names, flag, usage_error
 from lstmega.config.generation import GenerationConfig
 from lstmega.config.presets import PRESETS
 from lstmega.config.training import LENGTHS, TrainingConfig
-from lstmega.errors import UsageError
+from lstmega.errors import UsageError, reason_of
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -27,6 +27,11 @@ def _stack(*decorators: Decorator) -> Decorator:
         return command
 
     return decorate
+
+
+def choice_option(name: str, choices: Sequence[str], default: str | None, doc: str) -> Decorator:
+    """Make an option whose value is one of several words."""
+    return click.option(name, type=click.Choice(choices), default=default, help=doc)
 
 
 checkpoints_option = click.option(
@@ -57,11 +62,8 @@ reading_options = _stack(
     encoding_option,
     click.option("--glob", default="**/*.txt", help="Files to take from a directory."),
     corpora_option,
-    click.option(
-        "--tokens",
-        type=click.Choice(["char", "byte"]),
-        default="char",
-        help="Unit of the text: code points, or the bytes of any file.",
+    choice_option(
+        "--tokens", ["char", "byte"], "char", "Unit of the text: code points, or the bytes of any file."
     ),
     click.option("--keep-line-ends", is_flag=True, help="Keep CRLF and CR; without it they become LF."),
     click.option("--lower", is_flag=True, help="Turn the text into lower case."),
@@ -118,11 +120,8 @@ def training_options(
             type=click.IntRange(1),
             help="Steps between saved states; without it about every minute, and at validations.",
         ),
-        click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "gpu"]),
-            default="auto",
-            help="Where to train; auto takes a GPU where TensorFlow finds one.",
+        choice_option(
+            "--device", ["auto", "cpu", "gpu"], "auto", "auto takes a GPU where TensorFlow finds one."
         ),
         click.option("--threads", type=click.IntRange(1), help="Threads of one operation on the CPU."),
         click.option("--init-from", metavar="NAME|PATH", help=init_from),
@@ -159,11 +158,11 @@ def generation_options(temps: str, length: int, num_samples: int, unit: str = "t
             help="Text to continue, - for stdin; without it, an excerpt of the held-out text.",
         ),
         click.option("--seed", type=int, help="The same seed gives the same texts."),
-        click.option(
+        choice_option(
             "--unknown",
-            type=click.Choice(["error", "skip", "fold"]),
-            default="error",
-            help="Treatment of characters of the prompt that the run does not know.",
+            ["error", "skip", "fold"],
+            "error",
+            "Treatment of unknown characters of the prompt.",
         ),
         config_option(),
         fields_as_options(GenerationConfig),
@@ -246,12 +245,9 @@ def _from_toml(context: click.Context, path: Path) -> dict[str, Any]:
     """Return the values of a TOML file by parameter, converted as on the command line."""
     try:
         given = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise usage_error(
-            "--config", f"a file that can be read ({error.strerror})", str(path)
-        ) from error
-    except ValueError as error:
-        raise usage_error("--config", f"a TOML file in UTF-8 ({error})", str(path)) from error
+    except (OSError, ValueError) as error:
+        accepted = f"a TOML file in UTF-8 ({reason_of(error)})"
+        raise usage_error("--config", accepted, str(path)) from error
     options = [one for one in context.command.params if isinstance(one, click.Option)]
     known = {
         spelling[2:].replace("-", "_"): option
@@ -268,8 +264,8 @@ def _from_toml(context: click.Context, path: Path) -> dict[str, Any]:
                 raise UsageError(f"{flag(option.name)} must be given once.")
             found[option.name or name] = option.type_cast_value(context, _as_typed(option, value))
         except (UsageError, click.BadParameter) as error:
-            reason = error.message if isinstance(error, click.BadParameter) else error
-            raise UsageError(f"{path}, {key}: {reason}") from error
+            message = error.message if isinstance(error, click.BadParameter) else error
+            raise UsageError(f"{path}, {key}: {message}") from error
     return found
 
 

@@ -222,11 +222,8 @@ class WindowBatches(TextBatches):
         order = np.arange(self.windows)
         if self.seed is not None:
             order = np.random.default_rng([self.seed, _WINDOWS, epoch]).permutation(self.windows)
-        starts = (order[:count] * self.stride).reshape(self.batches, self.rows)
-        carries = np.zeros(starts.shape, np.float32)
-        times = np.full(self.batches, self.time_steps)
-        ends = np.full(starts.shape, self.time_steps)
-        return BatchPlan(starts, carries, times, ends - 1, ends)
+        numbers = order[:count].reshape(self.batches, self.rows)
+        return _plan_of_windows(numbers, self.windows, self.time_steps, self.stride)
 
 
 def window_plan(length: int, rows: int, time_steps: int, stride: int) -> BatchPlan:
@@ -241,13 +238,18 @@ def window_plan(length: int, rows: int, time_steps: int, stride: int) -> BatchPl
     windows = (length - time_steps - 1) // stride + 1
     rows = min(rows, windows)
     batches = -(-windows // rows)
-    order = np.arange(batches * rows).reshape(batches, rows)
-    ends = np.full(order.shape, time_steps)
-    firsts = np.where(order < windows, time_steps - 1, time_steps)
-    starts = order.clip(max=windows - 1) * stride
-    return BatchPlan(
-        starts, np.zeros(order.shape, np.float32), np.full(batches, time_steps), firsts, ends
-    )
+    numbers = np.arange(batches * rows).reshape(batches, rows)
+    return _plan_of_windows(numbers, windows, time_steps, stride)
+
+
+def _plan_of_windows(
+    numbers: npt.NDArray[np.int64], windows: int, time_steps: int, stride: int
+) -> BatchPlan:
+    """Return the plan that reads windows by their numbers, `[batches, rows]`; others do not count."""
+    times, ends = np.full(len(numbers), time_steps), np.full(numbers.shape, time_steps)
+    firsts = np.where(numbers < windows, time_steps - 1, time_steps)
+    starts = numbers.clip(max=windows - 1) * stride
+    return BatchPlan(starts, np.zeros(numbers.shape, np.float32), times, firsts, ends)
 
 
 def measured_part(held_out: str, most: int = MAX_MEASURED, *, lines: bool = False) -> str:

@@ -6,6 +6,7 @@ files, `encodings` decodes them, `download` has the named corpora.
 
 import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -84,8 +85,8 @@ class Corpus:
     def sha256(self) -> str:
         """The hash of the text in UTF-8 (lone surrogates passed), as 64 hexadecimal digits."""
         digest = hashlib.sha256()
-        for chunk in _chunks(self.text):
-            digest.update(chunk.encode("utf-8", "surrogatepass"))
+        for start in range(0, len(self.text), _CHUNK):
+            digest.update(self.text[start : start + _CHUNK].encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
     def split(self, validation: float) -> tuple[str, str]:
@@ -160,7 +161,7 @@ def describe(corpus: Corpus) -> dict[str, Any]:
         "characters": len(text),
         "distinct_characters": len(counts),
         "lines": counts["\n"] + (not text.endswith("\n")),
-        "words": _count_words(text),
+        "words": sum(1 for _ in re.finditer(r"\S+", text)),
         "non_ascii_share": 1 - ascii_count / len(text),
         "most_frequent": [
             {"character": character, "code_point": f"U+{ord(character):04X}", "count": count}
@@ -261,19 +262,6 @@ def _note_on_size(text: str) -> Iterator[str]:
         "each is a row of the embedding and of the logits. --max-vocabulary N keeps the most "
         "frequent and folds the rest into <unk>."
     )
-
-
-def _count_words(text: str) -> int:
-    """Return the number of words between white space, without a list of all words."""
-    words, inside = 0, False
-    for chunk in _chunks(text):
-        words += len(chunk.split()) - (inside and not chunk[0].isspace())
-        inside = not chunk[-1].isspace()
-    return words
-
-
-def _chunks(text: str) -> Iterator[str]:
-    return (text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK))
 
 
 def _listed(labels: Sequence[str]) -> str:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lstmega import files
-from lstmega.errors import CorpusError, DownloadError
+from lstmega.errors import CorpusError, DownloadError, reason_of
 
 OnBytes = Callable[[int, int | None], None]  # called with the bytes done and in all
 
@@ -104,7 +104,11 @@ def fetch(name: str, *, corpora: Path, progress: OnBytes | None = None) -> Path:
         else:
             _download(named, path, progress)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise DownloadError(_failure(named, path, _reason(error))) from error
+        raise DownloadError(
+            f"{name!r} could not be downloaded: {_reason(error)}. Nothing was kept. Put the file at "
+            f"{str(path)!r} yourself (address {named.url} , {named.size:,} bytes, sha256 "
+            f"{named.sha256}), or use --corpus pydoc, which needs no network and works now."
+        ) from error
     return path
 
 
@@ -123,7 +127,7 @@ def _verify_existing(named: NamedCorpus, path: Path) -> None:
     found = f"sha256 {files.sha256(path)}" if path.is_file() else "not a regular file"
     if found != f"sha256 {named.sha256}":
         raise DownloadError(
-            f"{str(path)!r} is in the way: it is not the text that {named.name!r} stands for. "
+            f"{str(path)!r} is in the way: it is not the corpus {named.name!r}. "
             f"Received: {found}. Accepted: sha256 {named.sha256}. Move it away to download the "
             "right one, or give its path as the corpus to use it as it is."
         )
@@ -136,43 +140,26 @@ def _download(named: NamedCorpus, path: Path, progress: OnBytes | None) -> None:
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310 (as above)
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.replacing(path) as temporary, temporary.open("wb") as file:
-            size, digest = _copy(named, response, file, progress)
-            _verify_received(named, path, size, digest, response.headers["Content-Length"])
+            _copy(named, response, file, progress)
 
 
-def _copy(
-    named: NamedCorpus, response: BinaryIO, file: BinaryIO, progress: OnBytes | None
-) -> tuple[int, str]:
-    expected, done, digest = named.size or 0, 0, hashlib.sha256()
-    while done <= expected + _SLACK and (block := response.read(_BLOCK)):
+def _copy(named: NamedCorpus, response: Any, file: BinaryIO, progress: OnBytes | None) -> None:
+    """Copy a response to a file; a ValueError has the reason why it is not the corpus."""
+    most, done, digest = (named.size or 0) + _SLACK, 0, hashlib.sha256()
+    while done <= most and (block := response.read(_BLOCK)):
         file.write(block)
         digest.update(block)
         done += len(block)
         if progress is not None:
             progress(done, named.size)
-    return done, digest.hexdigest()
-
-
-def _verify_received(
-    named: NamedCorpus, path: Path, size: int, digest: str, announced: str | None
-) -> None:
-    if digest == named.sha256:
+    if digest.hexdigest() == named.sha256:
         return
-    if size > (named.size or 0) + _SLACK:
-        reason = f"another file is there, larger than {size:,} bytes"
-    elif announced and announced.isdecimal() and size < int(announced):
-        reason = f"the connection was cut after {size:,} of {int(announced):,} bytes"
-    else:
-        reason = f"another file is there, {size:,} bytes with sha256 {digest}"
-    raise DownloadError(_failure(named, path, reason))
-
-
-def _failure(named: NamedCorpus, path: Path, reason: str) -> str:
-    return (
-        f"{named.name!r} could not be downloaded: {reason}. Nothing was kept. Put the file at "
-        f"{str(path)!r} yourself (address {named.url} , {named.size:,} bytes, sha256 "
-        f"{named.sha256}), or use --corpus pydoc, which needs no network and works now."
-    )
+    announced = response.headers["Content-Length"]
+    if done > most:
+        raise ValueError(f"another file is there, larger than {done:,} bytes")
+    if announced and announced.isdecimal() and done < int(announced):
+        raise ValueError(f"the connection was cut after {done:,} of {int(announced):,} bytes")
+    raise ValueError(f"another file is there, {done:,} bytes with sha256 {digest.hexdigest()}")
 
 
 def _reason(error: Exception) -> str:
@@ -181,4 +168,4 @@ def _reason(error: Exception) -> str:
         return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         return f"no connection ({error.reason})"
-    return f"{getattr(error, 'strerror', None) or error or type(error).__name__}"
+    return reason_of(error) or type(error).__name__

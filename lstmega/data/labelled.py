@@ -23,7 +23,7 @@ from lstmega.data import arrays, encodings
 from lstmega.data.arrays import Vectors, Where, spoken
 from lstmega.data.corpus import Source
 from lstmega.data.sources import safe_name, shown
-from lstmega.errors import CorpusError
+from lstmega.errors import CorpusError, reason_of
 
 Kind = Literal["text", "vectors"]
 Example = tuple[Where, str, Any]  # place, label, sequence
@@ -296,9 +296,8 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
         raise CorpusError(
-            f"Cannot read the data: {reason}. Received: {str(path)!r}. Accepted: {_ACCEPTED}."
+            f"Cannot read the data: {reason_of(error)}. Received: {str(path)!r}. Accepted: {_ACCEPTED}."
         ) from error
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from lstmega.data import download
-from lstmega.errors import CorpusError
+from lstmega.errors import CorpusError, reason_of
 
 
 class Found(NamedTuple):
@@ -83,7 +83,7 @@ class Finder:
                 f"{self._glob!r}. Accepted: a pattern like '*.md' or '**/*.txt'."
             ) from error
         except OSError as error:
-            raise CorpusError(_refusal(str(directory), _reason(error))) from error
+            raise CorpusError(_refusal(str(directory), reason_of(error))) from error
         if not paths:
             raise CorpusError(
                 f"No file to read in the directory {str(directory)!r}. Received: --glob "
@@ -112,7 +112,7 @@ class Finder:
         for error in blocked:
             if error.filename == str(directory):
                 raise error
-            self.notes.append(f"{shown(error.filename)} was skipped: {_reason(error)}.")
+            self.notes.append(f"{shown(error.filename)} was skipped: {reason_of(error)}.")
 
 
 def _mode(path: Path) -> int | None:
@@ -125,7 +125,7 @@ def _mode(path: Path) -> int | None:
             raise CorpusError(_refusal(str(path), reason)) from None
         return None
     except (OSError, ValueError) as error:
-        raise CorpusError(_refusal(str(path), _reason(error))) from error
+        raise CorpusError(_refusal(str(path), reason_of(error))) from error
 
 
 _KINDS = {
@@ -149,7 +149,7 @@ def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CorpusError(_refusal(str(path), _reason(error))) from error
+        raise CorpusError(_refusal(str(path), reason_of(error))) from error
 
 
 def _read_stdin(stdin: BinaryIO | None) -> bytes:
@@ -159,7 +159,7 @@ def _read_stdin(stdin: BinaryIO | None) -> bytes:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         content: bytes = stream.read()
     except (OSError, ValueError) as error:
-        raise CorpusError(_refusal("-", _reason(error))) from error
+        raise CorpusError(_refusal("-", reason_of(error))) from error
     return content
 
 
@@ -179,10 +179,6 @@ def _refusal(source: str, reason: str) -> str:
 def accepted() -> str:
     """Return what `--corpus` accepts, for a message."""
     return f"a text file, a directory, - for standard input, or a name ({', '.join(download.NAMED)})"
-
-
-def _reason(error: Exception) -> str:
-    return f"{getattr(error, 'strerror', None) or error}"
 
 
 def shown(label: str) -> str:
