@@ -63,7 +63,7 @@ def train(
             `y`, MNIST's files, several of one kind, or a `Labelled`.
         label: The column of the class in a table, by number from 1 or by name; None is the first.
         text: The columns to read, joined by spaces; by default all others.
-        header: Whether the first row of a table has names.
+        header: Whether the first row of a table has names; a column given by name means that too.
         class_names: A file whose lines name the classes 1, 2, ... (or 0, 1, ...).
         labels: MNIST's file of labels, where it is not beside the images.
         encoding: The encoding of text files, where it is not UTF-8 and has no byte-order mark.

@@ -13,10 +13,11 @@ from lstmega.errors import UsageError
 
 
 def say(line: str) -> None:
-    """Print a message on stderr."""
+    """Print a message on stderr; a closed stderr stops no command."""
     from lstmega.display.formatting import plain
 
-    click.echo(plain(line), err=True)
+    with suppress(OSError, ValueError):
+        click.echo(plain(line), err=True)
 
 
 def print_json(content: Any) -> None:

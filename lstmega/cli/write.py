@@ -6,7 +6,6 @@ Proposals and messages go to stderr, the finished text to stdout.
 import re
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,21 @@ from lstmega.cli.options import generation_options
 from lstmega.errors import LstmegaError, UsageError
 
 HELP = """\
-  a number      take that proposal
+  a number      take the proposal with this number
   Enter, /again other proposals
-  any text      is added as you type it, without a line end: type \\n for one (and \\\\ for \\);
-                spaces at the start and the end count
+  any text      add it as typed, without a line end: \\n is a line end, \\\\ is \\; spaces at the start
+                and the end count
   /add TEXT     the same, for a text that is a number or begins with /
-  /undo /redo   one step back, with the proposals that were there; one forward
-  /cut N        take N characters away at the end
-  /edit TEXT    put TEXT in the place of the last line; at a terminal /edit alone lets you change it
-  /temps LIST   propose at these temperatures, as 0.4,0.7 or 0.2:1:0.2
-  /length N     propose so many characters
-  /count N      propose so many at each temperature
-  /show         the whole text
-  /save FILE    keep it in a file
+  /undo /redo   one step back, with its proposals; one step forward
+  /cut N        remove N characters at the end
+  /edit TEXT    replace the last line by TEXT; at a terminal, /edit alone opens the line for changes
+  /temps LIST   temperatures of the proposals, such as 0.4,0.7 or 0.2:1:0.2
+  /length N     length of a proposal, in characters
+  /count N      number of proposals at each temperature
+  /show         show the whole text
+  /save FILE    save the text in a file
   /help         this list
-  /quit         or Ctrl-D: finish; the text goes to standard output (after Ctrl-C too)"""
+  /quit, Ctrl-D finish; the text goes to standard output (also after Ctrl-C)"""
 _SILENT = ("show", "save", "help")  # commands that change nothing
 _BACK = ("undo", "redo")  # commands that show earlier proposals again
 _TAIL = 300  # characters of the text that are shown above the proposals
@@ -88,12 +87,6 @@ def _finish(text: str) -> None:
         click.echo(text, nl=False)
 
 
-def _say(line: str) -> None:
-    """Print a message on stderr; a closed stderr does not stop the session."""
-    with suppress(OSError, ValueError):
-        terminal.say(line)
-
-
 class _Conversation:
     """One session at the command line."""
 
@@ -106,26 +99,26 @@ class _Conversation:
             "again": lambda _: None,
             "undo": lambda _: session.undo(),
             "redo": lambda _: session.redo(),
-            "cut": lambda words: _say(f"Cut: {session.cut(_number('/cut', words))!r}"),
+            "cut": lambda words: terminal.say(f"Cut: {session.cut(_number('/cut', words))!r}"),
             "edit": self._edit,
             "temps": self._heat,
             "length": lambda words: setattr(session, "length", _number("/length", words)),
             "count": lambda words: setattr(session, "num_samples", _number("/count", words)),
-            "show": lambda _: _say(session.text),
-            "save": lambda words: _say(f"Wrote {session.save(_path(words))}"),
-            "help": lambda _: _say(HELP),
+            "show": lambda _: terminal.say(session.text),
+            "save": lambda words: terminal.say(f"Wrote {session.save(_path(words))}"),
+            "help": lambda _: terminal.say(HELP),
         }
 
     def go_on(self) -> bool:
         """Read lines until the end, and return whether the end was Ctrl-C."""
         self._keep()  # reports a file that cannot be written before anything is typed
         try:
-            _say(f"{self.session.heading}. /help lists what you can type; Ctrl-D ends.")
+            terminal.say(f"{self.session.heading}. /help lists what you can type; Ctrl-D ends.")
             self._show(self.session.propose())
             while self._answer():
                 pass
         except KeyboardInterrupt:
-            _say("")
+            terminal.say("")
             return True
         return False
 
@@ -134,16 +127,16 @@ class _Conversation:
         try:
             line = self._lines.next()
             if line is None or line.strip() == "/quit":
-                _say("")
+                terminal.say("")
                 return False
             proposals = self._do(line)
         except (LstmegaError, OSError) as error:
-            _say(str(error))
+            terminal.say(str(error))
             return True
         try:
             self._keep()
         except (LstmegaError, OSError) as error:
-            _say(f"The text is not in its file: {error}")
+            terminal.say(f"The text could not be saved: {error}")
         if proposals is not None:
             self._show(proposals)
         return True
@@ -176,10 +169,10 @@ class _Conversation:
     def _show(self, proposals: Any) -> None:
         """Show the end of the text, and numbered proposals."""
         text = self.session.text
-        _say(f"\n{'…' if len(text) > _TAIL else ''}{text[-_TAIL:]}")
+        terminal.say(f"\n{'…' if len(text) > _TAIL else ''}{text[-_TAIL:]}")
         for number, proposal in enumerate(proposals, 1):
             shown = proposal.text.replace("\n", "⏎") or "(nothing may follow)"
-            _say(f"  {number}  {proposal.temperature:<4g} {shown}")
+            terminal.say(f"  {number}  {proposal.temperature:<4g} {shown}")
 
     def _edit(self, words: str) -> None:
         if not words:

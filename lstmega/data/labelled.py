@@ -95,12 +95,7 @@ def read(
             the class, each line an example); a `.csv` or `.tsv` file; an `.npz` file with `y [examples]`
             and `x [examples, time]` or `[examples, time, features]`; MNIST's images, the labels beside
             them, or a directory with its training pair.
-        label: The column of the class in a table, by number from 1 or by name; None is the first.
-        text: The columns to read, joined by spaces; by default all others.
-        header: Whether the first row of a table has names; a column given by name means that too.
-        class_names: A text file whose lines name the classes 1, 2, ... (or 0, 1, ...).
-        encoding: The encoding of text files, where it is not UTF-8 and has no byte-order mark.
-        labels: MNIST's file of labels, where it is not beside the images.
+        label, text, header, class_names, encoding, labels: As for `classify.train`.
 
     Raises:
         CorpusError: Something cannot be read; the message has the file and the row.

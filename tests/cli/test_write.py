@@ -214,7 +214,7 @@ def test_mistakes_are_told_and_the_session_goes_on(place):
         "--temps has 'hot'",
         "U+00C9",
         "/save needs the name",
-        "take that proposal",
+        "take the proposal",
     ):
         assert said in done.stderr
     assert (done.returncode, done.stdout) == (0, "the owl")
@@ -254,7 +254,7 @@ def test_a_file_that_fails_later_does_not_end_the_session(place):
     assert process.returncode == 0
     assert stdout.startswith(b"the owl")
     assert len(stdout) > len("the owl")  # proposals were still made
-    assert b"The text is not in its file: A file needs a directory" in stderr
+    assert b"The text could not be saved: A file needs a directory" in stderr
 
 
 def test_wrong_use_is_told_before_anything(place):
