@@ -327,18 +327,16 @@ def evaluate(
             f"--dynamic needs a run that carries its state through the text. Received: {opened.name}, "
             f"{opened.record.reading}."
         )
+    if dynamic is None:
+        how: dict[str, Any] = {"protocol": protocol, "window": window, "unknown": unknown}
+        return _look(generator.measure, opened, text, encoding, progress, **how)
     with arguments.display(progress) as display:
         corpus = arguments.other_text(opened, text, encoding, display)
-        if dynamic is not None:
-            from lstmega.training.dynamic_evaluation import DynamicReader
+        from lstmega.training.dynamic_evaluation import DynamicReader
 
-            reader = DynamicReader(opened, dynamic, display.reading)
-            return generator.read_by(
-                opened, corpus, reader, unknown=unknown, protocol="dynamic", rate=dynamic
-            )
-        return generator.measure(
-            opened, corpus, protocol=protocol, window=window, unknown=unknown, done=display.reading
-        )
+        reader = DynamicReader(opened, dynamic, display.reading)
+        how = {"unknown": unknown, "protocol": "dynamic", "rate": dynamic}
+        return generator.read_by(opened, corpus, reader, **how)
 
 
 def compare(
@@ -381,7 +379,8 @@ def inspect(
         unknown: `error` refuses a text with characters that the run does not know, `skip` drops them.
     """
     how = {"characters": characters, "top": top, "unknown": unknown}
-    return _look(predictions.inspect, run, checkpoints, text, encoding, progress, **how)
+    opened = resolve(GeneratorRun, run, checkpoints)
+    return _look(predictions.inspect, opened, text, encoding, progress, **how)
 
 
 def unit(
@@ -405,7 +404,8 @@ def unit(
             there is one.
     """
     how = {"which": which, "part": part, "characters": characters, "unknown": unknown}
-    return _look(activations.unit, run, checkpoints, text, encoding, progress, **how)
+    opened = resolve(GeneratorRun, run, checkpoints)
+    return _look(activations.unit, opened, text, encoding, progress, **how)
 
 
 def find(
@@ -435,22 +435,21 @@ def find(
             for `inspect`.
     """
     how = {"feature": feature, "part": part, "most": most, "characters": characters, "unknown": unknown}
-    return _look(probing.find, run, checkpoints, text, encoding, progress, **how)
+    opened = resolve(GeneratorRun, run, checkpoints)
+    return _look(probing.find, opened, text, encoding, progress, **how)
 
 
-def _look(  # noqa: PLR0917 - arguments that three functions share
+def _look(
     function: Callable[..., ResultT],
-    run: Run | PathLike | None,
-    checkpoints: PathLike,
+    run: GeneratorRun,
     text: Corpus | PathLike | None,
     encoding: str | None,
     progress: Progress | bool,
     **how: Any,
 ) -> ResultT:
-    opened = resolve(GeneratorRun, run, checkpoints)
     with arguments.display(progress) as display:
-        corpus = arguments.other_text(opened, text, encoding, display)
-        return function(opened, text=corpus, done=display.reading, **how)
+        corpus = arguments.other_text(run, text, encoding, display)
+        return function(run, text=corpus, done=display.reading, **how)
 
 
 def look_inside(

@@ -81,13 +81,7 @@ def corpus(
     corpora: PathLike,
     progress: Progress,
 ) -> Corpus:
-    """Return a corpus: itself, or read from its sources.
-
-    Args:
-        text: A `Corpus`, or files, directories and names.
-        reading: Keyword arguments of `data.corpus.read`.
-        corpora: The directory of named corpora.
-        progress: Displays a download.
+    """Return a corpus: itself, or read by `data.corpus.read` with the keyword arguments `reading`.
 
     Raises:
         UsageError: A `Corpus` is given together with `reading`.

@@ -90,15 +90,7 @@ data_options = _stack(
 def training_options(
     kind: str, model: type[Config], defaults: Defaults, init_from: str, without: Sequence[str] = ()
 ) -> Decorator:
-    """Make the options of a command that trains.
-
-    Args:
-        kind: The kind of run.
-        model: The option dataclass of the model.
-        defaults: The default values to show in the help.
-        init_from: The help of `--init-from`.
-        without: Fields of `TrainingConfig` to leave out.
-    """
+    """Make the options of a command that trains; `init_from` is the help of `--init-from`."""
     return _stack(
         click.option("--max-vocabulary", type=int, help="Keep this many tokens; the rest become <unk>."),
         config_option(kind),
@@ -129,12 +121,7 @@ def training_options(
 
 
 def generation_options(temps: str, length: int, num_samples: int, unit: str = "text") -> Decorator:
-    """Make the options of a command that generates.
-
-    Args:
-        temps, length, num_samples: Default values.
-        unit: The word for one result, in the help.
-    """
+    """Make the options of a command that generates; `unit` is the word for a result."""
     return _stack(
         run_options,
         click.option(
@@ -178,13 +165,7 @@ def generation_options(temps: str, length: int, num_samples: int, unit: str = "t
 def fields_as_options(
     options: type[Config], defaults: Defaults | None = None, without: Sequence[str] = ()
 ) -> Decorator:
-    """Make a click option of every field of an option dataclass; an option not given is None.
-
-    Args:
-        options: The dataclass.
-        defaults: The default values to show in the help.
-        without: Fields to leave out.
-    """
+    """Make a click option of every field of an option dataclass; the defaults are only shown."""
     hints = get_type_hints(options)
     wanted = [item for item in dataclasses.fields(options) if item.name not in without]  # type: ignore[arg-type]
     return _stack(*(_field_option(item, hints[item.name], defaults or {}) for item in wanted))
@@ -219,11 +200,7 @@ def _shown_default(name: str, defaults: Defaults) -> str:
 
 
 def config_option(kind: str = "") -> Decorator:
-    """Make the option `--config`, whose file has defaults for the other options of the command.
-
-    Args:
-        kind: The kind of run whose run.json is accepted too; empty where none is.
-    """
+    """Make the option `--config`, which also accepts the run.json of a run of this kind."""
 
     def read(context: click.Context, _: click.Parameter, path: Path | None) -> None:
         if path is not None:

@@ -34,14 +34,7 @@ def echo(text: str) -> None:
 def result(
     found: Any, as_json: bool, html: Path | None = None, page: Callable[[], Any] | None = None
 ) -> None:
-    """Print a result, as text or as JSON.
-
-    Args:
-        found: The result.
-        as_json: Whether JSON is wanted.
-        html: A file for its page.
-        page: Returns another result that has the page.
-    """
+    """Print a result, as text or as JSON; `html` is the file for its page, or for that of `page()`."""
     if html is not None:
         say(f"Wrote {(found if page is None else page()).save_html(html)}")
     if as_json:
