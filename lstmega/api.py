@@ -158,8 +158,7 @@ def sample(
         prompt: The text to continue; None takes a random excerpt of the held-out text.
         num_samples: Texts at each temperature.
         seed: The same seed gives the same texts; None draws one.
-        unknown: Treatment of characters of the prompt that the run does not know: `error`, `skip` or
-            `fold`.
+        unknown: Treatment of unknown characters of the prompt: `error`, `skip` or `fold`.
         corpus: The training text, or its place now, for `no_copy`; None takes the place where it was.
         options: Fields of `GenerationConfig`: `top_p=`, `stop=`, `regex=`, `no_copy=`, ...
     """
@@ -376,7 +375,7 @@ def inspect(
         run, checkpoints, text, encoding, progress: As for `evaluate`.
         characters: Read this many characters from the start; None reads all.
         top: Number of most probable characters to keep.
-        unknown: `error` refuses a text with characters that the run does not know, `skip` drops them.
+        unknown: `error` refuses a text with unknown characters, `skip` drops them.
     """
     how = {"characters": characters, "top": top, "unknown": unknown}
     opened = resolve(GeneratorRun, run, checkpoints)

@@ -1,4 +1,4 @@
-"""Errors whose messages say what was wrong, what was received and what is accepted.
+"""Errors; their messages have three parts: the mistake, the received value, the accepted values.
 
 The library raises them; the command line prints them and exits with the `exit_code` of the class.
 """

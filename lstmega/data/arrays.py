@@ -47,7 +47,7 @@ def archive(
     if not raw.startswith(b"PK"):  # numpy reads a single array, too
         raise CorpusError(
             f"{spoken(path)} is no readable .npz file. Received: it begins with {raw[:8]!r}. "
-            f"Accepted: what numpy.savez writes, with the arrays {wanted}."
+            f"Accepted: a file of numpy.savez with the arrays {wanted}."
         )
     x, *y = _arrays(raw, wanted, path)
     return pairs(x, y[0] if y else np.zeros(x.shape[:1], int), path)
@@ -63,7 +63,7 @@ def _arrays(raw: bytes, wanted: list[str], path: Path) -> list[npt.NDArray[Any]]
     except Exception as error:  # of damaged bytes zipfile, zlib and numpy raise a dozen kinds
         raise CorpusError(
             f"{spoken(path)} is no readable .npz file without objects. Received: {str(error)!r:.300}. "
-            f"Accepted: what numpy.savez writes, with the arrays {wanted}."
+            f"Accepted: a file of numpy.savez with the arrays {wanted}."
         ) from error
     if len(found) < len(wanted):
         raise CorpusError(f"{spoken(path)} must have the arrays {wanted}. Received: {names!r:.300}.")

@@ -1,4 +1,4 @@
-"""Batches of one text: a pure function of seed, epoch and batch number says what each row reads.
+"""Batches of one text, planned by pure functions of seed, epoch and batch number.
 
 `LaneBatches` cuts the training ids into `rows` contiguous lanes; row r of batch k+1 continues row r of
 batch k, so the recurrent state can be carried from batch to batch (truncated backpropagation through

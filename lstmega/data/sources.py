@@ -177,7 +177,7 @@ def _refusal(source: str, reason: str) -> str:
 
 
 def accepted() -> str:
-    """Return what `--corpus` accepts, for a message."""
+    """Return the accepted values of `--corpus`, for a message."""
     return f"a text file, a directory, - for standard input, or a name ({', '.join(download.NAMED)})"
 
 
