@@ -206,7 +206,7 @@ class Vocabulary:
         listed = ", ".join(name.format(ord(c), c) for c in unknown[:_LISTED])
         more = f" and {len(unknown) - _LISTED} more" if len(unknown) > _LISTED else ""
         return (
-            f"The text has characters that the vocabulary does not know. Received: {listed}{more}. "
+            f"The text has characters that are not in the vocabulary. Received: {listed}{more}. "
             f"The vocabulary has {len(self)}: {self.summary()}. "
             "Try --unknown skip (drop them) or --unknown fold (nearest known form)."
         )
