@@ -34,27 +34,14 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_HOMES = {
-    "compare": "api",
-    "evaluate": "api",
-    "find": "api",
-    "inspect": "api",
-    "load": "api",
-    "sample": "api",
-    "show": "api",
-    "stream": "api",
-    "sweep": "api",
-    "train": "api",
-    "unit": "api",
-    "write": "api",
-    "Corpus": "data.corpus",
-    "read": "data.corpus",
-    "Vocabulary": "data.vocabulary",
-    "LstmegaError": "errors",
-    "Run": "runs.run",
-    "ClassifierRun": "runs.run",
-    "GeneratorRun": "runs.run",
+_MODULES = {
+    "api": "compare evaluate find inspect load sample show stream sweep train unit write",
+    "data.corpus": "Corpus read",
+    "data.vocabulary": "Vocabulary",
+    "errors": "LstmegaError",
+    "runs.run": "ClassifierRun GeneratorRun Run",
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = ["classify", *_HOMES]  # noqa: PLE0604 - names of the table above
 

@@ -1,12 +1,13 @@
 """The public functions; their names and defaults are those of the command line.
 
-All raise UsageError for an argument that does not exist or is out of bounds, and for a run that does not
-exist; RunError for a damaged run.
+`run` is a run, its name or its path (None takes the newest), `checkpoints` the directory of runs. All
+functions raise UsageError for an argument that does not exist or is out of bounds, and for a run that
+does not exist or is of another kind; RunError for a damaged run.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, TypeVar, Unpack
 
 from lstmega import arguments, classify
 from lstmega.arguments import PathLike, check_options, resolve
@@ -40,6 +41,8 @@ from lstmega.runs import generator_job, report
 from lstmega.runs.job import CHECKPOINTS
 from lstmega.runs.run import ClassifierRun, GeneratorRun, Run
 
+ResultT = TypeVar("ResultT")
+
 
 def train(
     corpus: Corpus | PathLike | Sequence[PathLike],
@@ -68,8 +71,8 @@ def train(
     Args:
         corpus: A file, a directory, a named corpus (`nietzsche`, `tinyshakespeare`, `pydoc`), several
             of these, or a `Corpus`.
-        preset: `tiny`, `small`, `notebook`, `windowed` or `large`; None takes what fits `minutes`, else
-            `small`; a resumed run keeps its own.
+        preset: `tiny`, `small`, `notebook`, `windowed` or `large`; None chooses options for `minutes`,
+            or takes `small`; a resumed run keeps its own.
         run: The run's name below `checkpoints`, or a path; None makes one of text and time.
         checkpoints: The directory of runs.
         encoding: The text's encoding; None means UTF-8 or the encoding of a byte-order mark.
@@ -101,14 +104,8 @@ def train(
     check_options(train, options, GeneratorConfig, TrainingConfig)
     presets.resolve(preset, options)  # a wrong option is reported before a text is read or downloaded
     lowers = preset is not None and PRESETS[preset].lower and not isinstance(corpus, Corpus)
-    reading = {
-        "encoding": encoding,
-        "glob": glob,
-        "tokens": tokens,
-        "keep_line_ends": keep_line_ends,
-        "lower": lowers or None if lower is None else lower,
-    }
-    given = {name: value for name, value in reading.items() if value is not None}
+    reading = {"encoding": encoding, "glob": glob, "tokens": tokens, "keep_line_ends": keep_line_ends}
+    given = presets.given_of(reading | {"lower": lowers or None if lower is None else lower})
     with arguments.display(progress) as display:
         job = generator_job.prepare(
             arguments.corpus(corpus, given, corpora, display),
@@ -130,12 +127,7 @@ def load(run: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) ->
 
 
 def show(run: Run | PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> str:
-    """Return a run as text: facts, losses over time, options, the last previews.
-
-    Args:
-        run: A run, its name or its path; None takes the newest.
-        checkpoints: The directory of runs.
-    """
+    """Return a run as text: facts, losses over time, options, the last previews."""
     opened = run if isinstance(run, Run) else Run.find(Path(checkpoints), run, trained=False)
     return report.report(opened)
 
@@ -163,24 +155,13 @@ def sample(
         prompt: The text to continue; None takes a random excerpt of the held-out text.
         num_samples: Texts at each temperature.
         seed: The same seed gives the same texts; None draws one.
-        unknown: Treatment of characters of the prompt that the run does not know: `error`, `skip` or
-            `fold`.
-        corpus: The text that the run was trained on, or its place now, for `no_copy`; None takes the
-            place where it was.
+        unknown: Treatment of unknown characters of the prompt: `error`, `skip` or `fold`.
+        corpus: The training text, or its place now, for `no_copy`; None takes the place where it was.
         options: Fields of `GenerationConfig`: `top_p=`, `stop=`, `regex=`, `no_copy=`, ...
     """
-    opened, count, config, index = _writer(sample, run, checkpoints, num_samples, options, corpus)
-    return generate.sample(
-        opened,
-        temperatures=temperatures,
-        length=length,
-        prompt=prompt,
-        num_samples=count,
-        seed=seed,
-        unknown=unknown,
-        config=config,
-        training=index,
-    )
+    opened, how = _prepared(sample, run, checkpoints, corpus, options, num_samples)
+    how |= {"prompt": prompt, "seed": seed, "unknown": unknown}
+    return generate.sample(opened, temperatures=temperatures, length=length, **how)
 
 
 def stream(
@@ -204,17 +185,10 @@ def stream(
     Returns:
         An iterator of pieces of text, mostly one character each; `.start` has seed and prompt.
     """
-    opened, _, config, index = _writer(stream, run, checkpoints, 1, options, corpus)
-    return generate.stream(
-        opened,
-        temperatures=temperature if isinstance(temperature, Sequence) else [temperature],
-        length=length,
-        prompt=prompt,
-        seed=seed,
-        unknown=unknown,
-        config=config,
-        training=index,
-    )
+    opened, how = _prepared(stream, run, checkpoints, corpus, options)
+    how |= {"prompt": prompt, "seed": seed, "unknown": unknown}
+    temperatures = temperature if isinstance(temperature, Sequence) else [temperature]
+    return generate.stream(opened, temperatures=temperatures, length=length, **how)
 
 
 def sweep(
@@ -233,33 +207,22 @@ def sweep(
     """Generate at many temperatures, and measure each beside the training and the held-out text.
 
     Args:
-        run, checkpoints, prompt, seed, unknown, options: As for `sample`.
-        temperatures: Each at least 0.
-        length: Characters of each text.
+        run, checkpoints, temperatures, length, prompt, seed, unknown, options: As for `sample`.
         num_samples: Texts at each temperature; more give steadier numbers.
-        corpus: The text that the run was trained on, or its place now; None takes the place where it
-            was.
+        corpus: The training text, or its place now; None takes the place where it was.
 
     Returns:
         Known and new words, repetition, copies; displays itself in notebooks.
 
     Raises:
-        UsageError: An argument is out of bounds, or the training text is not there any more.
+        UsageError: The training text is missing, or as for all functions.
     """
     check_options(sweep, options, GenerationConfig)
     count = arguments.samples(num_samples, options)
-    opened = resolve(GeneratorRun, run, checkpoints)
-    return sweeps.sweep(
-        opened,
-        arguments.training_text(opened, corpus),
-        temperatures=check_temperatures(temperatures),
-        length=length,
-        num_samples=count,
-        prompt=prompt,
-        seed=seed,
-        unknown=unknown,
-        config=GenerationConfig.of(options),
-    )
+    opened, config = resolve(GeneratorRun, run, checkpoints), GenerationConfig.of(options)
+    text, temperatures = arguments.training_text(opened, corpus), check_temperatures(temperatures)
+    how: dict[str, Any] = {"prompt": prompt, "seed": seed, "unknown": unknown, "config": config}
+    return sweeps.sweep(opened, text, temperatures=temperatures, length=length, num_samples=count, **how)
 
 
 def write(
@@ -278,42 +241,32 @@ def write(
     """Start a text that you and a run write in turns: `propose`, `pick`, `add`, `cut`, `undo`.
 
     Args:
-        run, checkpoints, seed, unknown, corpus, options: As for `sample`; options apply to each
-            proposal.
+        run, checkpoints, seed, unknown, corpus, options: As for `sample`, for each proposal.
         temperatures: One proposal at each.
         length: Characters of a proposal.
         num_samples: Proposals at each temperature.
         prompt: The beginning of the text; None takes a random excerpt of the held-out text.
     """
-    opened, count, config, index = _writer(write, run, checkpoints, num_samples, options, corpus)
-    return Session(
-        opened,
-        temperatures=temperatures,
-        length=length,
-        num_samples=count,
-        prompt=prompt,
-        seed=seed,
-        unknown=unknown,
-        config=config,
-        training=index,
-    )
+    opened, how = _prepared(write, run, checkpoints, corpus, options, num_samples)
+    how |= {"prompt": prompt, "seed": seed, "unknown": unknown}
+    return Session(opened, temperatures=temperatures, length=length, **how)
 
 
-def _writer(  # noqa: PLR0917 - what three functions share
+def _prepared(  # noqa: PLR0917 - arguments that three functions share
     function: Callable[..., Any],
     run: Run | PathLike | None,
     checkpoints: PathLike,
-    num_samples: int,
-    options: Any,
     corpus: Corpus | PathLike | Sequence[PathLike] | None,
-) -> tuple[GeneratorRun, int, GenerationConfig, TextIndex | None]:
-    """Return what all functions that generate need: run, number of texts, options, training text."""
+    options: Any,
+    num_samples: int | None = None,
+) -> tuple[GeneratorRun, dict[str, Any]]:
+    """Return the run, and the keyword arguments of all functions that generate."""
     check_options(function, options, GenerationConfig)
-    count = arguments.samples(num_samples, options)
+    count = {} if num_samples is None else {"num_samples": arguments.samples(num_samples, options)}
     opened, config = resolve(GeneratorRun, run, checkpoints), GenerationConfig.of(options)
-    if config.no_copy is None:
-        return opened, count, config, None
-    return opened, count, config, TextIndex(arguments.training_text(opened, corpus))
+    copied = config.no_copy is not None
+    index = TextIndex(arguments.training_text(opened, corpus)) if copied else None
+    return opened, {"config": config, "training": index, **count}
 
 
 def evaluate(
@@ -331,13 +284,12 @@ def evaluate(
     """Measure a run: how well a generator predicts a text, how often a classifier is right.
 
     Args:
-        run: A run, its name or its path; None takes the newest.
-        checkpoints: The directory of runs.
+        run, checkpoints: As for all functions.
         text: A file, a named corpus or a `Corpus`; None takes the run's held-out data. A classifier is
             measured on its held-out examples (`lstmega.classify.evaluate` takes others).
         encoding: The file's encoding; None means UTF-8 or the encoding of a byte-order mark.
-        protocol: `stream` carries the state through the whole text; `window` starts from the zero
-            state at each window, as is usual for models without state.
+        protocol: `stream` carries the state through the whole text; `window` starts from the zero state
+            at each window.
         window: Characters that a window predicts.
         unknown: The cost of an unknown character: `charge` as much as any unseen code point, `skip`
             leaves it out.
@@ -371,18 +323,16 @@ def evaluate(
             f"--dynamic needs a run that carries its state through the text. Received: {opened.name}, "
             f"{opened.record.reading}."
         )
+    if dynamic is None:
+        how: dict[str, Any] = {"protocol": protocol, "window": window, "unknown": unknown}
+        return _look(generator.measure, opened, text, encoding, progress, **how)
     with arguments.display(progress) as display:
         corpus = arguments.other_text(opened, text, encoding, display)
-        if dynamic is not None:
-            from lstmega.training.dynamic_evaluation import DynamicReader
+        from lstmega.training.dynamic_evaluation import DynamicReader
 
-            reader = DynamicReader(opened, dynamic, display.reading)
-            return generator.read_by(
-                opened, corpus, reader, unknown=unknown, protocol="dynamic", rate=dynamic
-            )
-        return generator.measure(
-            opened, corpus, protocol=protocol, window=window, unknown=unknown, progress=display.reading
-        )
+        reader = DynamicReader(opened, dynamic, display.reading)
+        how = {"unknown": unknown, "protocol": "dynamic", "rate": dynamic}
+        return generator.read_by(opened, corpus, reader, **how)
 
 
 def compare(
@@ -395,8 +345,7 @@ def compare(
 
     Args:
         runs: Runs, their names or their paths.
-        checkpoints: The directory of runs.
-        progress: True displays the progress on stderr or in the notebook.
+        checkpoints, progress: As for `evaluate`.
 
     Returns:
         For each run its size, losses, speed and the hash of the text that it was measured on.
@@ -420,25 +369,14 @@ def inspect(
     """Show, for each character of a text, the model's prediction and its entropy.
 
     Args:
-        run: A generator, its name or its path; None takes the newest.
-        checkpoints: The directory of runs.
-        text: A file, a named corpus or a `Corpus`; None takes the run's held-out text.
-        encoding: The file's encoding; None means UTF-8 or the encoding of a byte-order mark.
+        run, checkpoints, text, encoding, progress: As for `evaluate`.
         characters: Read this many characters from the start; None reads all.
         top: Number of most probable characters to keep.
-        unknown: `error` refuses a text with characters that the run does not know, `skip` drops them.
-        progress: True displays the progress on stderr or in the notebook.
+        unknown: `error` refuses a text with unknown characters, `skip` drops them.
     """
+    how = {"characters": characters, "top": top, "unknown": unknown}
     opened = resolve(GeneratorRun, run, checkpoints)
-    with arguments.display(progress) as display:
-        return predictions.inspect(
-            opened,
-            arguments.other_text(opened, text, encoding, display),
-            characters=characters,
-            top=top,
-            unknown=unknown,
-            progress=display.reading,
-        )
+    return _look(predictions.inspect, opened, text, encoding, progress, **how)
 
 
 def unit(
@@ -461,17 +399,9 @@ def unit(
         part: `memory` is tanh(c) of an LSTM, `hidden` the layer's output; None takes the memory where
             there is one.
     """
+    how = {"which": which, "part": part, "characters": characters, "unknown": unknown}
     opened = resolve(GeneratorRun, run, checkpoints)
-    with arguments.display(progress) as display:
-        return activations.unit(
-            opened,
-            which,
-            arguments.other_text(opened, text, encoding, display),
-            part=part,
-            characters=characters,
-            unknown=unknown,
-            progress=display.reading,
-        )
+    return _look(activations.unit, opened, text, encoding, progress, **how)
 
 
 def find(
@@ -500,18 +430,22 @@ def find(
         UsageError: A half of the text is without the feature, there is no such feature or part, or as
             for `inspect`.
     """
+    how = {"feature": feature, "part": part, "most": most, "characters": characters, "unknown": unknown}
     opened = resolve(GeneratorRun, run, checkpoints)
+    return _look(probing.find, opened, text, encoding, progress, **how)
+
+
+def _look(
+    function: Callable[..., ResultT],
+    run: GeneratorRun,
+    text: Corpus | PathLike | None,
+    encoding: str | None,
+    progress: Progress | bool,
+    **how: Any,
+) -> ResultT:
     with arguments.display(progress) as display:
-        return probing.find(
-            opened,
-            feature,
-            arguments.other_text(opened, text, encoding, display),
-            part=part,
-            most=most,
-            characters=characters,
-            unknown=unknown,
-            progress=display.reading,
-        )
+        corpus = arguments.other_text(run, text, encoding, display)
+        return function(run, text=corpus, progress=display.reading, **how)
 
 
 def look_inside(
@@ -535,18 +469,19 @@ def look_inside(
     """
     if unit is not None and find is not None:
         raise UsageError("--unit shows one unit, --find searches all. Received: both.")
+    if part is not None and unit is None and find is None:
+        raise UsageError("--part applies to units. Received: neither --unit nor --find.")
     shown = scoring.INSPECTED if characters is None else characters
-    if find is None and unit is None:
-        if part is not None:
-            raise UsageError("--part applies to units. Received: neither --unit nor --find.")
-        seen = inspect(run, characters=shown, top=top, **options)
-        return seen, lambda: seen
-    if find is None:
-        view = _unit(run, unit or "", part=part, characters=shown, **options)
-        return view, lambda: view
-    searched = probing.SEARCHED if characters is None else characters
-    found = _find(run, find, part=part, most=most, characters=searched, **options)
-    return found, lambda: _unit(run, found.best, part=part, characters=shown, **options)
+    if find is not None:
+        searched = probing.SEARCHED if characters is None else characters
+        found = _find(run, find, part=part, most=most, characters=searched, **options)
+        return found, lambda: _unit(run, found.best, part=part, characters=shown, **options)
+    view = (
+        inspect(run, characters=shown, top=top, **options)
+        if unit is None
+        else _unit(run, unit, part=part, characters=shown, **options)
+    )
+    return view, lambda: view
 
 
 _unit, _find = unit, find  # `look_inside` has arguments of these names

@@ -21,15 +21,15 @@ PathLike = str | Path
 def check_options(
     function: Callable[..., Any], options: Mapping[str, Any], *configs: type[Config]
 ) -> None:
-    """Refuse keyword arguments that do not exist, and name the nearest that does.
+    """Refuse unknown keyword arguments; the message suggests the nearest known one.
 
     Args:
-        function: The public function; its own keyword arguments exist too.
-        options: The keyword arguments that it passes on.
-        configs: The option dataclasses that these belong to.
+        function: The public function, whose own keyword arguments are known too.
+        options: The other keyword arguments.
+        configs: The option dataclasses of these.
 
     Raises:
-        UsageError: A name does not exist.
+        UsageError: A name is unknown.
     """
     parameters = inspect.signature(function).parameters.values()
     known = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
@@ -40,15 +40,15 @@ def check_options(
 
 
 def samples(num_samples: int, options: Any) -> int:
-    """Return the number of texts at each temperature, without its earlier name `count` in `options`."""
+    """Return the number of texts at each temperature, which `options` may have as `count`."""
     return check_count(options.pop("count", num_samples))
 
 
 def resolve(kind: type[RunT], run: Run | PathLike | None, checkpoints: PathLike = CHECKPOINTS) -> RunT:
-    """Return a run of a kind: the run itself, that of a name or path, or the newest with weights.
+    """Return a run of a kind: the run itself, the run with a name or path, or the newest with weights.
 
     Raises:
-        UsageError: There is no such run, or it is of another kind.
+        UsageError: The run does not exist, or is of another kind.
         RunError: It is damaged.
     """
     if isinstance(run, kind):
@@ -81,13 +81,7 @@ def corpus(
     corpora: PathLike,
     progress: Progress,
 ) -> Corpus:
-    """Return a corpus: itself, or read from its sources.
-
-    Args:
-        text: A `Corpus`, or files, directories and names.
-        reading: Keyword arguments of `data.corpus.read`.
-        corpora: The directory of named corpora.
-        progress: Displays a download.
+    """Return a corpus: itself, or read by `data.corpus.read` with the keyword arguments `reading`.
 
     Raises:
         UsageError: A `Corpus` is given together with `reading`.
@@ -104,11 +98,7 @@ def corpus(
 def other_text(
     run: GeneratorRun, text: Corpus | PathLike | None, encoding: str | None, progress: Progress
 ) -> Corpus | None:
-    """Return another text, read as the run's own text was read; None stays None.
-
-    Raises:
-        UsageError, CorpusError: As for `corpus`.
-    """
+    """Return another text, read as the run's own text; None stays None. Errors as for `corpus`."""
     if text is None:
         return None
     info = run.record.text
@@ -121,10 +111,10 @@ def other_text(
 
 
 def training_text(run: GeneratorRun, text: Corpus | PathLike | Sequence[PathLike] | None) -> str:
-    """Return the text that a run was trained on, read from `text` or from the place where it was.
+    """Return the training text of a run, read from `text` or from the place where it was.
 
     Raises:
-        UsageError: The text is not there any more, or another one is.
+        UsageError: The text is missing there, or another one is there.
     """
     sources = [text] if isinstance(text, str | Path) else text
     return provenance.training_text(run, sources or ())

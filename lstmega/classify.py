@@ -1,9 +1,11 @@
 """Classification of sequences: the functions behind `lstmega classify`.
 
-import lstmega
-run = lstmega.classify.train("names")
-lstmega.classify.predict(run, ["Thais"])
-lstmega.classify.evaluate(run).accuracy
+    import lstmega
+    run = lstmega.classify.train("names")
+    lstmega.classify.predict(run, ["Thais"])
+    lstmega.classify.evaluate(run).accuracy
+
+Arguments and errors are those of all functions in `api`.
 """
 
 import numbers
@@ -61,10 +63,10 @@ def train(
             `y`, MNIST's files, several of one kind, or a `Labelled`.
         label: The column of the class in a table, by number from 1 or by name; None is the first.
         text: The columns to read, joined by spaces; by default all others.
-        header: Whether the first row of a table has names.
+        header: Whether the first row of a table has names; a column given by name means that too.
         class_names: A file whose lines name the classes 1, 2, ... (or 0, 1, ...).
         labels: MNIST's file of labels, where it is not beside the images.
-        encoding: The encoding of text files, where it is not UTF-8 and has no mark.
+        encoding: The encoding of text files, where it is not UTF-8 and has no byte-order mark.
         tokens: Read texts by `char` or by `word`; None reads short texts by character.
         max_vocabulary: Keep this many characters or words; the rest become `<unk>`.
         run: The run's name below `checkpoints`, or a path; None makes one of data and time.
@@ -109,12 +111,7 @@ def train(
 
 
 def load(run: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> ClassifierRun:
-    """Open a classifier by name or path; by default the newest that has weights.
-
-    Raises:
-        UsageError: There is no such run, or it is not a classifier.
-        RunError: It is damaged.
-    """
+    """Open a classifier by name or path; by default the newest that has weights."""
     return resolve(ClassifierRun, run, checkpoints)
 
 
@@ -124,9 +121,8 @@ def predict(
     """Classify sequences; without TensorFlow.
 
     Args:
-        run: A classifier, its name or its path; None takes the newest.
+        run, checkpoints: As for all functions.
         sequences: A text or several, or arrays `[time, features]` (pixels from 0 to 1).
-        checkpoints: The directory of runs.
 
     Returns:
         One prediction for each, with all classes' probabilities; displays itself in notebooks.
@@ -152,10 +148,9 @@ def evaluate(
     """Compare a classifier's predictions with the true classes; without TensorFlow.
 
     Args:
-        run: A classifier, its name or its path; None takes the newest.
+        run, checkpoints: As for all functions.
         data: Other examples; None takes the held-out examples of the run's data, which is read again
             from the place where it was.
-        checkpoints: The directory of runs.
         moved: Whether `data` is the run's own data in another place: its held-out examples are measured.
         reading: How `data` is read, where that differs from the run's data: `label=`, `text=`,
             `header=`, `class_names=`, `labels=`, `encoding=`.
@@ -164,8 +159,7 @@ def evaluate(
         Accuracy, macro-F1, the scores of each class, the confusion matrix; displays itself in notebooks.
 
     Raises:
-        UsageError: The data is not there any more, is other data, or has classes that the run does not
-            know.
+        UsageError: The data is missing, is other data, or has classes that the run does not have.
     """
     opened = resolve(ClassifierRun, run, checkpoints)
     info = opened.record.data

@@ -1,12 +1,11 @@
-"""What can go wrong, said so that a user can mend it.
+"""Errors; their messages have three parts: the mistake, the received value, the accepted values.
 
-Every message has three parts: what was wrong, what came in, what is accepted. The library raises;
-only the command line prints and exits, with the `exit_code` of the class.
+The library raises them; the command line prints them and exits with the `exit_code` of the class.
 """
 
 
 class LstmegaError(Exception):
-    """The work failed for a reason that the user can read (exit code 1)."""
+    """Base class of all errors with a message for the user (exit code 1)."""
 
     exit_code = 1
 
@@ -22,11 +21,11 @@ class CorpusError(UsageError):
 
 
 class DownloadError(LstmegaError):
-    """A named corpus could not be downloaded whole and verified (exit code 1)."""
+    """A named corpus could not be downloaded and verified (exit code 1)."""
 
 
 class PromptError(UsageError):
-    """A prompt holds characters that the run's vocabulary does not know (exit code 2)."""
+    """A prompt has characters that are not in the run's vocabulary (exit code 2)."""
 
 
 class RunError(LstmegaError):
@@ -34,11 +33,16 @@ class RunError(LstmegaError):
 
 
 class DamageError(RunError):
-    """A file of a run is not what was written: missing, cut, or changed (exit code 1)."""
+    """A file of a run is missing, cut or changed (exit code 1)."""
 
 
 class TrainingError(LstmegaError):
-    """Training cannot go on: the loss is not finite, or the disk refuses (exit code 1)."""
+    """Training cannot continue: the loss is not finite, or the disk fails (exit code 1)."""
+
+
+def reason_of(error: Exception) -> str:
+    """Return the reason of an error of the operating system, or its text."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 class Stopped(LstmegaError):  # noqa: N818 - not an error of anybody's

@@ -1,7 +1,7 @@
 """Files and directories that are whole or absent: write to a temporary name, fsync, rename.
 
-A reader that opens a name finds the old bytes or the new ones, never half of them, whatever kills the
-writer. `kill -9` needs only the rename; a power cut also needs the fsyncs.
+A reader finds the old bytes or the new ones, never a part, however the writer ends. The rename protects
+against `kill -9`, the fsyncs against a power cut.
 """
 
 import errno
@@ -21,14 +21,14 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it to `path`.
 
     Args:
-        path: The final name. Its directory must exist. What is made at the temporary path may be a
-            file or a directory of files; a directory takes the place of none but an absent one.
+        path: The final name, in a directory that exists. The temporary path may become a file or a
+            directory of files; a directory replaces nothing.
 
     Raises:
-        OSError: Whatever the disk says; the temporary is gone and `path` is as it was.
+        OSError: The disk failed; the temporary is removed and `path` is as it was.
     """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
-    remove(temporary)  # of a killed process with the same number, or a link that somebody laid there
+    remove(temporary)  # of a killed process with the same number, or a planted link
     try:
         yield temporary
         for made in temporary.iterdir() if temporary.is_dir() else ():
@@ -48,10 +48,10 @@ def write(path: Path, content: bytes) -> None:
 
 
 def read(path: Path, most: int) -> bytes:
-    """Return the content of a regular file that is no link and has at most `most` bytes.
+    """Return the content of a regular file, not a link, of at most `most` bytes.
 
     Raises:
-        OSError: It is missing, too large, no regular file, or cannot be read.
+        OSError: It is missing, too large, not a regular file, or cannot be read.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
@@ -66,7 +66,7 @@ def read(path: Path, most: int) -> bytes:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a directory, if there is one; a directory first loses its name at once."""
+    """Remove a file or a directory, if there is one; a directory is renamed first, which is atomic."""
     if path.is_dir() and not path.is_symlink():
         doomed = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-removed-{path.name}")
         if not path.name.startswith(TEMPORARY_PREFIX):
@@ -77,7 +77,7 @@ def remove(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Ask the disk to keep `path` (a file, or a directory's entries) through a power cut."""
+    """Write `path` (a file, or a directory's entries) to the disk, for a power cut."""
     if os.name == "nt":  # a directory cannot be opened there, nor a file that is open for reading
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -88,12 +88,12 @@ def sync(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Return the sha256 of a file as 64 hexadecimal digits, reading it in blocks."""
+    """Return the sha256 of a file as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what a killed writer left in `directory` under a temporary name."""
+    """Remove the temporary files of killed writers in `directory`."""
     for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
         remove(path)

@@ -83,7 +83,7 @@ def test_a_text_in_lower_case(tmp_path):
     (tmp_path / "t.txt").write_text("The Owl\n" * 50)
     corpus = lstmega.read([tmp_path / "t.txt"], lower=True)
     assert set(corpus.text) == set("the owl\n")
-    with pytest.raises(UsageError, match="--lower is about characters"):
+    with pytest.raises(UsageError, match="--lower needs characters"):
         lstmega.read([tmp_path / "t.txt"], lower=True, tokens="byte")
     run = lstmega.train(
         tmp_path / "t.txt",

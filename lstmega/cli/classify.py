@@ -1,4 +1,4 @@
-"""Commands that train classifiers and ask them."""
+"""Commands that train, use and evaluate classifiers."""
 
 from pathlib import Path
 from typing import Any
@@ -7,20 +7,25 @@ import click
 
 from lstmega.cli import terminal
 from lstmega.cli.options import (
-    checkpoints_option,
+    choice_option,
     data_options,
-    fields_as_options,
     json_option,
-    machine_options,
+    result_options,
     run_options,
+    training_options,
 )
 from lstmega.config.model import ClassifierConfig
-from lstmega.config.training import TEXT_ONLY, TrainingConfig
+from lstmega.config.presets import CLASSIFIERS
+from lstmega.config.training import TEXT_ONLY
+
+_INIT_FROM = (
+    "Start from the embedding and the recurrent layers of this run, a generator or a classifier."
+)
 
 
 @click.group()
 def classify() -> None:
-    """Sequences and their classes: names, news, rows of pixels."""
+    """Classify sequences: names, news, rows of pixels."""
 
 
 @classify.command()
@@ -32,27 +37,18 @@ def classify() -> None:
     help="A directory with a text file for each class, a .csv, .tsv or .npz file, or MNIST's images.",
 )
 @data_options
-@click.option(
+@choice_option(
     "--tokens",
-    type=click.Choice(["char", "word"]),
-    help="What of a text is read at a step; without it characters of short texts, words of others.",
+    ["char", "word"],
+    None,
+    "Unit of a text (default: characters of short texts, else words).",
 )
-@click.option("--max-vocabulary", type=int, help="Keep this many tokens, the rest is read as unknown.")
-@fields_as_options(ClassifierConfig)
-@fields_as_options(TrainingConfig, without=TEXT_ONLY)
-@click.option("--run", metavar="NAME|PATH", help="The run's name; without it, the data's and the time.")
-@checkpoints_option
-@machine_options
-@click.option(
-    "--init-from",
-    metavar="NAME|PATH",
-    help="Start from the embedding and the recurrent layers of this run, a generator or a classifier.",
-)
+@training_options("classifier", ClassifierConfig, CLASSIFIERS, _INIT_FROM, without=TEXT_ONLY)
 def train(data: tuple[str, ...], **options: Any) -> None:
     """Train a classifier, and keep it in a run directory.
 
-    Options that are not given are those that suit characters, words or vectors. Progress goes to stderr,
-    the run's path to stdout.
+    The defaults of options depend on whether characters, words or vectors are read. Progress goes to
+    stderr, the run's path to stdout.
     """
     from lstmega import classify
 
@@ -62,10 +58,12 @@ def train(data: tuple[str, ...], **options: Any) -> None:
 @classify.command()
 @click.argument("texts", nargs=-1)
 @run_options
-@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Classes to show.")
+@click.option(
+    "--top", type=click.IntRange(1), default=3, help="Number of most probable classes to show."
+)
 @json_option
 def predict(texts: tuple[str, ...], top: int, as_json: bool, **options: Any) -> None:
-    """Tell the classes of texts, of the lines of stdin (-), or of the arrays of .npz files."""
+    """Classify texts, the lines of stdin (-), or the arrays of .npz files."""
     from lstmega import classify
     from lstmega.cli.terminal import sequences
     from lstmega.display import formatting as display
@@ -85,11 +83,10 @@ def predict(texts: tuple[str, ...], top: int, as_json: bool, **options: Any) -> 
 )
 @click.option("--moved", is_flag=True, help="--data is the run's own data in another place.")
 @data_options
-@click.option("--html", type=Path, help="Write the confusion matrix to this file, one page of its own.")
-@json_option
+@result_options
 def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
-    """Compare what a classifier says with what is true: accuracy, macro-F1, confusion matrix."""
+    """Compare predicted and true classes: accuracy, macro-F1, confusion matrix."""
     from lstmega import classify
 
     result = classify.evaluate(options.pop("run"), options.pop("data") or None, **options)
-    terminal.result(result, html, as_json)
+    terminal.result(result, as_json, html)

@@ -1,7 +1,7 @@
 """The command line: a command parses, calls one function, prints.
 
-Results go to stdout, talk and progress to stderr. This is the only module that prints and exits:
-0 done, 1 failed, 2 wrong use, 130 interrupted. No import here brings TensorFlow.
+Results go to stdout, messages and progress to stderr. Exit codes: 0 done, 1 failed, 2 wrong use, 130
+interrupted; only this module exits. No import here brings TensorFlow.
 """
 
 import os
@@ -11,28 +11,25 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from lstmega.cli import terminal
 from lstmega.cli.classify import classify
 from lstmega.cli.evaluate import compare, evaluate, inspect
 from lstmega.cli.options import (
-    checkpoints_option,
-    fields_as_options,
+    generation_options,
     json_option,
-    machine_options,
-    num_samples_option,
-    prompt_options,
     reading_options,
-    run_options,
-    training_text_option,
+    result_options,
+    training_options,
 )
 from lstmega.cli.runs import corpus, list_runs, show
 from lstmega.cli.write import write
-from lstmega.config.generation import GenerationConfig
 from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
-from lstmega.config.training import TrainingConfig
-from lstmega.errors import LstmegaError, PromptError
+from lstmega.errors import LstmegaError
+
+_DEFAULTS = {"small": (PRESETS["small"].model, PRESETS["small"].training)}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -42,17 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # no text crashes a narrow terminal
     try:
         code = cli.main(arguments, prog_name="lstmega", standalone_mode=False)
-    except click.ClickException as error:
+    except NoArgsIsHelpError as error:
         error.show()
         code = error.exit_code
-    except LstmegaError as error:
-        terminal.say(f"lstmega: {error}")
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "lstmega"
+        terminal.say(f"lstmega: {error.format_message()} See {command} --help.")
         code = error.exit_code
+    except (LstmegaError, OSError) as error:
+        terminal.say(f"lstmega: {error}")
+        code = getattr(error, "exit_code", 1)
     except click.Abort:
         code = 130
-    except OSError as error:
-        terminal.say(f"lstmega: {error}")
-        code = 1
     except MemoryError:
         terminal.say("lstmega: This needs more memory than there is.")
         code = 1
@@ -60,10 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 class _Quiet(click.Group):
-    """A group that ends quietly when nobody reads stdout on, as in `lstmega sample | head`.
-
-    A training never gets here for a dead stderr: its progress goes on in silence.
-    """
+    """A group that ends quietly when the reader of stdout has gone, as in `lstmega sample | head`."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -76,7 +72,12 @@ class _Quiet(click.Group):
 
 
 @click.group(
-    cls=_Quiet, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_Quiet,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
 )
 @click.version_option(package_name="lstmega")
 def cli() -> None:
@@ -95,16 +96,10 @@ def cli() -> None:
     "--preset",
     type=click.Choice(list(PRESETS)),
     help="; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
-    + ". Without one, a run that goes on keeps its options, and --minutes picks what suits it.",
+    + ". Without one, a resumed run keeps its options, and --minutes chooses options for that time.",
 )
-@fields_as_options(GeneratorConfig)
-@fields_as_options(TrainingConfig)
 @reading_options
-@click.option("--max-vocabulary", type=int, help="Keep this many tokens, the rest become <unk>.")
-@click.option("--run", metavar="NAME|PATH", help="The run's name; without it, the text's and the time.")
-@checkpoints_option
-@machine_options
-@click.option("--init-from", metavar="NAME|PATH", help="Start from the best weights of this run.")
+@training_options("generator", GeneratorConfig, _DEFAULTS, "Start from the best weights of this run.")
 def train(corpus: tuple[str, ...], **options: Any) -> None:
     """Train a model on a text, and keep it in a run directory.
 
@@ -113,67 +108,37 @@ def train(corpus: tuple[str, ...], **options: Any) -> None:
     """
     from lstmega import api
 
-    run = api.train(corpus, **options)
-    click.echo(run.path)
+    click.echo(api.train(corpus, **options).path)
 
 
 @cli.command()
-@run_options
-@click.option(
-    "--temps",
-    default="0.5,0.8",
-    show_default=True,
-    metavar="LIST",
-    help="Temperatures, such as 0.5,0.8 or 0.2:1.4:0.2; 0 takes the likeliest character.",
-)
-@click.option("--length", type=int, default=1000, show_default=True, help="Characters of each text.")
-@prompt_options
-@num_samples_option(1, "Texts at each temperature.")
-@fields_as_options(GenerationConfig)
-@training_text_option
+@generation_options("0.5,0.8", 1000, 1)
 @json_option
 def sample(temps: str, as_json: bool, **options: Any) -> None:
-    """Write with a trained run, at one or several temperatures.
+    """Generate texts with a trained run, at one or several temperatures.
 
-    A single text is streamed as it is written; several come as one block for each. Each begins with
-    its prompt.
+    A single text is printed as it is generated, several as one block each. Each begins with its prompt.
     """
+    from lstmega import api
     from lstmega.inference.temperature import parse_temperatures
 
     temperatures = parse_temperatures(temps)
     options["prompt"] = _prompt(options["prompt"])
     several = len(temperatures) > 1 and options["vary"] is None
     if as_json or several or options["num_samples"] != 1:
-        _blocks(temperatures, options, as_json)
+        terminal.result(api.sample(temperatures=temperatures, **options), as_json)
     else:
         options.pop("num_samples")
-        _stream(temperatures, options)
+        _print_stream(api.stream(temperature=temperatures, **options))
 
 
 def _prompt(given: str | None) -> str | None:
-    if given != "-":
-        return given
-    try:
-        return sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
-        raise PromptError(f"--prompt - must be UTF-8. Received: {error}.") from error
+    return terminal.stdin_text("--prompt -") if given == "-" else given
 
 
-def _blocks(temperatures: Sequence[float], options: dict[str, Any], as_json: bool) -> None:
-    from lstmega import api
-
-    samples = api.sample(temperatures=temperatures, **options)
-    if as_json:
-        terminal.print_json(samples.to_dicts())
-    else:
-        click.echo(str(samples))
-
-
-def _stream(temperatures: Sequence[float], options: dict[str, Any]) -> None:
-    from lstmega import api
+def _print_stream(text: Any) -> None:
     from lstmega.display.formatting import plain
 
-    text = api.stream(temperature=temperatures, **options)
     terminal.say(text.start.heading)
     click.echo(plain(text.start.prompt), nl=False)
     for piece in text:
@@ -183,23 +148,10 @@ def _stream(temperatures: Sequence[float], options: dict[str, Any]) -> None:
 
 
 @cli.command()
-@run_options
-@click.option(
-    "--temps",
-    default="0.2:1.4:0.1",
-    show_default=True,
-    metavar="LIST",
-    help="Temperatures, such as 0.2:1.4:0.1 or 0.5,0.8.",
-)
-@click.option("--length", type=int, default=2000, show_default=True, help="Characters of each text.")
-@num_samples_option(4, "Texts at each temperature.")
-@prompt_options
-@fields_as_options(GenerationConfig)
-@training_text_option
-@click.option("--html", type=Path, help="Write charts and texts to this file, one page of its own.")
-@json_option
+@generation_options("0.2:1.4:0.1", 2000, 4)
+@result_options
 def sweep(temps: str, html: Path | None, as_json: bool, **options: Any) -> None:
-    """Write at many temperatures, and measure what temperature does.
+    """Generate at many temperatures, and measure the effect of temperature.
 
     Known words, repetition, novelty and passages copied from the training text, beside the same of the
     held-out text.
@@ -209,12 +161,7 @@ def sweep(temps: str, html: Path | None, as_json: bool, **options: Any) -> None:
 
     options["prompt"] = _prompt(options["prompt"])
     result = api.sweep(temperatures=parse_temperatures(temps), **options)
-    if html is not None:
-        terminal.say(f"Wrote {result.save_html(html)}")
-    if as_json:
-        terminal.print_json(result.to_dicts())
-    else:
-        terminal.echo(str(result))
+    terminal.result(result, as_json, html)
 
 
 for command in (write, evaluate, compare, inspect, classify, list_runs, show, corpus):

@@ -1,22 +1,26 @@
 """Click options that several commands share, and those that are made from option dataclasses."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
+from click.core import ParameterSource
 
-from lstmega.config.base import flag
-from lstmega.config.model import GeneratorConfig
+from lstmega.config.base import Config, check_names, flag, usage_error
+from lstmega.config.generation import GenerationConfig
 from lstmega.config.presets import PRESETS
-from lstmega.config.training import TrainingConfig
+from lstmega.config.training import LENGTHS, TrainingConfig
+from lstmega.errors import UsageError, reason_of
 
 Command = Callable[..., Any]
-CHECKPOINTS = "checkpoints"
+Decorator = Callable[[Command], Command]
+Defaults = Mapping[str, Sequence[Config]]  # kind of training -> its default options
 
 
-def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def _stack(*decorators: Decorator) -> Decorator:
     def decorate(command: Command) -> Command:
         for decorator in reversed(decorators):
             command = decorator(command)
@@ -25,71 +29,45 @@ def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Com
     return decorate
 
 
+def choice_option(name: str, choices: Sequence[str], default: str | None, doc: str) -> Decorator:
+    """Make an option whose value is one of several words."""
+    return click.option(name, type=click.Choice(choices), default=default, help=doc)
+
+
 checkpoints_option = click.option(
-    "--checkpoints", type=Path, default=CHECKPOINTS, show_default=True, help="Directory of runs."
+    "--checkpoints", type=Path, default="checkpoints", help="Directory of runs."
 )
 run_options = _stack(
     click.option("--run", metavar="NAME|PATH", help="A run; without it, the newest with weights."),
     checkpoints_option,
 )
-training_text_option = click.option(
-    "--corpus",
-    multiple=True,
-    metavar="PATH|DIR|NAME",
-    help="Where the text that the run was trained on is now; without it, where it was.",
-)
-prompt_options = _stack(
-    click.option(
-        "--prompt",
-        metavar="TEXT|-",
-        help="What to go on from, - for stdin; without it, an excerpt of the held-out text.",
-    ),
-    click.option("--seed", type=int, help="The same seed writes the same texts."),
-    click.option(
-        "--unknown",
-        type=click.Choice(["error", "skip", "fold"]),
-        default="error",
-        show_default=True,
-        help="What to do with characters of the prompt that the run does not know.",
-    ),
-)
-
-
-def num_samples_option(default: int, doc: str) -> Callable[[Command], Command]:
-    """Make the option for the number of texts; `--count` is its earlier name."""
-    return click.option(
-        "--num-samples", "--count", "num_samples", type=int, default=default, show_default=True, help=doc
-    )
-
-
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+result_options = _stack(
+    click.option("--html", type=Path, help="Write the result to this file, as one HTML page."),
+    json_option,
+)
 encoding_option = click.option(
-    "--encoding", help="The text's encoding, where it is not UTF-8 and has no mark."
+    "--encoding", help="Encoding of the text, where it is not UTF-8 and has no byte-order mark."
+)
+text_options = _stack(
+    click.option(
+        "--text", metavar="PATH|DIR|-|NAME", help="Text to read; without it, the held-out text."
+    ),
+    encoding_option,
+)
+corpora_option = click.option(
+    "--corpora", type=Path, default="corpora", help="Directory of named corpora."
 )
 reading_options = _stack(
     encoding_option,
-    click.option(
-        "--glob", default="**/*.txt", show_default=True, help="Files to take from a directory."
-    ),
-    click.option(
-        "--corpora",
-        type=Path,
-        default="corpora",
-        show_default=True,
-        help="Where named corpora are kept.",
-    ),
-    click.option(
-        "--tokens",
-        type=click.Choice(["char", "byte"]),
-        default="char",
-        show_default=True,
-        help="Code points, or the bytes of any file.",
+    click.option("--glob", default="**/*.txt", help="Files to take from a directory."),
+    corpora_option,
+    choice_option(
+        "--tokens", ["char", "byte"], "char", "Unit of the text: code points, or the bytes of any file."
     ),
     click.option("--keep-line-ends", is_flag=True, help="Keep CRLF and CR; without it they become LF."),
     click.option("--lower", is_flag=True, default=None, help="Turn the text into lower case."),
 )
-
-
 data_options = _stack(
     click.option(
         "--label", metavar="COLUMN", help="Column of the class in a table (default: the first)."
@@ -98,66 +76,208 @@ data_options = _stack(
         "--text",
         multiple=True,
         metavar="COLUMN",
-        help="GeneratedStep to read, by number from 1 or by name. Repeatable; all others, else.",
+        help="Column to read, by number from 1 or by name (default: all others). Repeatable.",
     ),
-    click.option("--header", is_flag=True, help="The first row of a table holds names."),
+    click.option("--header", is_flag=True, help="The first row of a table has names."),
     click.option(
         "--class-names", type=Path, help="A file whose lines name the classes 1, 2, ... (or 0, 1, ...)."
     ),
     click.option("--labels", type=Path, help="MNIST's labels, where they are not beside the images."),
     encoding_option,
 )
-machine_options = _stack(
-    click.option(
-        "--resume/--no-resume",
-        default=None,
-        help="Go on where --run stopped (the default), or the newest unfinished run of the same; or "
-        "never. --epochs, --steps, --minutes, --patience, --device and --threads may differ, nothing "
-        "else.",
-    ),
-    click.option(
-        "--save-every",
-        type=click.IntRange(1),
-        help="Steps between saved states; without it about every minute, and at validations.",
-    ),
-    click.option(
-        "--device",
-        type=click.Choice(["auto", "cpu", "gpu"]),
-        default="auto",
-        show_default=True,
-        help="Where to train; auto takes a GPU where TensorFlow sees one.",
-    ),
-    click.option("--threads", type=click.IntRange(1), help="Threads of one operation on the CPU."),
-)
 
 
-def fields_as_options(options: type, without: Sequence[str] = ()) -> Callable[[Command], Command]:
-    """Make a click option of every field of an option dataclass; without one it is None.
+def training_options(
+    kind: str, model: type[Config], defaults: Defaults, init_from: str, without: Sequence[str] = ()
+) -> Decorator:
+    """Make the options of a command that trains; `init_from` is the help of `--init-from`."""
+    return _stack(
+        click.option("--max-vocabulary", type=int, help="Keep this many tokens; the rest become <unk>."),
+        config_option(kind),
+        fields_as_options(model, defaults),
+        fields_as_options(TrainingConfig, defaults, without),
+        click.option(
+            "--run", metavar="NAME|PATH", help="Name of the run; without it, name of the data and time."
+        ),
+        checkpoints_option,
+        click.option(
+            "--resume/--no-resume",
+            default=None,
+            help="Resume --run (the default where it exists), or without --run the newest unfinished "
+            "run on the same data; or never. Only --epochs, --steps, --minutes, --patience, --device "
+            "and --threads may differ.",
+        ),
+        click.option(
+            "--save-every",
+            type=click.IntRange(1),
+            help="Steps between saved states; without it about every minute, and at validations.",
+        ),
+        choice_option(
+            "--device", ["auto", "cpu", "gpu"], "auto", "auto takes a GPU where TensorFlow finds one."
+        ),
+        click.option("--threads", type=click.IntRange(1), help="Threads of one operation on the CPU."),
+        click.option("--init-from", metavar="NAME|PATH", help=init_from),
+    )
 
-    Args:
-        options: The dataclass.
-        without: Fields to leave out.
-    """
+
+def generation_options(temps: str, length: int, num_samples: int, unit: str = "text") -> Decorator:
+    """Make the options of a command that generates; `unit` is the word for a result."""
+    return _stack(
+        run_options,
+        click.option(
+            "--temps",
+            default=temps,
+            metavar="LIST",
+            help="Temperatures, such as 0.5,0.8 or 0.2:1.4:0.2; 0 takes the most probable character.",
+        ),
+        click.option("--length", type=int, default=length, help=f"Characters of each {unit}."),
+        click.option(
+            "--num-samples",
+            "--count",
+            "num_samples",
+            type=int,
+            default=num_samples,
+            help=f"Number of {unit}s at each temperature.",
+        ),
+        click.option(
+            "--prompt",
+            metavar="TEXT|-",
+            help="Text to continue, - for stdin; without it, an excerpt of the held-out text.",
+        ),
+        click.option("--seed", type=int, help="The same seed gives the same texts."),
+        choice_option(
+            "--unknown",
+            ["error", "skip", "fold"],
+            "error",
+            "Treatment of unknown characters of the prompt.",
+        ),
+        config_option(),
+        fields_as_options(GenerationConfig),
+        click.option(
+            "--corpus",
+            multiple=True,
+            metavar="PATH|DIR|NAME",
+            help="Place of the training text now; without it, the place where it was.",
+        ),
+    )
+
+
+def fields_as_options(
+    options: type[Config], defaults: Defaults | None = None, without: Sequence[str] = ()
+) -> Decorator:
+    """Make a click option of every field of an option dataclass; the defaults are only shown."""
     hints = get_type_hints(options)
-    wanted = [item for item in dataclasses.fields(options) if item.name not in without]
-    return _stack(*(_field_option(item, hints[item.name], options) for item in wanted))
+    wanted = [item for item in dataclasses.fields(options) if item.name not in without]  # type: ignore[arg-type]
+    return _stack(*(_field_option(item, hints[item.name], defaults or {}) for item in wanted))
 
 
-def _field_option(
-    item: "dataclasses.Field[Any]", hint: Any, options: type
-) -> Callable[[Command], Command]:
+def _field_option(item: "dataclasses.Field[Any]", hint: Any, defaults: Defaults) -> Decorator:
     kind = get_args(hint)[0] if get_origin(hint) not in (None, Literal) else hint
     choices = get_args(kind) if get_origin(kind) is Literal else None
-    small = vars(PRESETS["small"].model) | vars(PRESETS["small"].training)
-    default = small.get(item.name) if options in (GeneratorConfig, TrainingConfig) else None
-    shown = "" if default is None else f"  [small: {default}]"
+    doc = item.metadata["doc"] + _shown_default(item.name, defaults)
+    name, alias = flag(item.name), item.metadata["alias"]
     if kind is bool:
-        name = flag(item.name)
-        return click.option(f"{name}/--no-{name[2:]}", default=None, help=item.metadata["doc"] + shown)
-    alias = item.metadata["alias"]
+        return click.option(f"{name}/--no-{name[2:]}", default=None, help=doc)
     return click.option(
-        *([flag(item.name), flag(alias), item.name] if alias else [flag(item.name)]),
+        *([name, flag(alias), item.name] if alias else [name]),
         type=click.Choice(choices) if choices else kind,
         multiple=get_origin(hint) is tuple,
-        help=item.metadata["doc"] + shown,
+        callback=_replace_length if item.name in LENGTHS else None,
+        help=doc,
     )
+
+
+def _shown_default(name: str, defaults: Defaults) -> str:
+    values = {
+        kind: value
+        for kind, configs in defaults.items()
+        for config in configs
+        if (value := getattr(config, name, None)) is not None
+    }
+    if len(values) > 1 and len(set(values.values())) == 1:
+        values = {"default": next(iter(values.values()))}
+    return f"  [{', '.join(f'{kind}: {value}' for kind, value in values.items())}]" if values else ""
+
+
+def config_option(kind: str = "") -> Decorator:
+    """Make the option `--config`, which also accepts the run.json of a run of this kind."""
+
+    def read(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+        if path is not None:
+            from_run = kind and path.suffix == ".json"
+            context.default_map = _recorded(path, kind) if from_run else _from_toml(context, path)
+
+    accepted = f"A TOML file of options{f', or the run.json of a {kind} to train like it' * bool(kind)}"
+    return click.option(
+        "--config",
+        type=Path,
+        is_eager=True,
+        expose_value=False,
+        callback=read,
+        help=f"{accepted}. Options of the command line override it.",
+    )
+
+
+def _from_toml(context: click.Context, path: Path) -> dict[str, Any]:
+    """Return the values of a TOML file by parameter, converted as on the command line."""
+    try:
+        given = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        accepted = f"a TOML file in UTF-8 ({reason_of(error)})"
+        raise usage_error("--config", accepted, str(path)) from error
+    options = [one for one in context.command.params if isinstance(one, click.Option)]
+    known = {
+        spelling[2:].replace("-", "_"): option
+        for option in options
+        for spelling in option.opts
+        if option.expose_value
+    }
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        try:
+            check_names([name := key.replace("-", "_")], list(known))
+            option = known[name]
+            if option.name in found:
+                raise UsageError(f"{flag(option.name)} must be given once.")
+            found[option.name or name] = option.type_cast_value(context, _as_typed(option, value))
+        except (UsageError, click.BadParameter) as error:
+            message = error.message if isinstance(error, click.BadParameter) else error
+            raise UsageError(f"{path}, {key}: {message}") from error
+    return found
+
+
+def _as_typed(option: click.Option, value: Any) -> Any:
+    """Return a value of a TOML file as text, because click would cut a float to an integer."""
+    values = value if option.multiple and isinstance(value, list) else [value]
+    if any(isinstance(one, list | dict) for one in values):
+        raise usage_error("The value", "text, a number, true or false", value)
+    typed = [str(one) for one in values]
+    return typed if option.multiple else typed[0]
+
+
+def _recorded(path: Path, kind: str) -> dict[str, Any]:
+    """Return the options of model, training and reading in the run.json of a run of a kind."""
+    from lstmega.runs import directory
+
+    if path.name != directory.RECORD:
+        raise usage_error("--config", "a TOML file, or run.json in the directory of a run", str(path))
+    record = directory.read_record(path.parent)
+    if record.kind != kind:
+        raise usage_error("--config", f"run.json of a {kind}", f"{path}, of a {record.kind}")
+    info: Any = record.info
+    found = vars(record.model) | vars(record.training)
+    if kind == "generator":
+        found |= {"keep_line_ends": info.line_ends == "kept", "lower": info.lower}
+    if info.tokens != "vector":
+        found["tokens"] = info.tokens
+    if record.preset in PRESETS:
+        found["preset"] = record.preset
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _replace_length(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Drop the lengths of `--config` where the command line, whose options come first, has one."""
+    if context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
+        known = context.default_map or {}
+        context.default_map = {name: one for name, one in known.items() if name not in LENGTHS}
+    return value

@@ -1,4 +1,4 @@
-"""Commands that list and explain: runs, one run, texts."""
+"""Commands that list and describe runs and texts."""
 
 import dataclasses
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lstmega.cli import terminal
-from lstmega.cli.options import checkpoints_option, json_option, reading_options
+from lstmega.cli.options import checkpoints_option, corpora_option, json_option, reading_options
 
 
 @click.command("runs")
@@ -33,7 +33,7 @@ def list_runs(checkpoints: Path, as_json: bool) -> None:
 @checkpoints_option
 @json_option
 def show(run: str | None, checkpoints: Path, as_json: bool) -> None:
-    """Explain one run: options, losses, samples. Without a name, the newest."""
+    """Describe one run: options, losses, samples. Without a name, the newest."""
     from lstmega.runs import report as reports
     from lstmega.runs.run import Run
 
@@ -46,14 +46,14 @@ def show(run: str | None, checkpoints: Path, as_json: bool) -> None:
 
 @click.group()
 def corpus() -> None:
-    """Named corpora, and what a text is like."""
+    """List and download named corpora, and describe texts."""
 
 
 @corpus.command("list")
 @json_option
 def list_corpora(as_json: bool) -> None:
     """List the named corpora."""
-    from lstmega.data.corpus import NAMED
+    from lstmega.data.download import NAMED
     from lstmega.display import formatting as display
     from lstmega.runs import report as reports
 
@@ -65,13 +65,13 @@ def list_corpora(as_json: bool) -> None:
 
 @corpus.command()
 @click.argument("name")
-@click.option("--corpora", type=Path, default="corpora", show_default=True, help="Where to keep it.")
+@corpora_option
 def fetch(name: str, corpora: Path) -> None:
     """Download a named corpus once, checked against its sha256."""
-    from lstmega.data.corpus import fetch
+    from lstmega.data import download
 
-    with terminal.progress() as listener:
-        click.echo(fetch(name, corpora=corpora, progress=listener.download))
+    with terminal.progress() as display:
+        click.echo(download.fetch(name, corpora=corpora, progress=display.download))
 
 
 @corpus.command()
@@ -81,12 +81,12 @@ def fetch(name: str, corpora: Path) -> None:
 def info(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Describe a text: encoding, characters, words, hash."""
     from lstmega.data.corpus import describe, read
-    from lstmega.display import formatting as display
+    from lstmega.display import formatting
     from lstmega.runs import report as reports
 
-    with terminal.progress() as listener:
-        facts = describe(read(paths, progress=listener.download, **options))
+    with terminal.progress() as display:
+        facts = describe(read(paths, progress=display.download, **options))
     if as_json:
         terminal.print_json(facts)
     else:
-        terminal.echo(display.columns(reports.text_facts(facts)))
+        terminal.echo(formatting.columns(reports.text_facts(facts)))

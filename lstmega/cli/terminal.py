@@ -1,8 +1,8 @@
-"""What the commands say and hear: results on stdout, talk and progress on stderr."""
+"""Output and input of the commands: results on stdout, messages and progress on stderr."""
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,9 +13,11 @@ from lstmega.errors import UsageError
 
 
 def say(line: str) -> None:
+    """Print a message on stderr; a closed stderr stops no command."""
     from lstmega.display.formatting import plain
 
-    click.echo(plain(line), err=True)
+    with suppress(OSError, ValueError):
+        click.echo(plain(line), err=True)
 
 
 def print_json(content: Any) -> None:
@@ -23,36 +25,53 @@ def print_json(content: Any) -> None:
 
 
 def echo(text: str) -> None:
+    """Print text on stdout, with control characters escaped."""
     from lstmega.display.formatting import plain
 
     click.echo(plain(text))
 
 
-def result(found: Any, html: Path | None, as_json: bool) -> None:
-    """Show a result, and write its page where one is asked for."""
+def result(
+    found: Any, as_json: bool, html: Path | None = None, page: Callable[[], Any] | None = None
+) -> None:
+    """Print a result, as text or as JSON; `html` is the file for its page, or for that of `page()`."""
     if html is not None:
-        say(f"Wrote {found.save_html(html)}")
+        say(f"Wrote {(found if page is None else page()).save_html(html)}")
     if as_json:
-        print_json(found.to_dict())
+        print_json(found.to_dicts() if hasattr(found, "to_dicts") else found.to_dict())
     else:
         echo(str(found))
 
 
 def progress() -> Any:
+    """Return the display of a long work on stderr."""
     from lstmega.display import progress
 
     return progress.on(sys.stderr)
 
 
 def is_one(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal."""
     return stream is not None and stream.isatty()
 
 
-def sequences(given: Sequence[str], *, vectors: bool) -> list[Any]:
-    """Return what a person names to a classifier: texts, lines of stdin for -, arrays of .npz files.
+def stdin_text(source: str) -> str:
+    """Return all of standard input.
 
     Raises:
-        UsageError: Nothing is named, or a file is no such file.
+        UsageError: It is not UTF-8; the message names `source`.
+    """
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{source} must be UTF-8. Received: {error}.") from error
+
+
+def sequences(given: Sequence[str], *, vectors: bool) -> list[Any]:
+    """Return the sequences to classify: texts, the lines of stdin for -, or the arrays of .npz files.
+
+    Raises:
+        UsageError: There are none, or a file is no .npz file.
     """
     if not given:
         raise UsageError("Name what to classify. Received: nothing. Accepted: texts, - or .npz files.")
@@ -60,21 +79,17 @@ def sequences(given: Sequence[str], *, vectors: bool) -> list[Any]:
         from lstmega.data.labelled import vectors_of
 
         return [row for name in given for row in vectors_of(name)]
-    typed = [text for text in given if text != "-"]
-    if "-" not in given:
-        return typed
-    try:
-        lines = sys.stdin.buffer.read().decode().splitlines()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"Standard input must be UTF-8. Received: {error}.") from error
-    return typed + [line for line in lines if line.strip()]
+    texts = [text for text in given if text != "-"]
+    if "-" in given:
+        texts += [line for line in stdin_text("Standard input").splitlines() if line.strip()]
+    return texts
 
 
 class Lines:
-    """What a person types: by readline at a terminal, where there is one; else as it comes.
+    """Lines that the user types; a terminal has readline.
 
     Args:
-        prompt: Shown before each line; on stderr, where readline is not at work.
+        prompt: Shown before each line; on stderr, where there is no readline.
     """
 
     def __init__(self, prompt: str) -> None:
@@ -87,10 +102,10 @@ class Lines:
                 self._readline = readline
 
     def next(self) -> str | None:
-        """Return the next line without its end; None where there is none.
+        """Return the next line without its end; None at the end of the input.
 
         Raises:
-            UsageError: It is not UTF-8; the next one may be.
+            UsageError: The line is not UTF-8; the next one may be.
         """
         try:
             return self._typed() if self._readline else self._read()
@@ -98,13 +113,13 @@ class Lines:
             raise UsageError(f"A line must be UTF-8. Received: {error.object[:60]!r}.") from error
 
     def changed(self, line: str) -> str:
-        """Return a line as a person changes it.
+        """Return a line after the user has edited it.
 
         Raises:
-            UsageError: There is no readline to do that with.
+            UsageError: There is no readline.
         """
         if not self._readline:
-            raise UsageError(f"/edit needs the last line as it is to be. Received: none. It is: {line}")
+            raise UsageError(f"/edit needs the new last line. Received: none. The last line now: {line}")
         self._readline.set_startup_hook(lambda: self._readline.insert_text(line))
         try:
             typed = self.next()

@@ -1,70 +1,54 @@
-"""The command `write`: a conversation, line by line, on any terminal or pipe.
+"""The command `write`: a text in turns, line by line, on any terminal or pipe.
 
-The conversation is on stderr; the text itself goes to stdout when it is finished.
+Proposals and messages go to stderr, the finished text to stdout.
 """
 
 import re
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from lstmega.cli import terminal
-from lstmega.cli.options import (
-    fields_as_options,
-    num_samples_option,
-    prompt_options,
-    run_options,
-    training_text_option,
-)
-from lstmega.config.generation import GenerationConfig
+from lstmega.cli.options import generation_options
 from lstmega.errors import LstmegaError, UsageError
 
 HELP = """\
-  a number      take that proposal
+  a number      take the proposal with this number
   Enter, /again other proposals
-  any text      is added as you type it, without a line end: type \\n for one (and \\\\ for \\);
-                spaces at the start and the end count
+  any text      add it as typed, without a line end: \\n is a line end, \\\\ is \\; spaces at the start
+                and the end count
   /add TEXT     the same, for a text that is a number or begins with /
-  /undo /redo   one step back, with the proposals that were there; one forward
-  /cut N        take N characters away at the end
-  /edit TEXT    put TEXT in the place of the last line; at a terminal /edit alone lets you change it
-  /temps LIST   propose at these temperatures, as 0.4,0.7 or 0.2:1:0.2
-  /length N     propose so many characters
-  /count N      propose so many at each temperature
-  /show         the whole text
-  /save FILE    keep it in a file
+  /undo /redo   one step back, with its proposals; one step forward
+  /cut N        remove N characters at the end
+  /edit TEXT    replace the last line by TEXT; at a terminal, /edit alone opens the line for changes
+  /temps LIST   temperatures of the proposals, such as 0.4,0.7 or 0.2:1:0.2
+  /length N     length of a proposal, in characters
+  /count N      number of proposals at each temperature
+  /show         show the whole text
+  /save FILE    save the text in a file
   /help         this list
-  /quit         or Ctrl-D: finish; the text goes to standard output (after Ctrl-C too)"""
+  /quit, Ctrl-D finish; the text goes to standard output (also after Ctrl-C)"""
 _SILENT = ("show", "save", "help")  # commands that change nothing
-_BACK = ("undo", "redo")  # commands that show again what was proposed there
+_BACK = ("undo", "redo")  # commands that show earlier proposals again
 _TAIL = 300  # characters of the text that are shown above the proposals
 _PROMPT = "> "
 
 
 @click.command()
-@run_options
-@click.option(
-    "--temps", default="0.4,0.7,1.0", show_default=True, metavar="LIST", help="One proposal at each."
-)
-@click.option("--length", type=int, default=80, show_default=True, help="Characters of a proposal.")
-@num_samples_option(1, "Proposals at each temperature.")
-@prompt_options
-@fields_as_options(GenerationConfig)
-@training_text_option
+@generation_options("0.4,0.7,1.0", 80, 1, unit="proposal")
 @click.option(
     "--output",
     type=Path,
-    help="Keep the text in this file after every change; where it has a text, go on with that.",
+    help="Save the text in this file after every change; if it has a text already, continue that text.",
 )
 def write(output: Path | None, **options: Any) -> None:
-    """Write together with a run: it proposes, you pick, type, undo and go on.
+    """Write a text in turns with a run: it proposes, you pick, type and undo.
 
-    /help lists what can be typed. What options such as --regex, --acrostic or --lines ask for counts
-    from the start of each proposal, and holds for each on its own.
+    /help lists the commands. Constraints such as --regex, --acrostic or --lines apply to each proposal
+    on its own, from its start.
     """
     from lstmega import api
     from lstmega.inference.temperature import parse_temperatures
@@ -72,43 +56,39 @@ def write(output: Path | None, **options: Any) -> None:
     options["prompt"] = _beginning(options["prompt"], output)
     temperatures = parse_temperatures(options.pop("temps"))
     session = api.write(temperatures=temperatures, **options)
-    interrupted = _Talk(session, output).go_on()
+    interrupted = _Conversation(session, output).go_on()
     _finish(session.text)
     if interrupted:
         raise click.Abort
 
 
 def _beginning(prompt: str | None, output: Path | None) -> str | None:
-    """Return what the text begins with: what was kept, where something was."""
+    """Return the beginning of the text: the content of the file `output`, or the prompt."""
     from lstmega.inference import session
 
     if prompt == "-":
-        raise UsageError("--prompt of write is a text: what you type comes from standard input.")
+        raise UsageError(
+            "--prompt of write must be a text. Received: -, but stdin has the lines you type."
+        )
     kept = session.load_text(output) if output is not None else None
     if kept and prompt is not None:
         raise UsageError(
-            f"--output has a text already, and that goes on. Received: {output}, and a --prompt. "
+            f"--output has a text already, which is continued. Received: {output}, and a --prompt. "
             "Accepted: one of the two, or the name of a new file."
         )
     return kept or prompt
 
 
 def _finish(text: str) -> None:
-    """Put the text on stdout: as it is, but safe and with a line end where that is a terminal."""
+    """Print the text as it is; on a terminal with control characters escaped, and a line end."""
     if terminal.is_one(sys.stdout):
         terminal.echo(text)
     else:
         click.echo(text, nl=False)
 
 
-def _say(line: str) -> None:
-    """Talk, or work on in silence where nobody listens any more: the text is worth more."""
-    with suppress(OSError, ValueError):
-        terminal.say(line)
-
-
-class _Talk:
-    """One conversation."""
+class _Conversation:
+    """One session at the command line."""
 
     def __init__(self, session: Any, output: Path | None) -> None:
         self.session = session
@@ -119,50 +99,50 @@ class _Talk:
             "again": lambda _: None,
             "undo": lambda _: session.undo(),
             "redo": lambda _: session.redo(),
-            "cut": lambda words: _say(f"Cut: {session.cut(_number('/cut', words))!r}"),
+            "cut": lambda words: terminal.say(f"Cut: {session.cut(_number('/cut', words))!r}"),
             "edit": self._edit,
             "temps": self._heat,
             "length": lambda words: setattr(session, "length", _number("/length", words)),
             "count": lambda words: setattr(session, "num_samples", _number("/count", words)),
-            "show": lambda _: _say(session.text),
-            "save": lambda words: _say(f"Wrote {session.save(_path(words))}"),
-            "help": lambda _: _say(HELP),
+            "show": lambda _: terminal.say(session.text),
+            "save": lambda words: terminal.say(f"Wrote {session.save(_path(words))}"),
+            "help": lambda _: terminal.say(HELP),
         }
 
     def go_on(self) -> bool:
-        """Talk until the end, and return whether that was Ctrl-C."""
-        self._keep()  # a file that cannot be written is told before anything is
+        """Read lines until the end, and return whether the end was Ctrl-C."""
+        self._keep()  # reports a file that cannot be written before anything is typed
         try:
-            _say(f"{self.session.heading}. /help lists what you can type; Ctrl-D ends.")
+            terminal.say(f"{self.session.heading}. /help lists what you can type; Ctrl-D ends.")
             self._show(self.session.propose())
             while self._answer():
                 pass
         except KeyboardInterrupt:
-            _say("")
+            terminal.say("")
             return True
         return False
 
     def _answer(self) -> bool:
-        """Do what the next line says, False at the end; a mistake is told and changes nothing."""
+        """Execute the next line, and return False at the end; a mistake changes nothing."""
         try:
             line = self._lines.next()
             if line is None or line.strip() == "/quit":
-                _say("")
+                terminal.say("")
                 return False
             proposals = self._do(line)
         except (LstmegaError, OSError) as error:
-            _say(str(error))
+            terminal.say(str(error))
             return True
         try:
             self._keep()
         except (LstmegaError, OSError) as error:
-            _say(f"The text is not in its file: {error}")
+            terminal.say(f"The text could not be saved: {error}")
         if proposals is not None:
             self._show(proposals)
         return True
 
     def _do(self, line: str) -> Any:
-        """Return the proposals that are to be shown then, None where there is no need."""
+        """Execute a line, and return the proposals to show; None after commands that change nothing."""
         if line.startswith("/"):
             name, _, words = line[1:].partition(" ")
             self._command(name)(words)
@@ -189,10 +169,10 @@ class _Talk:
     def _show(self, proposals: Any) -> None:
         """Show the end of the text, and numbered proposals."""
         text = self.session.text
-        _say(f"\n{'…' if len(text) > _TAIL else ''}{text[-_TAIL:]}")
+        terminal.say(f"\n{'…' if len(text) > _TAIL else ''}{text[-_TAIL:]}")
         for number, proposal in enumerate(proposals, 1):
             shown = proposal.text.replace("\n", "⏎") or "(nothing may follow)"
-            _say(f"  {number}  {proposal.temperature:<4g} {shown}")
+            terminal.say(f"  {number}  {proposal.temperature:<4g} {shown}")
 
     def _edit(self, words: str) -> None:
         if not words:

@@ -1,4 +1,4 @@
-"""Sequences of number vectors, from `.npz` files and MNIST's own; nothing in them is believed."""
+"""Sequences of number vectors, read from `.npz` files and MNIST's own files, and checked."""
 
 import gzip
 import io
@@ -16,11 +16,11 @@ from lstmega.errors import CorpusError
 
 Vectors = npt.NDArray[np.float32]
 
-_BYTES = 0x08  # an idx file's number type: the only one that MNIST has
+_BYTES = 0x08  # an idx file's number type: the only one in MNIST
 
 
 class Where(NamedTuple):
-    """A place in a file, as messages name it: a line, or an example of arrays (from 0)."""
+    """A place in a file, for messages: a line (from 1), or an example of arrays (from 0)."""
 
     path: Path
     number: int
@@ -44,10 +44,10 @@ def archive(
         CorpusError: It has other arrays, other shapes, objects, or numbers that are not finite.
     """
     wanted = ["x", "y"] if needs_labels else ["x"]
-    if not raw.startswith(b"PK"):  # numpy would read a single array, too
+    if not raw.startswith(b"PK"):  # numpy reads a single array, too
         raise CorpusError(
             f"{spoken(path)} is no readable .npz file. Received: it begins with {raw[:8]!r}. "
-            f"Accepted: what numpy.savez writes, with the arrays {wanted}."
+            f"Accepted: a file of numpy.savez with the arrays {wanted}."
         )
     x, *y = _arrays(raw, wanted, path)
     return pairs(x, y[0] if y else np.zeros(x.shape[:1], int), path)
@@ -63,7 +63,7 @@ def _arrays(raw: bytes, wanted: list[str], path: Path) -> list[npt.NDArray[Any]]
     except Exception as error:  # of damaged bytes zipfile, zlib and numpy raise a dozen kinds
         raise CorpusError(
             f"{spoken(path)} is no readable .npz file without objects. Received: {str(error)!r:.300}. "
-            f"Accepted: what numpy.savez writes, with the arrays {wanted}."
+            f"Accepted: a file of numpy.savez with the arrays {wanted}."
         ) from error
     if len(found) < len(wanted):
         raise CorpusError(f"{spoken(path)} must have the arrays {wanted}. Received: {names!r:.300}.")
@@ -86,7 +86,7 @@ def pairs(x: npt.NDArray[Any], y: npt.NDArray[Any], path: Path) -> Iterator[tupl
             f"{spoken(path)}: y must be a whole number or a text for each of the {len(x):,} examples. "
             f"Received: {y.dtype} {list(y.shape)}."
         )
-    with np.errstate(all="ignore"):  # what is too large becomes infinity, which is refused
+    with np.errstate(all="ignore"):  # numbers too large become infinity, which is refused
         vectors = x.reshape(*x.shape[:2], math.prod(x.shape[2:])).astype(np.float32)
     if x.dtype == np.uint8:
         vectors /= 255  # pixels
@@ -110,15 +110,15 @@ def _check_finite(vectors: Vectors, path: Path) -> None:
 def _texts(y: npt.NDArray[Any], path: Path) -> list[str]:
     try:
         return [str(one) for one in y.tolist()]
-    except (ValueError, SystemError) as error:  # numpy keeps numbers that are no characters
+    except (ValueError, SystemError) as error:  # numpy accepts numbers that are no characters
         raise CorpusError(f"{spoken(path)}: y holds no text. Received: {error}.") from error
 
 
 def idx(raw: bytes, path: Path, *, dimensions: int) -> npt.NDArray[np.uint8]:
-    """Return the array of an idx file, as MNIST has them: big-endian sizes, then bytes.
+    """Return the array of an idx file, the format of MNIST: big-endian sizes, then bytes.
 
     Raises:
-        CorpusError: It is no such file, of another number of dimensions, cut short or damaged.
+        CorpusError: It is another kind of file, has other dimensions, is cut short or damaged.
     """
     try:
         content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw

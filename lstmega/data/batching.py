@@ -1,15 +1,16 @@
-"""Which part of a text each row of each batch reads: a pure function of seed, epoch and batch number.
+"""Batches of one text, planned by pure functions of seed, epoch and batch number.
 
 `LaneBatches` cuts the training ids into `rows` contiguous lanes; row r of batch k+1 continues row r of
 batch k, so the recurrent state can be carried from batch to batch (truncated backpropagation through
-time). `WindowBatches` draws overlapping windows that predict one character each. Because nothing here
-has a memory, a position in the data is two integers: epoch and batch. `stream_plan` reads a text once,
-with the state carried from its first character to its last: every held-out loss is measured that way.
+time). `WindowBatches` draws overlapping windows that predict one character each. No class has a state,
+so a position in the data is two integers: epoch and batch. `stream_plan` reads a text once, with the
+state carried from its first character to its last: every held-out loss is measured that way.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,37 +55,37 @@ class BatchPlan:
         return BatchPlan(*(array[batch:] for array in self.arrays()))
 
 
-class TextBatches(Protocol):
-    """A way to read a text in batches, epoch by epoch."""
+class TextBatches(ABC):
+    """A way to read a text in batches, epoch by epoch; a subclass has the sizes as fields.
+
+    Attributes:
+        rows: Rows of a batch.
+        time_steps: Time steps of a batch, at most.
+        masked: Whether a batch has steps that do not count, such as padding.
+    """
+
+    rows: int
+    time_steps: int
+    masked = False
 
     @property
-    def rows(self) -> int:
-        """Rows of a batch."""
-        ...
-
-    @property
+    @abstractmethod
     def batches(self) -> int:
         """Batches of one epoch."""
-        ...
 
     @property
     def characters(self) -> float:
         """Characters that a batch predicts, averaged over an epoch."""
-        ...
-
-    @property
-    def masked(self) -> bool:
-        """Whether a batch has steps that do not count, such as padding."""
-        ...
+        return float(self.rows * self.time_steps)
 
     @property
     def steps(self) -> float:
         """Time steps of a batch, averaged over an epoch."""
-        ...
+        return float(self.time_steps)
 
+    @abstractmethod
     def plan(self, epoch: int) -> BatchPlan:
         """Return the plan of an epoch."""
-        ...
 
 
 def joined(plans: Sequence[BatchPlan]) -> BatchPlan:
@@ -94,7 +95,7 @@ def joined(plans: Sequence[BatchPlan]) -> BatchPlan:
 
 
 @dataclass(frozen=True)
-class LaneBatches:
+class LaneBatches(TextBatches):
     """Batches of `[rows, time_steps]` windows over a text of `length` ids.
 
     Args:
@@ -120,30 +121,21 @@ class LaneBatches:
 
     def __post_init__(self) -> None:
         if self.batches == 0:
-            raise CorpusError(self._too_short())
+            needed = self.rows * self.time_steps + 1
+            time_steps = min(self.time_steps, max(1, self.length - 1))
+            rows = max(1, (self.length - 1) // time_steps)
+            advice = f"try --batch-size {rows} --sequence-length {time_steps}"
+            raise CorpusError(
+                f"The text is too short for one batch of {self.rows} rows x {self.time_steps} "
+                f"characters: training needs {needed:,} characters, has {self.length:,}; "
+                f"{advice if self.length > 1 else 'training needs at least two characters'}."
+            )
 
     @property
     def batches(self) -> int:
-        """Batches of one epoch."""
         return max(0, self.length - 1) // self.rows // self.time_steps
 
-    @property
-    def characters(self) -> float:
-        """Characters that a batch predicts."""
-        return float(self.rows * self.time_steps)
-
-    @property
-    def steps(self) -> float:
-        """Time steps of a batch."""
-        return float(self.time_steps)
-
-    @property
-    def masked(self) -> bool:
-        """Whether a batch has steps that do not count: never."""
-        return False
-
     def plan(self, epoch: int) -> BatchPlan:
-        """Return the plan of an epoch."""
         times = np.full(self.batches, self.time_steps)
         return BatchPlan(self.starts(epoch), self.carries(epoch), times)
 
@@ -176,21 +168,9 @@ class LaneBatches:
     def _random(self, purpose: int, epoch: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, purpose, epoch])
 
-    def _too_short(self) -> str:
-        needed = self.rows * self.time_steps + 1
-        time_steps = min(self.time_steps, max(1, self.length - 1))
-        rows = max(1, (self.length - 1) // time_steps)
-        advice = f"try --batch-size {rows} --sequence-length {time_steps}"
-        return (
-            f"The text is too short for one batch of {self.rows} rows x {self.time_steps} characters: "
-            f"training needs {needed:,} characters, has {self.length:,}; "
-            + (advice if self.length > 1 else "two characters are the least that can be trained on")
-            + "."
-        )
-
 
 @dataclass(frozen=True)
-class WindowBatches:
+class WindowBatches(TextBatches):
     """Batches of overlapping windows `[rows, time_steps]`, after Keras' old text-generation example.
 
     Each window is read from the zero state, and only the character behind it counts. The windows are
@@ -213,6 +193,8 @@ class WindowBatches:
     stride: int
     seed: int | None = None
 
+    masked = True  # all steps but the last
+
     def __post_init__(self) -> None:
         if self.batches == 0:
             needed = self.time_steps + (self.rows - 1) * self.stride + 1
@@ -224,40 +206,24 @@ class WindowBatches:
 
     @property
     def windows(self) -> int:
-        """WindowBatches of the text."""
+        """Windows of the text."""
         return max(0, (self.length - self.time_steps - 1) // self.stride + 1)
 
     @property
     def batches(self) -> int:
-        """Batches of one epoch."""
         return self.windows // self.rows
 
     @property
     def characters(self) -> float:
-        """Characters that a batch predicts: one for each window."""
         return float(self.rows)
 
-    @property
-    def steps(self) -> float:
-        """Time steps of a batch."""
-        return float(self.time_steps)
-
-    @property
-    def masked(self) -> bool:
-        """Whether a batch has steps that do not count: all but the last."""
-        return True
-
     def plan(self, epoch: int) -> BatchPlan:
-        """Return the plan of an epoch."""
         count = self.batches * self.rows
         order = np.arange(self.windows)
         if self.seed is not None:
             order = np.random.default_rng([self.seed, _WINDOWS, epoch]).permutation(self.windows)
-        starts = (order[:count] * self.stride).reshape(self.batches, self.rows)
-        carries = np.zeros(starts.shape, np.float32)
-        times = np.full(self.batches, self.time_steps)
-        ends = np.full(starts.shape, self.time_steps)
-        return BatchPlan(starts, carries, times, ends - 1, ends)
+        numbers = order[:count].reshape(self.batches, self.rows)
+        return _plan_of_windows(numbers, self.windows, self.time_steps, self.stride)
 
 
 def window_plan(length: int, rows: int, time_steps: int, stride: int) -> BatchPlan:
@@ -272,13 +238,18 @@ def window_plan(length: int, rows: int, time_steps: int, stride: int) -> BatchPl
     windows = (length - time_steps - 1) // stride + 1
     rows = min(rows, windows)
     batches = -(-windows // rows)
-    order = np.arange(batches * rows).reshape(batches, rows)
-    ends = np.full(order.shape, time_steps)
-    firsts = np.where(order < windows, time_steps - 1, time_steps)
-    starts = order.clip(max=windows - 1) * stride
-    return BatchPlan(
-        starts, np.zeros(order.shape, np.float32), np.full(batches, time_steps), firsts, ends
-    )
+    numbers = np.arange(batches * rows).reshape(batches, rows)
+    return _plan_of_windows(numbers, windows, time_steps, stride)
+
+
+def _plan_of_windows(
+    numbers: npt.NDArray[np.int64], windows: int, time_steps: int, stride: int
+) -> BatchPlan:
+    """Return the plan that reads windows by their numbers, `[batches, rows]`; others do not count."""
+    times, ends = np.full(len(numbers), time_steps), np.full(numbers.shape, time_steps)
+    firsts = np.where(numbers < windows, time_steps - 1, time_steps)
+    starts = numbers.clip(max=windows - 1) * stride
+    return BatchPlan(starts, np.zeros(numbers.shape, np.float32), times, firsts, ends)
 
 
 def measured_part(held_out: str, most: int = MAX_MEASURED, *, lines: bool = False) -> str:

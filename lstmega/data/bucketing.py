@@ -1,4 +1,4 @@
-"""Batches of short sequences: lines of a text, and labelled examples, in buckets of similar length.
+"""Batches of short sequences, in buckets of similar length: lines of a text, and labelled examples.
 
 Every line is read from the zero state, and from the line end before it, which thereby means "a line
 begins"; the line end behind it is the last character to predict. Sequences of similar length share a
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.data.batching import BatchPlan
+from lstmega.data.batching import BatchPlan, TextBatches
+from lstmega.data.vocabulary import code_points
 from lstmega.errors import CorpusError
 
-_SPLIT, _NEAR, _ORDER = range(20, 23)  # one random stream for each purpose
-_EXAMPLE_SPLIT, _EXAMPLE_NEAR, _EXAMPLE_ORDER = range(40, 43)
+_LINE_SPLIT, _EXAMPLE_SPLIT = 20, 40  # one random stream for each purpose
+_LINE_STREAMS, _EXAMPLE_STREAMS = (21, 22), (41, 42)  # ties between equal lengths, order of batches
 _PARTS = 4  # a batch's steps are a multiple of a quarter of a power of two: few shapes, little padding
 
 Array = npt.NDArray[Any]
@@ -37,22 +38,25 @@ def split_lines(text: str, validation: float, seed: int) -> tuple[str, str]:
     lists are often sorted. Equal lines stay on one side.
     """
     lines = nonblank_lines(text)
-    distinct = list(dict.fromkeys(lines))
-    count = int(len(distinct) * validation)
-    drawn = np.random.default_rng([seed, _SPLIT]).permutation(len(distinct))[:count]
-    held_out = {distinct[number] for number in drawn}
-    parts = ([line for line in lines if (line in held_out) is out] for out in (False, True))
-    training, tail = ("".join(f"{line}\n" for line in part) for part in parts)
-    return training, tail
+    held_out = _drawn(list(dict.fromkeys(lines)), validation, [seed, _LINE_SPLIT])
+    parts: tuple[list[str], list[str]] = ([], [])
+    for line in lines:
+        parts[line in held_out].append(f"{line}\n")
+    return "".join(parts[0]), "".join(parts[1])
+
+
+def _drawn(distinct: Sequence[Any], fraction: float, seed: list[int]) -> set[Any]:
+    drawn = np.random.default_rng(seed).permutation(len(distinct))
+    return {distinct[number] for number in drawn[: int(len(distinct) * fraction)]}
 
 
 @dataclass(frozen=True)
-class LineBatches:
+class LineBatches(TextBatches):
     """Batches of lines. The ids of a line include the line end behind it, not the one before it.
 
     Args:
         ends: Positions of the line ends in a text that begins with a line end, `[lines + 1]`.
-        most_rows: Rows of a batch; no more than there are lines.
+        rows: Rows of a batch; reduced to the number of lines.
         time_steps: Steps of a row, at most.
         seed: Decides which lines share a batch, and the order of batches; None sorts by length.
 
@@ -61,29 +65,21 @@ class LineBatches:
     """
 
     ends: Ints = field(repr=False)
-    most_rows: int
+    rows: int
     time_steps: int
     seed: int | None = None
+
+    masked = True
 
     @classmethod
     def of(cls, text: str, rows: int, time_steps: int, seed: int | None = None) -> "LineBatches":
         """Make batches of a text from `split_lines`; positions refer to `"\\n" + text`."""
-        points = np.frombuffer(f"\n{text}".encode("utf-32-le", "surrogatepass"), "<u4")
-        return cls(np.flatnonzero(points == ord("\n")), rows, time_steps, seed)
+        return cls(np.flatnonzero(code_points(f"\n{text}") == ord("\n")), rows, time_steps, seed)
 
     def __post_init__(self) -> None:
         if len(self.ends) < 2:
             raise CorpusError("--lines needs a line that is not blank. Received: none.")
-
-    @property
-    def rows(self) -> int:
-        """Rows of a batch."""
-        return min(self.most_rows, len(self.lengths))
-
-    @property
-    def masked(self) -> bool:
-        """Whether a batch has steps that do not count: padding."""
-        return True
+        object.__setattr__(self, "rows", min(self.rows, len(self.ends) - 1))
 
     @cached_property
     def lengths(self) -> Ints:
@@ -91,69 +87,49 @@ class LineBatches:
         return np.diff(self.ends)
 
     @cached_property
+    def _times(self) -> Ints:
+        """Time steps of the batches; sorted, they are the same in every epoch."""
+        return self.plan(0).times
+
+    @property
+    def batches(self) -> int:
+        return len(self._times)
+
+    @property
     def characters(self) -> float:
-        """Characters that a batch predicts, averaged over an epoch."""
         return float(self.lengths.sum() / self.batches)
 
-    @cached_property
+    @property
     def steps(self) -> float:
-        """Time steps of a batch, averaged over an epoch."""
-        return float(self.plan(0).times.mean())
-
-    @cached_property
-    def batches(self) -> int:
-        """Batches of one epoch; the lengths of the batches are the same in every epoch."""
-        return sum(-(-int(longest) // self.time_steps) for longest in self._longest())
-
-    def _longest(self) -> Ints:
-        """Return the length of the longest line of each group of rows, shortest group first."""
-        ordered = np.sort(self.lengths)
-        last = np.arange(self.rows - 1, len(ordered) + self.rows - 1, self.rows)
-        longest: Ints = ordered[last.clip(max=len(ordered) - 1)]
-        return longest
+        return float(self._times.mean())
 
     def plan(self, epoch: int) -> BatchPlan:
-        """Return the plan of an epoch: each line once."""
-        noise = None if self.seed is None else self._random(_NEAR, epoch)
-        groups = grouped(self.lengths, self.rows, noise)  # [groups, rows], -1 where there is no line
-        lengths = np.where(groups < 0, 0, self.lengths[groups])
-        begins = self.ends[groups]
         parts = []
-        for number in self._shuffled(len(groups), epoch):
-            pieces = -(-int(lengths[number].max()) // self.time_steps)
+        for group in _groups(self.lengths, self.rows, self.seed, epoch, _LINE_STREAMS):
+            lengths = np.where(group < 0, 0, self.lengths[group])
+            pieces = -(-int(lengths.max()) // self.time_steps)
             read = np.arange(pieces)[:, np.newaxis] * self.time_steps  # [pieces, 1]
-            left = (lengths[number] - read).clip(0, self.time_steps)  # [pieces, rows]
+            left = (lengths - read).clip(0, self.time_steps)  # [pieces, rows]
             carries = np.broadcast_to(read > 0, left.shape).astype(np.float32)
-            parts.append((begins[number] + read, carries, left))
+            parts.append((self.ends[group] + read, carries, left))
         starts, carries, left = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         times = np.minimum(self.time_steps, rounded(left.max(axis=1)))
         return BatchPlan(starts, carries, times, np.zeros_like(left), left)
 
-    def _shuffled(self, groups: int, epoch: int) -> npt.NDArray[np.int64]:
-        return (
-            np.arange(groups) if self.seed is None else self._random(_ORDER, epoch).permutation(groups)
-        )
 
-    def _random(self, purpose: int, epoch: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed or 0, purpose, epoch])
+def _groups(lengths: Ints, rows: int, seed: int | None, epoch: int, streams: tuple[int, int]) -> Ints:
+    """Return the sequences of each batch, those of similar length together: `[batches, rows]`.
 
-
-def grouped(lengths: Ints, rows: int, noise: np.random.Generator | None) -> npt.NDArray[np.int64]:
-    """Return which sequences share a batch: those of similar length.
-
-    Args:
-        lengths: Of each sequence, `[sequences]`.
-        rows: Of a batch.
-        noise: Decides which sequences of equal length share a batch; None keeps their order.
-
-    Returns:
-        `[batches, rows]`, the shortest first, -1 where there are no more.
+    -1 stands where there is none; without a seed the sequences are sorted by length.
     """
     count = len(lengths)
-    ties = np.arange(count) if noise is None else noise.permutation(count)
-    groups = np.full(-(-count // rows) * rows, -1)
-    groups[:count] = np.lexsort((ties, lengths))
-    return groups.reshape(-1, rows)
+    groups = np.full(-(-count // rows) * rows, -1).reshape(-1, rows)
+    if seed is None:
+        groups.flat[:count] = np.argsort(lengths, stable=True)
+        return groups
+    ties, order = (np.random.default_rng([seed, stream, epoch]) for stream in streams)
+    groups.flat[:count] = np.lexsort((ties.permutation(count), lengths))
+    return order.permutation(groups)
 
 
 def rounded(lengths: Ints) -> Ints:
@@ -183,13 +159,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Examples:
-    """Sequences and their classes, all in one array, one behind the other.
+    """Sequences and their classes, concatenated in one array.
 
     Args:
         values: All steps of all sequences, `[steps]` ids or `[steps, features]` numbers.
-        starts: Where each sequence begins, `[examples]`.
-        lengths: Its steps, `[examples]`.
-        labels: Its class, `[examples]`.
+        starts: Position of each sequence's first step, `[examples]`.
+        lengths: Steps of each sequence, `[examples]`.
+        labels: Class of each sequence, `[examples]`.
     """
 
     values: Array
@@ -234,20 +210,18 @@ class ExampleBatches:
 
     Args:
         examples: All examples.
-        places: Those to read, `[examples]`.
-        most_rows: Rows of a batch; no more than there are examples.
+        places: The examples to read, `[examples]`.
+        rows: Rows of a batch; reduced to the number of examples.
         seed: Decides which examples share a batch, and the order; None sorts by length.
     """
 
     examples: Examples
     places: Ints
-    most_rows: int
+    rows: int
     seed: int | None = None
 
-    @property
-    def rows(self) -> int:
-        """Rows of a batch."""
-        return min(self.most_rows, len(self.places))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", min(self.rows, len(self.places)))
 
     @property
     def batches(self) -> int:
@@ -262,30 +236,23 @@ class ExampleBatches:
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from `first` on: each example once."""
         lengths = self.examples.lengths[self.places]
-        noise = None if self.seed is None else self._random(_EXAMPLE_NEAR, epoch)
-        groups = grouped(lengths, self.rows, noise)  # [batches, rows], -1 where there is none
-        order = np.arange(len(groups))
-        if self.seed is not None:
-            order = self._random(_EXAMPLE_ORDER, epoch).permutation(len(groups))
-        for number in order[first:]:
-            group = groups[number][groups[number] >= 0]
+        groups = _groups(lengths, self.rows, self.seed, epoch, _EXAMPLE_STREAMS)
+        for padded in groups[first:]:
+            group = padded[padded >= 0]
             time = int(rounded(lengths[group].max(keepdims=True))[0])
             yield self.examples.batch(self.places[group], time, self.rows)
-
-    def _random(self, purpose: int, epoch: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed or 0, purpose, epoch])
 
 
 def split_examples(
     keys: Sequence[Any], labels: Sequence[Any], validation: float, seed: int, *, distinct: bool
 ) -> tuple[Ints, Ints]:
-    """Return which examples to train on and which to hold out, each in order.
+    """Return the places of the examples to train on and of the held-out examples, each in order.
 
     Args:
         keys: Equal for equal sequences, `[examples]`.
         labels: Their classes, `[examples]`.
-        validation: Fraction that is held out, rounded down.
-        seed: Of the random draw.
+        validation: Held-out fraction, rounded down.
+        seed: Seed of the random draw.
         distinct: Leave out repeats of a sequence with the same class, and keep equal sequences on one
             side; otherwise any example is drawn, and a sequence may be on both sides.
     """
@@ -296,9 +263,7 @@ def split_examples(
     first: dict[tuple[Any, Any], int] = {}
     for place, pair in enumerate(zip(keys, labels, strict=True)):
         first.setdefault(pair, place)
-    different = list(dict.fromkeys(key for key, _ in first))
-    drawn = np.random.default_rng([seed, _EXAMPLE_SPLIT]).permutation(len(different))
-    held_out = {different[number] for number in drawn[: int(len(different) * validation)]}
+    held_out = _drawn(list(dict.fromkeys(key for key, _ in first)), validation, [seed, _EXAMPLE_SPLIT])
     sides: tuple[list[int], list[int]] = ([], [])
     for (key, _), place in first.items():
         sides[key in held_out].append(place)

@@ -1,7 +1,7 @@
-"""Find, read and decode text; know what was read; hold out its tail.
+"""Corpora: one or several texts, read, decoded and joined, with their sources; and the held-out tail.
 
-Line ends: CRLF and lone CR become LF unless they are kept; no other character is changed. What can
-be read is `sources`' affair, how bytes become characters `encodings`', and names `downloads`'.
+CRLF and lone CR become LF unless line ends are kept; no other character is changed. `sources` finds the
+files, `encodings` decodes them, `download` has the named corpora.
 """
 
 import hashlib
@@ -16,20 +16,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
 from lstmega.data import encodings
-from lstmega.data.download import NAMED, NamedCorpus, Progress, fetch
-from lstmega.data.sources import Finder, Found, accepted, shown
+from lstmega.data.download import OnBytes
+from lstmega.data.sources import Finder, Found, accepted, safe_name, shown
 from lstmega.errors import CorpusError, UsageError
-
-__all__ = [
-    "NAMED", "Corpus", "NamedCorpus", "Progress", "Source", "Tokens", "describe", "fetch", "read",
-]  # fmt: skip
 
 Tokens = Literal["char", "byte"]
 
 CORPORA = Path("corpora")
-MANY_CHARACTERS = 1000  # distinct ones, above which a note speaks of --max-vocabulary
-_CHUNK = 1 << 22  # characters looked at in one piece, to bound the memory
-_LISTED = 3  # files that a note names
+MANY_CHARACTERS = 1000  # distinct ones, above which a note suggests --max-vocabulary
+_CHUNK = 1 << 22  # characters read in one piece, to bound the memory
+_LISTED = 3  # files that a note lists
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Source:
 
     Args:
         path: Absolute path, `-` for standard input, or the name of a named corpus.
-        encoding: Python's name of what it was decoded with; `bytes` for byte tokens.
+        encoding: Python's name of its encoding; `bytes` for byte tokens.
         size: In bytes.
         sha256: Of its bytes, 64 hexadecimal digits.
     """
@@ -51,15 +47,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text, and where it comes from.
+    """A text and its sources.
 
     Args:
         name: Short and safe in a file name.
         text: Decoded, at least one character; for byte tokens the bytes decoded as Latin-1.
         sources: The files, in the order in which they were joined.
-        tokens: What a character of `text` stands for.
+        tokens: Whether a character of `text` stands for a code point or a byte.
         line_ends: `lf` (CRLF and lone CR became LF) or `kept`.
-        lower: Whether it was turned into lower case.
+        lower: Whether the text was turned into lower case.
         notes: Sentences that the user should read.
     """
 
@@ -73,31 +69,31 @@ class Corpus:
 
     @classmethod
     def from_text(cls, text: str, *, name: str = "text") -> "Corpus":
-        """Make a corpus of a text at hand, which is not changed.
+        """Make a corpus of a text, which is not changed.
 
         Raises:
-            CorpusError: The text is empty or no text.
+            CorpusError: The text is empty, or not a text.
         """
         if not isinstance(text, str) or not text:
             raise CorpusError(
                 "A corpus needs a text of at least one character. "
                 f"Received: {'an empty text' if text == '' else type(text).__name__}."
             )
-        return cls(_safe_name(name), text, notes=tuple(_note_on_size(text)))
+        return cls(safe_name(name, "text"), text, notes=tuple(_note_on_size(text)))
 
     @cached_property
     def sha256(self) -> str:
         """The hash of the text in UTF-8 (lone surrogates passed), as 64 hexadecimal digits."""
         digest = hashlib.sha256()
-        for chunk in _chunks(self.text):
-            digest.update(chunk.encode("utf-8", "surrogatepass"))
+        for start in range(0, len(self.text), _CHUNK):
+            digest.update(self.text[start : start + _CHUNK].encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
     def split(self, validation: float) -> tuple[str, str]:
-        """Return the text to train on and the contiguous held-out tail.
+        """Return the text to train on and the held-out tail.
 
-        The tail is the share `validation` of the characters, rounded up, as in the published
-        results: 111,540 of tiny-shakespeare's 1,115,394 at 0.1.
+        The tail is the fraction `validation` of the characters, rounded up, as in the published results:
+        111,540 of tiny-shakespeare's 1,115,394 at 0.1.
 
         Raises:
             UsageError: `validation` is not from 0 to below 1.
@@ -119,34 +115,33 @@ def read(
     lower: bool = False,
     corpora: Path = CORPORA,
     stdin: BinaryIO | None = None,
-    progress: Progress | None = None,
+    progress: OnBytes | None = None,
 ) -> Corpus:
     """Read one or several texts and join them in the order given.
 
     Where a text does not end in a line end, one LF separates it from the next.
 
     Args:
-        sources: Files, directories, `-`, or names. A name without a directory is looked for as a
-            path, then as `<name>.txt` in `corpora`, then among `NAMED`.
-        encoding: Python's name of the encoding of all of them; otherwise a byte-order mark
-            decides, else it is UTF-8, strictly.
-        glob: Which files of a directory; sorted, regular, not hidden.
+        sources: Files, directories, `-`, or names. A name without a directory is a path, `<name>.txt` in
+            `corpora`, or a named corpus: the first that exists.
+        encoding: Python's name of their encoding; None means UTF-8 or the encoding of a byte-order mark.
+        glob: The files to take from a directory: sorted, regular, not hidden.
         tokens: `byte` takes the bytes as they are.
-        keep_line_ends: Leave CRLF and CR alone.
-        lower: Turn everything into lower case.
+        keep_line_ends: Keep CRLF and CR.
+        lower: Turn the text into lower case.
         corpora: The directory of named corpora.
-        stdin: What `-` reads; standard input by default.
-        progress: Called with the bytes done and in all, should a named corpus be downloaded.
+        stdin: The stream behind `-`; standard input by default.
+        progress: Called with the bytes done and in all while a named corpus is downloaded.
 
     Raises:
-        CorpusError: Nothing to read, or not readable, not decodable, binary or empty.
-        DownloadError: A named corpus could not be downloaded whole.
+        CorpusError: There is nothing to read, or it is not readable, not decodable, binary or empty.
+        DownloadError: A named corpus could not be downloaded.
     """
     if isinstance(sources, str | Path):
         sources = [sources]
     codec = _check_request(sources, encoding, tokens)
     if lower and tokens == "byte":
-        raise UsageError("--lower is about characters. Received: --tokens byte.")
+        raise UsageError("--lower needs characters. Received: --tokens byte.")
     reader = _Reader(codec, tokens, keep_line_ends or tokens == "byte", lower)
     finder = Finder(glob, corpora, stdin, progress)
     found = [item for source in sources for item in finder.find(str(source))]
@@ -156,7 +151,7 @@ def read(
 
 
 def describe(corpus: Corpus) -> dict[str, Any]:
-    """Return what `corpus info --json` says about a corpus."""
+    """Return the facts about a corpus that `corpus info --json` prints."""
     text = corpus.text
     counts = Counter(text)
     ascii_count = sum(count for character, count in counts.items() if character.isascii())
@@ -166,7 +161,7 @@ def describe(corpus: Corpus) -> dict[str, Any]:
         "characters": len(text),
         "distinct_characters": len(counts),
         "lines": counts["\n"] + (not text.endswith("\n")),
-        "words": _count_words(text),
+        "words": sum(1 for _ in re.finditer(r"\S+", text)),
         "non_ascii_share": 1 - ascii_count / len(text),
         "most_frequent": [
             {"character": character, "code_point": f"U+{ord(character):04X}", "count": count}
@@ -180,7 +175,7 @@ def describe(corpus: Corpus) -> dict[str, Any]:
 
 
 class _Reader:
-    """Bytes -> one text, with the remarks of all files in a few sentences."""
+    """Decodes files, joins them, and collects notes about them."""
 
     def __init__(self, codec: str | None, tokens: Tokens, keep_line_ends: bool, lower: bool) -> None:
         self._codec, self._tokens, self._keep, self._lower = codec, tokens, keep_line_ends, lower
@@ -210,15 +205,9 @@ class _Reader:
             )
         text = "".join(self._parts)
         notes = [*notes, *self._notes(), *(_note_on_size(text) if self._tokens == "char" else ())]
-        return Corpus(
-            _safe_name(name),
-            text,
-            tuple(self._sources),
-            self._tokens,
-            "kept" if self._keep else "lf",
-            self._lower,
-            tuple(notes),
-        )
+        sources, line_ends = tuple(self._sources), "kept" if self._keep else "lf"
+        name = safe_name(name, "text")
+        return Corpus(name, text, sources, self._tokens, line_ends, self._lower, tuple(notes))
 
     def _decode(self, raw: bytes, label: str) -> tuple[str, str]:
         if self._tokens == "byte":
@@ -275,23 +264,6 @@ def _note_on_size(text: str) -> Iterator[str]:
     )
 
 
-def _count_words(text: str) -> int:
-    """Count what white space separates, without a list of all words."""
-    words, inside = 0, False
-    for chunk in _chunks(text):
-        words += len(chunk.split()) - (inside and not chunk[0].isspace())
-        inside = not chunk[-1].isspace()
-    return words
-
-
-def _chunks(text: str) -> Iterator[str]:
-    return (text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK))
-
-
 def _listed(labels: Sequence[str]) -> str:
     more = f" and {len(labels) - _LISTED:,} more" if len(labels) > _LISTED else ""
     return ", ".join(labels[:_LISTED]) + more
-
-
-def _safe_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name)[:40].strip("-.") or "text"

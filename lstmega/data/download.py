@@ -1,6 +1,6 @@
-"""Corpora that have a name: downloaded once, checked against a sha256, whole or absent.
+"""Named corpora: downloaded once, checked against a sha256, whole or absent.
 
-The registry is data (`NAMED`); `fetch` is the only function of the package that uses a network.
+`fetch` is the only function of the package that uses a network.
 """
 
 import hashlib
@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lstmega import files
-from lstmega.errors import CorpusError, DownloadError
+from lstmega.errors import CorpusError, DownloadError, reason_of
 
-Progress = Callable[[int, int | None], None]  # (done, total) in bytes
+OnBytes = Callable[[int, int | None], None]  # called with the bytes done and in all
 
 _TIMEOUT = 30.0  # seconds without an answer
 _BLOCK = 1 << 16
-_SLACK = 1 << 20  # bytes above the known size after which a body is certainly another file
+_SLACK = 1 << 20  # bytes above the known size: a longer body is another file
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class NamedCorpus:
     """A text that `--corpus NAME` stands for.
 
     Args:
-        name: What the user says; the file is `<name>.txt`.
-        title: What it is.
-        url: Its public address; `None` where it needs no network.
-        sha256: Of its bytes, 64 hexadecimal digits; `None` where it depends on the machine.
-        size: In bytes; `None` where it depends on the machine.
+        name: Its name; the file is `<name>.txt`.
+        title: A description in one line.
+        url: Its public address; None where it needs no network.
+        sha256: Of its bytes, 64 hexadecimal digits; None where it depends on the machine.
+        size: In bytes; None where it depends on the machine.
         characters: Its length as a corpus.
         source: Licence and origin.
     """
@@ -46,40 +46,39 @@ class NamedCorpus:
     source: str
 
 
-NAMED: Mapping[str, NamedCorpus] = MappingProxyType(
-    {
-        "nietzsche": NamedCorpus(
-            "nietzsche",
-            "Nietzsche, Beyond Good and Evil and part of Human, All Too Human, in English",
-            "https://s3.amazonaws.com/text-datasets/nietzsche.txt",
-            "23cf69874ab69d3d256099ab530ea4be24d47d9675b673bcc67cbcd6298ec647",
-            600_901,
-            600_893,
-            "public domain; the text of Keras' own text generation example",
-        ),
-        "tinyshakespeare": NamedCorpus(
-            "tinyshakespeare",
-            "Shakespeare, 40,000 lines of the plays",
-            "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
-            "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-            1_115_394,
-            1_115_394,
-            "public domain; collected by Andrej Karpathy for char-rnn",
-        ),
-        "pydoc": NamedCorpus(
-            "pydoc",
-            "The Python language reference, as it ships inside every CPython",
-            None,
-            None,
-            None,
-            465_126,
-            "PSF License; pydoc_data.topics, its length here is Python 3.11's",
-        ),
-    }
+_CORPORA = (
+    NamedCorpus(
+        "nietzsche",
+        "Nietzsche, Beyond Good and Evil and part of Human, All Too Human, in English",
+        "https://s3.amazonaws.com/text-datasets/nietzsche.txt",
+        "23cf69874ab69d3d256099ab530ea4be24d47d9675b673bcc67cbcd6298ec647",
+        600_901,
+        600_893,
+        "public domain; the text of Keras' own text generation example",
+    ),
+    NamedCorpus(
+        "tinyshakespeare",
+        "Shakespeare, 40,000 lines of the plays",
+        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        1_115_394,
+        1_115_394,
+        "public domain; collected by Andrej Karpathy for char-rnn",
+    ),
+    NamedCorpus(
+        "pydoc",
+        "The Python language reference, as it ships inside every CPython",
+        None,
+        None,
+        None,
+        465_126,
+        "PSF License; pydoc_data.topics, its length here is Python 3.11's",
+    ),
 )
+NAMED: Mapping[str, NamedCorpus] = MappingProxyType({corpus.name: corpus for corpus in _CORPORA})
 
 
-def fetch(name: str, *, corpora: Path, progress: Progress | None = None) -> Path:
+def fetch(name: str, *, corpora: Path, progress: OnBytes | None = None) -> Path:
     """Download a named corpus once and return its path.
 
     Args:
@@ -88,13 +87,12 @@ def fetch(name: str, *, corpora: Path, progress: Progress | None = None) -> Path
         progress: Called with the bytes done and the bytes in all.
 
     Returns:
-        The path of a file with the registered sha256. A right file that is there already is
-        returned without a network.
+        The path of a file with the registered sha256; a file that is there already needs no network.
 
     Raises:
         CorpusError: No such name, or one that needs no download.
-        DownloadError: No network, a cut connection, another file than the registered one, or a
-            disk that refuses; `corpora` is as it was.
+        DownloadError: No network, a cut connection, another file than the registered one, or a disk
+            error; `corpora` is as it was.
     """
     named = NAMED.get(name)
     if named is None or named.url is None:
@@ -104,9 +102,13 @@ def fetch(name: str, *, corpora: Path, progress: Progress | None = None) -> Path
         if path.is_symlink() or path.exists():
             _verify_existing(named, path)
         else:
-            _download(named, path, progress or _silent)
+            _download(named, path, progress)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise DownloadError(_failure(named, path, _reason(error))) from error
+        raise DownloadError(
+            f"{name!r} could not be downloaded: {_reason(error)}. Nothing was kept. Put the file at "
+            f"{str(path)!r} yourself (address {named.url} , {named.size:,} bytes, sha256 "
+            f"{named.sha256}), or use --corpus pydoc, which needs no network and works now."
+        ) from error
     return path
 
 
@@ -125,53 +127,39 @@ def _verify_existing(named: NamedCorpus, path: Path) -> None:
     found = f"sha256 {files.sha256(path)}" if path.is_file() else "not a regular file"
     if found != f"sha256 {named.sha256}":
         raise DownloadError(
-            f"{str(path)!r} is in the way: it is not the text that {named.name!r} stands for. "
+            f"{str(path)!r} is in the way: it is not the corpus {named.name!r}. "
             f"Received: {found}. Accepted: sha256 {named.sha256}. Move it away to download the "
             "right one, or give its path as the corpus to use it as it is."
         )
 
 
-def _download(named: NamedCorpus, path: Path, progress: Progress) -> None:
+def _download(named: NamedCorpus, path: Path, progress: OnBytes | None) -> None:
     request = urllib.request.Request(  # noqa: S310 (the address is the registry's, not a user's)
         named.url or "", headers={"User-Agent": "lstmega"}
     )
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310 (as above)
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.replacing(path) as temporary, temporary.open("wb") as file:
-            size, digest = _copy(named, response, file, progress)
-            _verify_received(named, path, size, digest, response.headers["Content-Length"])
+            _copy(named, response, file, progress)
 
 
-def _copy(named: NamedCorpus, response: BinaryIO, file: BinaryIO, progress: Progress) -> tuple[int, str]:
-    expected, done, digest = named.size or 0, 0, hashlib.sha256()
-    while done <= expected + _SLACK and (block := response.read(_BLOCK)):
+def _copy(named: NamedCorpus, response: Any, file: BinaryIO, progress: OnBytes | None) -> None:
+    """Copy a response to a file; a ValueError has the reason why it is not the corpus."""
+    most, done, digest = (named.size or 0) + _SLACK, 0, hashlib.sha256()
+    while done <= most and (block := response.read(_BLOCK)):
         file.write(block)
         digest.update(block)
         done += len(block)
-        progress(done, named.size)
-    return done, digest.hexdigest()
-
-
-def _verify_received(
-    named: NamedCorpus, path: Path, size: int, digest: str, announced: str | None
-) -> None:
-    if digest == named.sha256:
+        if progress is not None:
+            progress(done, named.size)
+    if digest.hexdigest() == named.sha256:
         return
-    if size > (named.size or 0) + _SLACK:
-        reason = f"another file is there, larger than {size:,} bytes"
-    elif announced and announced.isdecimal() and size < int(announced):
-        reason = f"the connection was cut after {size:,} of {int(announced):,} bytes"
-    else:
-        reason = f"another file is there, {size:,} bytes with sha256 {digest}"
-    raise DownloadError(_failure(named, path, reason))
-
-
-def _failure(named: NamedCorpus, path: Path, reason: str) -> str:
-    return (
-        f"{named.name!r} could not be downloaded: {reason}. Nothing was kept. Put the file at "
-        f"{str(path)!r} yourself (address {named.url} , {named.size:,} bytes, sha256 "
-        f"{named.sha256}), or use --corpus pydoc, which needs no network and works now."
-    )
+    announced = response.headers["Content-Length"]
+    if done > most:
+        raise ValueError(f"another file is there, larger than {done:,} bytes")
+    if announced and announced.isdecimal() and done < int(announced):
+        raise ValueError(f"the connection was cut after {done:,} of {int(announced):,} bytes")
+    raise ValueError(f"another file is there, {done:,} bytes with sha256 {digest.hexdigest()}")
 
 
 def _reason(error: Exception) -> str:
@@ -180,8 +168,4 @@ def _reason(error: Exception) -> str:
         return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         return f"no connection ({error.reason})"
-    return f"{getattr(error, 'strerror', None) or error or type(error).__name__}"
-
-
-def _silent(done: int, total: int | None) -> None:
-    """Show no progress."""
+    return reason_of(error) or type(error).__name__

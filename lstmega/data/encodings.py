@@ -1,7 +1,6 @@
-"""Bytes -> text by declared rules: nothing is guessed, dropped or replaced.
+"""Strict decoding: a declared encoding, else that of a byte-order mark, else UTF-8.
 
-A declared encoding wins, then a byte-order mark, then strict UTF-8. A message may name encodings
-that would fit; none is ever applied unasked.
+Nothing is guessed, dropped or replaced; an error message may suggest encodings that fit.
 """
 
 import codecs
@@ -12,7 +11,7 @@ from lstmega.errors import CorpusError
 
 
 class Decoded(NamedTuple):
-    """A text, Python's name of the encoding that reads the whole file, and what is remarkable."""
+    """A text, Python's name of the encoding of the whole file, and a remark for the user."""
 
     text: str
     encoding: str
@@ -21,8 +20,8 @@ class Decoded(NamedTuple):
 
 class _Mark(NamedTuple):
     start: bytes
-    codec: str  # reads what follows the mark
-    encoding: str  # reads the file with its mark
+    codec: str  # of the bytes behind the mark
+    encoding: str  # of the file with its mark
     title: str
 
 
@@ -36,7 +35,7 @@ _MARKS = (  # UTF-32 first: its little-endian mark begins with UTF-16's
 _MARK = "\ufeff"  # the same as a character
 _NOT_OF_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape")
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
-# Strictest first: a long text that decodes as Shift JIS is hardly anything else, while cp1252 reads
+# Strictest first: a long text that decodes as Shift JIS is most likely Shift JIS, while cp1252 decodes
 # nearly everything.
 _LEGACY = ("utf-16-le", "utf-16-be", "shift_jis", "euc_jp", "big5", "gb18030")
 _SINGLE_BYTE = ("cp1252", "cp1251", "koi8-r", "cp1250", "latin-1")
@@ -52,19 +51,14 @@ def codec_of(encoding: str) -> str:
     """
     try:
         "a".encode(encoding)  # refuses codecs that are no text encodings, such as rot13 and hex
-        name = codecs.lookup(encoding).name
+        if (name := codecs.lookup(encoding).name) in _NOT_OF_FILES:
+            raise LookupError(name)
     except (LookupError, ValueError, TypeError) as error:
-        raise CorpusError(_unknown(encoding)) from error
-    if name in _NOT_OF_FILES:
-        raise CorpusError(_unknown(encoding))
+        raise CorpusError(
+            f"--encoding must be a text encoding of Python. Received: {encoding!r}. Accepted, for "
+            "example: utf-8, utf-16, latin-1, cp1252, cp1251, koi8-r, shift_jis, gb18030, big5."
+        ) from error
     return name
-
-
-def _unknown(encoding: str) -> str:
-    return (
-        f"--encoding must be a text encoding that Python knows. Received: {encoding!r}. Accepted, "
-        "for example: utf-8, utf-16, latin-1, cp1252, cp1251, koi8-r, shift_jis, gb18030, big5."
-    )
 
 
 def decode(raw: bytes, *, declared: str | None, label: str) -> Decoded:
@@ -76,7 +70,7 @@ def decode(raw: bytes, *, declared: str | None, label: str) -> Decoded:
         label: The file's name in messages.
 
     Raises:
-        CorpusError: Not decodable, with the byte's offset and line; or binary.
+        CorpusError: It cannot be decoded (the message has the byte's offset and line), or is binary.
     """
     mark = next((mark for mark in _MARKS if raw.startswith(mark.start)), None)
     codec = _choose(raw, mark, declared, label)
@@ -119,13 +113,13 @@ def _decode_strictly(raw: bytes, codec: str, label: str) -> str:
         raise CorpusError(
             f"{label!r} is not valid {codec}: {error.reason} at byte offset {error.start}, line "
             f"{line}. Received: 0x{raw[error.start : error.start + 4].hex()}. Accepted: a text in "
-            f"{codec}, or the encoding that it is in, declared; for example {suggested}."
+            f"{codec}, or its encoding, declared; for example {suggested}."
         ) from error
 
 
 def _binary(raw: bytes, label: str) -> str:
     wide = _wide_codec(raw)
-    hint = f", or --encoding {wide}, which it looks like" if wide else ""
+    hint = f", or --encoding {wide}, which fits" if wide else ""
     return (
         f"{label!r} is binary, not text. Received: a NUL character, the first zero byte at offset "
         f"{raw.find(0)}. Accepted: text without NUL, --tokens byte for any bytes{hint}."
@@ -133,7 +127,7 @@ def _binary(raw: bytes, label: str) -> str:
 
 
 def _wide_codec(raw: bytes) -> str | None:
-    """Return the UTF-32 or UTF-16 that a text without a byte-order mark looks like."""
+    """Return the UTF-32 or UTF-16 codec that fits a text without a byte-order mark."""
     # Of ASCII in UTF-16, every second byte is zero: the odd ones where it is little-endian.
     zeros_odd, zeros_even = raw[1:_TRIED:2].count(0), raw[0:_TRIED:2].count(0)
     swapped = {"utf-16-le": zeros_even, "utf-16-be": zeros_odd}
@@ -147,13 +141,11 @@ def _suggestions(raw: bytes, failed: str) -> list[str]:
 
 
 def _is_plausible(raw: bytes, codec: str) -> bool:
-    """Tell whether the start decodes, to characters that texts have."""
+    """Return whether the start decodes to characters that occur in texts."""
+    start = raw[:_TRIED]
     try:
-        start = raw[:_TRIED]
         text = codecs.getincrementaldecoder(codec)().decode(start, len(start) == len(raw))
     except UnicodeDecodeError:
         return False
-    categories = {
-        unicodedata.category(character) for character in set(text) - set("\t\n\v\f\r\ufeff\x1a")
-    }
-    return not categories & {"Cc", "Cn", "Co", "Cs"}
+    unusual = {"Cc", "Cn", "Co", "Cs"}
+    return unusual.isdisjoint(map(unicodedata.category, set(text) - set("\t\n\v\f\r\ufeff\x1a")))

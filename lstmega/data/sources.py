@@ -1,12 +1,13 @@
-"""What the user named -> what can be read: files, directories, standard input, named corpora.
+"""The sources of a corpus: files, directories, standard input, named corpora.
 
-Nothing is opened here but directories; each `Found` reads its bytes when asked, so that a thousand
-files are never in memory at once as bytes.
+Only directories are opened here; each `Found` reads its bytes on demand, so that the bytes of a thousand
+files are never in memory at once.
 """
 
 import errno
 import os
 import platform
+import re
 import stat
 import sys
 from collections.abc import Callable
@@ -14,43 +15,37 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from lstmega.data import download as downloads
-from lstmega.errors import CorpusError
+from lstmega.data import download
+from lstmega.errors import CorpusError, reason_of
 
 
 class Found(NamedTuple):
-    """Something to read, and its name in the run (absolute path, `-` or a corpus' name)."""
+    """A source to read, and its name in the run (absolute path, `-` or a corpus' name)."""
 
     label: str
     read: Callable[[], bytes]
 
 
 class Finder:
-    """Looks up what the user named; collects names for the run and notes for the user.
+    """Finds sources, and collects their names for the run and notes for the user.
 
     Args:
-        glob: Which files of a directory; sorted, regular, not hidden.
-        corpora: The directory of named corpora.
-        stdin: What `-` reads; standard input where it is `None`.
-        progress: For a download.
+        glob, corpora, stdin, progress: As for `corpus.read`.
     """
 
     def __init__(
-        self, glob: str, corpora: Path, stdin: BinaryIO | None, progress: downloads.Progress | None
+        self, glob: str, corpora: Path, stdin: BinaryIO | None, progress: download.OnBytes | None
     ) -> None:
         self._glob, self._corpora, self._stdin, self._progress = glob, corpora, stdin, progress
         self.names: list[str] = []
         self.notes: list[str] = []
 
     def find(self, source: str) -> list[Found]:
-        """Return what can be read for one of the user's words.
-
-        A path comes first. A name without a directory is then looked for as `<name>.txt` in
-        `corpora` and among `NAMED`; a download is always checked against its hash.
+        """Return the files of one source, by path, by name in `corpora`, or of a named corpus.
 
         Raises:
-            CorpusError: Missing, of an odd kind, or a directory without matches.
-            DownloadError: A named corpus could not be downloaded whole.
+            CorpusError: It is missing, of a kind that cannot be read, or a directory without matches.
+            DownloadError: A named corpus could not be downloaded.
         """
         path = Path(source)
         if source == "-":
@@ -68,9 +63,9 @@ class Finder:
         return [found]
 
     def _find_name(self, name: str, source: str) -> list[Found]:
-        local, named = self._corpora / f"{name}.txt", downloads.NAMED.get(name)
+        local, named = self._corpora / f"{name}.txt", download.NAMED.get(name)
         if named and named.url:
-            path = downloads.fetch(name, corpora=self._corpora, progress=self._progress)
+            path = download.fetch(name, corpora=self._corpora, progress=self._progress)
             return self._named(name, _file(path, _mode(path))._replace(label=name))
         if (mode := _mode(local)) is not None:
             return self._named(name, _file(local, mode))
@@ -88,7 +83,7 @@ class Finder:
                 f"{self._glob!r}. Accepted: a pattern like '*.md' or '**/*.txt'."
             ) from error
         except OSError as error:
-            raise CorpusError(_refusal(str(directory), _reason(error))) from error
+            raise CorpusError(_refusal(str(directory), reason_of(error))) from error
         if not paths:
             raise CorpusError(
                 f"No file to read in the directory {str(directory)!r}. Received: --glob "
@@ -110,18 +105,18 @@ class Finder:
         return regular
 
     def _note_blocked(self, directory: Path) -> None:
-        """Say which directories cannot be listed: `glob` would pass over them without a word."""
+        """Add a note on each directory that cannot be listed, which `glob` skips in silence."""
         blocked: list[OSError] = []
         for _, names, _ in os.walk(directory, onerror=blocked.append):
             names[:] = [name for name in names if not name.startswith(".") and "**" in self._glob]
         for error in blocked:
             if error.filename == str(directory):
                 raise error
-            self.notes.append(f"{shown(error.filename)} was skipped: {_reason(error)}.")
+            self.notes.append(f"{shown(error.filename)} was skipped: {reason_of(error)}.")
 
 
 def _mode(path: Path) -> int | None:
-    """Return the mode of a file without opening it, or nothing where there is none."""
+    """Return the mode of a file without opening it, or None where there is none."""
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -130,7 +125,7 @@ def _mode(path: Path) -> int | None:
             raise CorpusError(_refusal(str(path), reason)) from None
         return None
     except (OSError, ValueError) as error:
-        raise CorpusError(_refusal(str(path), _reason(error))) from error
+        raise CorpusError(_refusal(str(path), reason_of(error))) from error
 
 
 _KINDS = {
@@ -154,7 +149,7 @@ def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CorpusError(_refusal(str(path), _reason(error))) from error
+        raise CorpusError(_refusal(str(path), reason_of(error))) from error
 
 
 def _read_stdin(stdin: BinaryIO | None) -> bytes:
@@ -164,7 +159,7 @@ def _read_stdin(stdin: BinaryIO | None) -> bytes:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         content: bytes = stream.read()
     except (OSError, ValueError) as error:
-        raise CorpusError(_refusal("-", _reason(error))) from error
+        raise CorpusError(_refusal("-", reason_of(error))) from error
     return content
 
 
@@ -182,15 +177,16 @@ def _refusal(source: str, reason: str) -> str:
 
 
 def accepted() -> str:
-    """Return what `--corpus` accepts, for a message."""
-    return f"a text file, a directory, - for standard input, or a name ({', '.join(downloads.NAMED)})"
-
-
-def _reason(error: Exception) -> str:
-    return f"{getattr(error, 'strerror', None) or error}"
+    """Return the accepted values of `--corpus`, for a message."""
+    return f"a text file, a directory, - for standard input, or a name ({', '.join(download.NAMED)})"
 
 
 def shown(label: str) -> str:
     """Return the file name of a label, escaped where it is not printable."""
     name = Path(label).name
     return name if name.isprintable() else repr(name)
+
+
+def safe_name(name: str, default: str) -> str:
+    """Return a name for a run directory: at most 40 characters, none of them special."""
+    return re.sub(r"[^\w.-]+", "-", name)[:40].strip("-.") or default

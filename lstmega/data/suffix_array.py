@@ -1,4 +1,4 @@
-"""Where a text repeats another one, word for word: an exact index over a training text.
+"""Exact index of a training text, which finds the passages that another text has in common with it.
 
 A suffix array (Manber and Myers 1993), sorted by libdivsufsort (Mori 2006), searched for all places of
 a text at once. It takes five bytes for each indexed character, six where more than 254 are distinct.
@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pydivsufsort
 
+from lstmega.data.vocabulary import code_points
 from lstmega.errors import UsageError
 
 _CHUNK = 1 << 16  # characters coded or looked up at a time: bounds the memory
 _BYTES = 8  # compared at a time
-_FAR = 64  # characters: how far all places are searched at once; passages beyond are few
+_FAR = 64  # characters of the search of all places at once; longer passages are few
 _MOST_DISTINCT = 65_534
 
 Lengths = npt.NDArray[np.int64]
@@ -27,12 +28,12 @@ Codes = npt.NDArray[np.unsignedinteger]
 
 @dataclass(frozen=True)
 class Copy:
-    """A passage that stands in both texts.
+    """A passage of both texts.
 
     Args:
-        start: Where it begins in the text, in characters.
-        length: How many characters it has.
-        place: Where it begins in the indexed text.
+        start: Its start in the text, in characters.
+        length: Its length in characters.
+        place: Its start in the indexed text.
     """
 
     start: int
@@ -41,24 +42,24 @@ class Copy:
 
     @property
     def end(self) -> int:
-        """Where it has ended in the text."""
+        """One past its last character in the text."""
         return self.start + self.length
 
 
 @dataclass(frozen=True)
 class Matches:
-    """For each character of a text, how far the indexed text goes along from there.
+    """For each character of a text, the longest passage from there that the indexed text has.
 
     Args:
-        lengths: Characters of the longest common passage, `[characters]`.
-        places: Where it begins in the indexed text, `[characters]`; anything where the length is 0.
+        lengths: Characters of the passage, `[characters]`.
+        places: Its start in the indexed text, `[characters]`; undefined where the length is 0.
     """
 
     lengths: Lengths
     places: Lengths
 
     def passages(self, least: int = 1) -> tuple[Copy, ...]:
-        """Return the passages of at least so many characters that are no part of a longer one."""
+        """Return the passages of at least `least` characters that are not part of a longer one."""
         before = np.concatenate([[0], self.lengths[:-1]])
         begins = (self.lengths >= max(1, least)) & (self.lengths >= before)
         return tuple(
@@ -67,7 +68,7 @@ class Matches:
         )
 
     def covered(self, least: int) -> int:
-        """Return how many characters lie in passages of at least so many."""
+        """Return the number of characters in passages of at least `least` characters."""
         total, end = 0, 0
         for copy in self.passages(least):
             total += copy.end - max(end, copy.start)
@@ -75,7 +76,7 @@ class Matches:
         return total
 
     def novel(self, size: int) -> int:
-        """Return how many places begin `size` characters that the indexed text does not have."""
+        """Return the number of sequences of `size` characters that the indexed text does not have."""
         return int((self.lengths[: max(0, len(self.lengths) - size + 1)] < size).sum())
 
 
@@ -83,7 +84,7 @@ def cover(passages: Sequence[Copy]) -> tuple[Copy, ...]:
     """Return the fewest of `Matches.passages` that cover the same characters, in their order."""
     kept: list[Copy] = []
     for copy, following in zip_longest(passages, passages[1:]):
-        # Starts and ends ascend: the next one reaches further, and may leave no gap.
+        # Starts and ends ascend: the next passage ends later, and must leave no gap.
         if kept and following is not None and following.start <= kept[-1].end:
             continue
         kept.append(copy)
@@ -91,7 +92,7 @@ def cover(passages: Sequence[Copy]) -> tuple[Copy, ...]:
 
 
 class TextIndex:
-    """A training text, ready to be asked what of another text it has.
+    """The suffix array of a training text.
 
     Args:
         text: Any text; it is not kept.
@@ -101,7 +102,7 @@ class TextIndex:
     """
 
     def __init__(self, text: str) -> None:
-        self._alphabet = _points("".join(sorted(set(text))))
+        self._alphabet = code_points("".join(sorted(set(text))))
         if len(self._alphabet) > _MOST_DISTINCT or len(text) >= 1 << 30:
             raise UsageError(
                 f"A text to be indexed has at most {_MOST_DISTINCT:,} distinct characters and "
@@ -133,7 +134,7 @@ class TextIndex:
         return frozenset(map(chr, self._alphabet[list(self._next(codes.tobytes()))]))
 
     def _next(self, before: bytes) -> Iterator[int]:
-        """Yield the positions in the alphabet of what follows, in order."""
+        """Yield the positions in the alphabet of the characters that follow, in order."""
         size = len(before) // self._data.itemsize
         at = self._first(before)
         while at < len(self):
@@ -146,27 +147,27 @@ class TextIndex:
             at = bisect_right(self._suffixes, passage, lo=at, key=self._seen(size + 1))
 
     def _first(self, passage: bytes) -> int:
-        """Return which suffix is the first that does not sort before a passage."""
+        """Return the number of the first suffix that does not sort before a passage."""
         return bisect_left(self._suffixes, passage, key=self._seen(len(passage) // self._data.itemsize))
 
     def _seen(self, length: int) -> Callable[[int], bytes]:
         return lambda place: self._data[place : place + length].tobytes()
 
     def _coded(self, text: str, kind: np.dtype[np.unsignedinteger]) -> Codes:
-        """Return characters as places in the alphabet from 1 on, and zeros behind the end."""
+        """Return positions in the alphabet, from 1, with zeros behind the end of the text."""
         codes = np.zeros(len(text) + _BYTES, kind)
         for start in range(0, len(text), _CHUNK):
-            points = _points(text[start : start + _CHUNK])
+            points = code_points(text[start : start + _CHUNK])
             found = np.searchsorted(self._alphabet, points)
             known = np.append(self._alphabet, 0xFFFFFFFF)[found] == points
             codes[start : start + len(points)] = np.where(known, found + 1, self._unknown)
         return codes
 
     def _longest(self, query: Codes, at: Lengths, end: int) -> tuple[Lengths, Lengths]:
-        """Search for the first `_FAR` characters of all suffixes `query[at:]` at once, halving.
+        """Find the first `_FAR` characters of all suffixes `query[at:]` at once, by binary search.
 
-        What both neighbours of a suffix share with the query needs no second look: comparing begins
-        behind it (Manber and Myers 1993).
+        A comparison skips the characters that both neighbours share with the query (Manber and Myers
+        1993).
         """
         low, high = np.full(len(at), -1), np.full(len(at), len(self))  # suffixes below and above
         below, above = np.zeros(len(at), np.int64), np.zeros(len(at), np.int64)  # shared with them
@@ -183,7 +184,7 @@ class TextIndex:
     def _compare(
         self, query: Codes, at: Lengths, places: npt.NDArray[np.int32], shared: Lengths, end: int
     ) -> tuple[Lengths, npt.NDArray[np.bool_]]:
-        """Return how far suffixes go along with the query, and whether they sort before it."""
+        """Return the characters shared with suffixes, and whether these sort before the query."""
         step = _BYTES // self._data.itemsize
         most = np.minimum(np.minimum(end - at, len(self) - places), _FAR)
         shared, less = shared.copy(), np.zeros(len(at), np.bool_)
@@ -202,10 +203,10 @@ class TextIndex:
         return shared, less
 
     def _follow(self, query: Codes, lengths: Lengths, places: Lengths) -> None:
-        """Put the whole lengths where `_FAR` characters were found.
+        """Set the full lengths where `_FAR` characters were found.
 
-        Going on through the query, a passage never ends before its predecessor (Chang and Lawler
-        1994): up to the place from where one goes further, each is the rest of the one before.
+        A passage never ends before the passage of the character before it (Chang and Lawler 1994): up to
+        the first character whose passage ends later, each is the rest of the previous one.
         """
         turn = 0
         for start in np.flatnonzero(lengths >= _FAR).tolist():
@@ -213,7 +214,7 @@ class TextIndex:
                 continue
             length, place = self._whole(query[start:])
             end = start + length
-            turn = end - _FAR + 1  # from here on `_FAR` characters go further, or fewer were found
+            turn = end - _FAR + 1  # from here on a passage ends later, or is shorter than `_FAR`
             if end < len(query):
                 further = partial(self._has, query[: end + 1])
                 turn = bisect_left(range(turn), True, lo=start + 1, key=further)
@@ -221,7 +222,7 @@ class TextIndex:
             lengths[inside], places[inside] = end - inside, place + inside - start
 
     def _whole(self, query: Codes) -> tuple[int, int]:
-        """Return how far the index goes along with a query from its start, and where."""
+        """Return length and place of the longest passage from the start of a query."""
         size = _FAR
         while size < len(query) and self._has(query[:size]):
             size *= 2
@@ -236,9 +237,9 @@ class TextIndex:
 
 
 def _sorted(codes: Codes) -> npt.NDArray[np.int32]:
-    """Return where each suffix begins, in their order, `[characters]`.
+    """Return the starts of the sorted suffixes, `[characters]`.
 
-    Big-endian numbers sort as their bytes do; of two bytes each only the first begins a suffix.
+    Big-endian numbers sort as their bytes do; only the first of two bytes begins a suffix.
     """
     if len(codes) == 0:
         return np.empty(0, np.int32)
@@ -260,7 +261,3 @@ def _words(codes: Codes, starts: Lengths, step: int) -> Codes:
     places = starts[:, np.newaxis] + np.arange(step)
     words: Codes = codes[np.minimum(places, len(codes) - 1)]
     return words
-
-
-def _points(text: str) -> npt.NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

@@ -1,7 +1,7 @@
-"""Tokens and their ids: immutable, hashed, saved with the run.
+"""Vocabularies: tokens and their ids, immutable, hashed, saved with the run.
 
 `Vocabulary` has two kinds: `char` (the distinct code points of the whole text, sorted) and `byte` (the
-distinct bytes, each held as the code point of the same number, so that both kinds share all code).
+distinct bytes, each as the code point of the same number, so that both kinds share all code).
 `WordVocabulary` has the words of labelled texts.
 """
 
@@ -29,9 +29,9 @@ Ids = npt.NDArray[np.int32]
 MAX_SIZE = 1_200_000  # above the number of Unicode code points
 UNKNOWN = "<unk>"
 _CHUNK = 1 << 22  # characters encoded at a time: bounds the memory to a small multiple of the ids
-_LISTED = 10  # unknown characters that an error names
+_LISTED = 10  # unknown characters that an error lists
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
-_LONGEST = 100  # characters of a word in a vocabulary: what is longer is no word
+_LONGEST = 100  # characters of a word in a vocabulary
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Vocabulary:
 
     Args:
         characters: Distinct code points, sorted.
-        kind: What a code point stands for: a character or a byte.
+        kind: Whether a code point stands for a character or a byte.
         has_unknown: Whether one more id, the last, stands for every other character (`<unk>`).
     """
 
@@ -63,7 +63,7 @@ class Vocabulary:
 
         Args:
             text: At least one character; for `byte`, the bytes decoded as Latin-1.
-            kind: What a code point stands for.
+            kind: Whether a code point stands for a character or a byte.
             max_size: Keep the most frequent characters only, this many with `<unk>`.
 
         Raises:
@@ -102,53 +102,51 @@ class Vocabulary:
 
     @cached_property
     def _points(self) -> npt.NDArray[np.uint32]:
-        return _code_points(self.characters)
+        return code_points(self.characters)
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of what `to_json` writes, as 64 hexadecimal digits."""
-        content = json.dumps(self.to_json(), sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+        """The sha256 of the JSON object, as 64 hexadecimal digits."""
+        return _sha256(self.to_json())
 
     def encode(self, text: str) -> Ids:
-        """Return the ids of `text`, `[len(text)]`; others become `<unk>` where there is one.
+        """Return the ids of `text`, `[len(text)]`; unknown characters become `<unk>` where there is one.
 
         Raises:
             PromptError: A character is unknown and there is no `<unk>`.
         """
-        ids = np.empty(len(text), np.int32)
-        for start in range(0, len(text), _CHUNK):
-            found, known = self._find(text[start : start + _CHUNK])
-            if self.has_unknown:
-                found = np.where(known, found, len(self.characters))
-            elif not known.all():
-                raise PromptError(self._complaint(text))
-            ids[start : start + len(found)] = found
+        ids, known = self._find(text)
+        if self.has_unknown:
+            ids[~known] = len(self.characters)
+        elif not known.all():
+            raise PromptError(self._unknown_message(text))
         return ids
 
     def known(self, text: str) -> npt.NDArray[np.bool_]:
         """Return which characters of `text` have an id of their own, `[len(text)]`."""
-        known = np.empty(len(text), np.bool_)
-        for start in range(0, len(text), _CHUNK):
-            known[start : start + _CHUNK] = self._find(text[start : start + _CHUNK])[1]
-        return known
+        return self._find(text)[1]
 
-    def _find(self, text: str) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    def _find(self, text: str) -> tuple[Ids, npt.NDArray[np.bool_]]:
         """Return the nearest id of each character, and whether it is its own."""
-        points = _code_points(text)
-        found = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
-        return found, self._points[found] == points
+        ids, known = np.empty(len(text), np.int32), np.empty(len(text), np.bool_)
+        for start in range(0, len(text), _CHUNK):
+            points = code_points(text[start : start + _CHUNK])
+            found = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
+            ids[start : start + _CHUNK] = found
+            known[start : start + _CHUNK] = self._points[found] == points
+        return ids, known
 
     def encode_prompt(self, prompt: str, *, unknown: UnknownPolicy = "error") -> Ids:
-        """Return the ids of a prompt by a declared policy for characters that were never seen.
+        """Return the ids of a prompt.
 
         Args:
-            prompt: What the user typed; encoded as UTF-8 first where the tokens are bytes.
-            unknown: `error` refuses; `skip` drops them; `fold` tries the other case and the form
-                without accents, then `<unk>` where there is one, and drops what is left.
+            prompt: A text; encoded as UTF-8 first where the tokens are bytes.
+            unknown: Treatment of unknown characters: `error` refuses them, `skip` drops them, `fold`
+                tries the other case and the form without accents, then `<unk>` where there is one, and
+                drops the rest.
 
         Raises:
-            PromptError: Under `error`, with the characters and their code points.
+            PromptError: A character is unknown, under `error`.
         """
         text = self.from_user(prompt)
         # By the user's characters, not by bytes: half a UTF-8 sequence means nothing.
@@ -158,7 +156,7 @@ class Vocabulary:
         elif unknown == "skip":
             text = "".join(self.from_user(c) for c in characters if self._knows(self.from_user(c)))
         elif self.unknown(text):
-            raise PromptError(self._complaint(text))
+            raise PromptError(self._unknown_message(text))
         return self.encode(text)
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -169,14 +167,14 @@ class Vocabulary:
     def from_user(self, text: str) -> str:
         """Return a user's text in this vocabulary's code points.
 
-        Its UTF-8 bytes, where `byte`; else CRLF and CR as LF, where the vocabulary has no CR.
+        Bytes are those of its UTF-8; characters have LF for CRLF and CR, unless the vocabulary has CR.
         """
         if self.kind == "byte":
             return text.encode(errors="surrogatepass").decode("latin-1")
         return text if "\r" in self else text.replace("\r\n", "\n").replace("\r", "\n")
 
     def incremental_decoder(self) -> "IncrementalDecoder":
-        """Return a decoder from ids, one at a time, to text for a reader."""
+        """Return a decoder of ids that come one at a time."""
         return IncrementalDecoder(self)
 
     def unknown(self, text: str) -> list[str]:
@@ -202,13 +200,13 @@ class Vocabulary:
     def _knows(self, tokens: str) -> bool:
         return tokens != "" and all(token in self for token in tokens)
 
-    def _complaint(self, text: str) -> str:
+    def _unknown_message(self, text: str) -> str:
         unknown = self.unknown(text)
         name = "byte 0x{0:02X}" if self.kind == "byte" else "{1!r} (U+{0:04X})"
         listed = ", ".join(name.format(ord(c), c) for c in unknown[:_LISTED])
         more = f" and {len(unknown) - _LISTED} more" if len(unknown) > _LISTED else ""
         return (
-            f"The text has characters that the vocabulary does not know. Received: {listed}{more}. "
+            f"The text has characters that are not in the vocabulary. Received: {listed}{more}. "
             f"The vocabulary has {len(self)}: {self.summary()}. "
             "Try --unknown skip (drop them) or --unknown fold (nearest known form)."
         )
@@ -228,16 +226,12 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, content: Any) -> "Vocabulary":
-        """Make a vocabulary from `to_json`'s object, trusting nothing.
+        """Make a vocabulary from the JSON object of a file, checking everything.
 
         Raises:
-            UsageError: Keys, types, sizes or order are not as `to_json` writes them.
+            UsageError: Keys, types, sizes or order are wrong.
         """
-        if not isinstance(content, Mapping) or content.keys() != {
-            "kind",
-            "has_unknown",
-            "code_points",
-        }:
+        if not isinstance(content, Mapping) or content.keys() != {"kind", "has_unknown", "code_points"}:
             raise UsageError("A vocabulary must have the keys kind, has_unknown and code_points.")
         points = content["code_points"]
         if not isinstance(points, list) or not 0 < len(points) <= MAX_SIZE:
@@ -250,7 +244,7 @@ class Vocabulary:
 
 
 class IncrementalDecoder:
-    """Ids, one at a time -> text; a UTF-8 sequence of byte tokens comes out when it is complete."""
+    """Decoder of ids that come one at a time; bytes wait until their UTF-8 sequence is complete."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -265,22 +259,27 @@ class IncrementalDecoder:
         return self._bytes.decode(character.encode("latin-1") if character <= "\xff" else b"\xff")
 
     def finish(self) -> str:
-        """Return what an unfinished UTF-8 sequence shows as."""
+        """Return U+FFFD for an incomplete UTF-8 sequence at the end, or nothing."""
         return self._bytes.decode(b"", final=True)
 
 
-def _code_points(text: str) -> npt.NDArray[np.uint32]:
+def code_points(text: str) -> npt.NDArray[np.uint32]:
+    """Return the code points of a text, lone surrogates included, `[len(text)]`."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
+def _sha256(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def tokenize(text: str) -> list[str]:
-    """Return the words of a text in lower case; every other sign is a word of its own."""
+    """Return the words of a text in lower case; any other character but white space is a word too."""
     return _WORD.findall(text.lower())
 
 
 @dataclass(frozen=True)
 class WordVocabulary:
-    """Words <-> ids; the id is the position, the last one stands for all other words.
+    """Words <-> ids; the id is the position, and the last id stands for all other words.
 
     Args:
         words: Distinct, the most frequent first.
@@ -299,9 +298,9 @@ class WordVocabulary:
         """Collect the words of texts.
 
         Args:
-            texts: At least one with a word.
-            max_size: Keep the most frequent words only, so many with the unknown one.
-            least: Leave out words that are rarer; where all are, none is left out.
+            texts: At least one has a word.
+            max_size: Keep the most frequent words only, this many with the unknown word.
+            least: Leave out words that occur less often, unless all do.
         """
         counts = Counter(word for text in texts for word in tokenize(text) if len(word) <= _LONGEST)
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -322,8 +321,8 @@ class WordVocabulary:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of what `to_json` writes, as 64 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+        """The sha256 of the JSON object, as 64 hexadecimal digits."""
+        return _sha256(self.to_json())
 
     def encode(self, text: str) -> Ids:
         """Return the ids of a text's words, `[words]`; a text without any is one unknown word."""
@@ -336,10 +335,10 @@ class WordVocabulary:
 
     @classmethod
     def from_json(cls, content: Any) -> "WordVocabulary":
-        """Make a vocabulary from `to_json`'s object, trusting nothing.
+        """Make a vocabulary from the JSON object of a file, checking everything.
 
         Raises:
-            UsageError: Keys, types or sizes are not as `to_json` writes them.
+            UsageError: Keys, types or sizes are wrong.
         """
         if not isinstance(content, Mapping) or content.keys() != {"kind", "words"}:
             raise UsageError("A vocabulary of words must have the keys kind and words.")

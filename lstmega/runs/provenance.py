@@ -7,7 +7,7 @@ from pathlib import Path
 from lstmega.config.training import TrainingConfig
 from lstmega.data.bucketing import split_lines
 from lstmega.data.corpus import CORPORA, Corpus, Source, read
-from lstmega.data.download import Progress
+from lstmega.data.download import OnBytes
 from lstmega.errors import LstmegaError, UsageError
 from lstmega.runs.record import TextInfo
 from lstmega.runs.run import GeneratorRun
@@ -54,7 +54,7 @@ def training_text(
     given: Corpus | Sequence[str | Path] = (),
     *,
     corpora: str | Path = CORPORA,
-    progress: Progress | None = None,
+    progress: OnBytes | None = None,
 ) -> str:
     """Return the part of a run's text that it was trained on.
 
@@ -78,7 +78,7 @@ def training_text(
 
 
 def _read(
-    run: GeneratorRun, sources: Sequence[str | Path], corpora: Path, progress: Progress | None
+    run: GeneratorRun, sources: Sequence[str | Path], corpora: Path, progress: OnBytes | None
 ) -> Corpus:
     info = run.record.text
     try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lstmega.data.corpus import NAMED
+from lstmega.data.download import NAMED
 from lstmega.display import formatting, history
 from lstmega.errors import RunError
 from lstmega.runs import directory, schema

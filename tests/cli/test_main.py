@@ -88,7 +88,7 @@ def test_every_field_of_the_options_is_an_option():
 
 def test_commands_stay_short():
     package = Path(cli.__file__).parent
-    modules = [ast.parse(path.read_text()) for path in package.glob("cli*.py")]
+    modules = [ast.parse(path.read_text()) for path in package.glob("*.py")]
     for function in (item for module in modules for item in module.body):
         if isinstance(function, ast.FunctionDef) and function.decorator_list:
             first, last = function.body[1:2] or function.body, function.body[-1]
@@ -99,12 +99,50 @@ def test_version(tmp_path):
     assert re.search(r"\d+\.\d+", lstmega("--version", cwd=tmp_path).stdout)
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["sample", "--nonsense"], ["train"]])
-def test_wrong_use_is_2(arguments, tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "message", "command"),
+    [
+        (["nonsense"], "No such command 'nonsense'.", "lstmega"),
+        (["sampel"], "Did you mean 'sample'?", "lstmega"),
+        (["sample", "--nonsense"], "No such option '--nonsense'.", "lstmega sample"),
+        (["train", "--corpus", "a", "--unit", "9"], "'--units'?", "lstmega train"),
+        (["train", "--corpus", "a", "--units", "x"], "'x' is not a valid integer", "lstmega train"),
+        (["train"], "Missing option '--corpus'.", "lstmega train"),
+        (["sample", "--length"], "Option '--length' requires an argument.", "lstmega"),
+        (["show", "a", "b"], "unexpected extra argument", "lstmega show"),
+        (["classify", "predict", "--top", "0"], "0 is not in the range", "lstmega classify predict"),
+    ],
+)
+def test_wrong_use_is_2_in_the_voice_of_other_errors(arguments, message, command, tmp_path):
     done = lstmega(*arguments, cwd=tmp_path)
     assert done.returncode == 2
-    assert "Error" in done.stderr
     assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("lstmega: ")
+    assert message in line
+    assert line.endswith(f" See {command} --help.")
+    assert "Usage:" not in line
+
+
+@pytest.mark.parametrize("arguments", [[], ["corpus"], ["classify"]])
+def test_a_group_alone_shows_its_help(arguments, tmp_path):
+    done = lstmega(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: lstmega ")
+    assert "Commands:" in done.stderr
+
+
+def test_help_shows_the_defaults_of_the_kind_of_training():
+    found = {
+        name: {option.name: option.help for option in command.params if isinstance(option, click.Option)}
+        for name, command in (("text", cli.train), ("classes", cli.classify.commands["train"]))
+    }
+    assert found["text"]["batch_size"].endswith("  [small: 16]")
+    assert found["classes"]["batch_size"].endswith("  [char: 128, word: 64, vector: 128]")
+    assert found["classes"]["units"].endswith("  [default: 128]")
+    assert found["classes"]["epochs"].endswith("  [char: 20, word: 6, vector: 12]")
+    assert not any("small:" in doc for doc in found["classes"].values())
+    assert not found["classes"]["minutes"].endswith("]")
 
 
 # Train.

@@ -176,7 +176,7 @@ def test_what_else_can_be_typed(place):
     said = "owl\n/add \\n\n/edit sat\n/add , 2\n/again\n/temps 0.5\n/count 2\n/length 5\n"
     done = piped(place, said + "/edit\n/save other.txt\n", "--unknown", "skip")
     assert len(re.findall(r"^  \d  0\.5  .{1,5}$", done.stderr.split("> ")[-4], re.MULTILINE)) == 2
-    assert "/edit needs the last line as it is to be. Received: none. It is: sat, 2" in done.stderr
+    assert "/edit needs the new last line. Received: none. The last line now: sat, 2" in done.stderr
     assert done.stdout == "the owl\nsat, 2" == (place / "other.txt").read_text()
 
 
@@ -214,7 +214,7 @@ def test_mistakes_are_told_and_the_session_goes_on(place):
         "--temps has 'hot'",
         "U+00C9",
         "/save needs the name",
-        "take that proposal",
+        "take the proposal",
     ):
         assert said in done.stderr
     assert (done.returncode, done.stdout) == (0, "the owl")
@@ -254,7 +254,7 @@ def test_a_file_that_fails_later_does_not_end_the_session(place):
     assert process.returncode == 0
     assert stdout.startswith(b"the owl")
     assert len(stdout) > len("the owl")  # proposals were still made
-    assert b"The text is not in its file: A file needs a directory" in stderr
+    assert b"The text could not be saved: A file needs a directory" in stderr
 
 
 def test_wrong_use_is_told_before_anything(place):

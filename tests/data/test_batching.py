@@ -84,5 +84,5 @@ def test_too_short_says_the_numbers_and_what_would_fit():
 
 @pytest.mark.parametrize("length", [0, 1])
 def test_nothing_to_predict(length):
-    with pytest.raises(CorpusError, match="two characters are the least"):
+    with pytest.raises(CorpusError, match="at least two characters"):
         LaneBatches(length, 1, 1)

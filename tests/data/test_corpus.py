@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmega.data import corpus
+from lstmega.data import corpus, download
 from lstmega.data.corpus import Corpus, Source, describe, read
 from lstmega.errors import CorpusError, UsageError
 
@@ -270,4 +270,4 @@ def test_pydoc_needs_no_network(tmp_path):
     assert text.text.count(" the ") > 3_000
     assert text == read(["pydoc.txt"], corpora=tmp_path)
     if platform.python_version_tuple()[:2] == ("3", "11"):
-        assert abs(len(text.text) - corpus.NAMED["pydoc"].characters) < 5_000
+        assert abs(len(text.text) - download.NAMED["pydoc"].characters) < 5_000

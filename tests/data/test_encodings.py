@@ -125,7 +125,7 @@ def test_encodings_that_would_do_are_suggested_and_never_applied(text, codec):
 def test_wide_text_without_a_mark_is_recognised(codec):
     message = refusal("It is a text like any other, naïve or not.\n".encode(codec))
     assert "--tokens byte" in message
-    assert f"--encoding {codec}, which it looks like" in message
+    assert f"--encoding {codec}, which fits" in message
 
 
 def test_binary_is_refused_with_the_way_out():
