@@ -16,8 +16,8 @@ from lstmega.errors import RunError, UsageError
 from lstmega.runs import classifier_job as classifier_jobs
 from lstmega.runs import state as states
 from lstmega.runs.run import ClassifierRun
-from tests.cli.test_main import lstmega as command
 from tests.comparing import everything
+from tests.processes import lstmega as command
 
 SMALL = {
     "units": 8,
