@@ -40,9 +40,6 @@ from lstmega.runs import generator_job, report
 from lstmega.runs.job import CHECKPOINTS
 from lstmega.runs.run import ClassifierRun, GeneratorRun, Run
 
-_LOOKED_AT = 2000  # characters that `inspect` and `unit` read
-_SEARCHED = 100_000  # characters that `find` reads
-
 
 def train(
     corpus: Corpus | PathLike | Sequence[PathLike],
@@ -109,7 +106,7 @@ def train(
         "glob": glob,
         "tokens": tokens,
         "keep_line_ends": keep_line_ends,
-        "lower": lower or lowers or None,
+        "lower": lowers or None if lower is None else lower,
     }
     given = {name: value for name, value in reading.items() if value is not None}
     with arguments.display(progress) as display:
@@ -326,7 +323,7 @@ def evaluate(
     text: Corpus | PathLike | None = None,
     encoding: str | None = None,
     protocol: Literal["stream", "window"] = "stream",
-    window: int = 64,
+    window: int = scoring.WINDOW,
     unknown: UnknownRule = "charge",
     dynamic: float | None = None,
     progress: Progress | bool = False,
@@ -384,7 +381,7 @@ def evaluate(
                 opened, corpus, reader, unknown=unknown, protocol="dynamic", rate=dynamic
             )
         return generator.measure(
-            opened, corpus, protocol=protocol, window=window, unknown=unknown, done=display.reading
+            opened, corpus, protocol=protocol, window=window, unknown=unknown, progress=display.reading
         )
 
 
@@ -415,7 +412,7 @@ def inspect(
     checkpoints: PathLike = CHECKPOINTS,
     text: Corpus | PathLike | None = None,
     encoding: str | None = None,
-    characters: int | None = _LOOKED_AT,
+    characters: int | None = scoring.INSPECTED,
     top: int = 5,
     unknown: scoring.UnknownRule = "error",
     progress: Progress | bool = False,
@@ -440,7 +437,7 @@ def inspect(
             characters=characters,
             top=top,
             unknown=unknown,
-            done=display.reading,
+            progress=display.reading,
         )
 
 
@@ -452,7 +449,7 @@ def unit(
     text: Corpus | PathLike | None = None,
     encoding: str | None = None,
     part: Part | None = None,
-    characters: int | None = _LOOKED_AT,
+    characters: int | None = scoring.INSPECTED,
     unknown: scoring.UnknownRule = "error",
     progress: Progress | bool = False,
 ) -> UnitActivations:
@@ -473,7 +470,7 @@ def unit(
             part=part,
             characters=characters,
             unknown=unknown,
-            done=display.reading,
+            progress=display.reading,
         )
 
 
@@ -486,7 +483,7 @@ def find(
     encoding: str | None = None,
     part: Part | None = None,
     most: int = 10,
-    characters: int | None = _SEARCHED,
+    characters: int | None = probing.SEARCHED,
     unknown: scoring.UnknownRule = "error",
     progress: Progress | bool = False,
 ) -> ProbeResult:
@@ -513,7 +510,7 @@ def find(
             most=most,
             characters=characters,
             unknown=unknown,
-            done=display.reading,
+            progress=display.reading,
         )
 
 
@@ -538,7 +535,7 @@ def look_inside(
     """
     if unit is not None and find is not None:
         raise UsageError("--unit shows one unit, --find searches all. Received: both.")
-    shown = _LOOKED_AT if characters is None else characters
+    shown = scoring.INSPECTED if characters is None else characters
     if find is None and unit is None:
         if part is not None:
             raise UsageError("--part applies to units. Received: neither --unit nor --find.")
@@ -547,7 +544,7 @@ def look_inside(
     if find is None:
         view = _unit(run, unit or "", part=part, characters=shown, **options)
         return view, lambda: view
-    searched = _SEARCHED if characters is None else characters
+    searched = probing.SEARCHED if characters is None else characters
     found = _find(run, find, part=part, most=most, characters=searched, **options)
     return found, lambda: _unit(run, found.best, part=part, characters=shown, **options)
 

@@ -103,6 +103,11 @@ def test_a_text_in_lower_case(tmp_path):
         progress=False,
     )
     assert again.record.text.lower
+    kept = lstmega.train(
+        tmp_path / "t.txt", preset="windowed", lower=False, checkpoints=tmp_path, run="kept",
+        steps=1, batch_size=4, progress=False,
+    )  # fmt: skip
+    assert not kept.record.text.lower
     with pytest.raises(UsageError, match="--lower True, not False"):
         lstmega.train(
             tmp_path / "t.txt", checkpoints=tmp_path, run="a", steps=2, **SMALL | {"sequence_length": 8}

@@ -86,7 +86,7 @@ reading_options = _stack(
         help="Code points, or the bytes of any file.",
     ),
     click.option("--keep-line-ends", is_flag=True, help="Keep CRLF and CR; without it they become LF."),
-    click.option("--lower", is_flag=True, help="Turn the text into lower case."),
+    click.option("--lower", is_flag=True, default=None, help="Turn the text into lower case."),
 )
 
 

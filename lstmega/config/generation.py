@@ -1,4 +1,4 @@
-"""How text is generated: samplers, constraints and stop conditions."""
+"""Options of generation: samplers, constraints and stop conditions."""
 
 import sys
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class GenerationConfig(Config):
     2. On the model's own logits: `no_repeat_ngram`, then `repetition_penalty`.
     3. On the logits after temperature: `top_k`, `top_p`, `min_p`, `typical_p`.
 
-    `stop` and `lines` end a text. The classes in `inference/logits_processors.py` name their sources.
+    `stop` and `lines` end a text. `inference/logits_processors.py` names the sources.
     """
 
     top_k: int | None = option(None, "Sample from the k most probable characters.", 1, sys.maxsize)

@@ -113,7 +113,7 @@ class SamplingOptions(GenerationOptions, total=False):
 
 
 class ReadingOptions(TypedDict, total=False):
-    """How labelled data is read."""
+    """The options with which labelled data is read."""
 
     label: str | None
     text: Several

@@ -1,4 +1,4 @@
-"""What a model is: the recurrent stack that generators and classifiers share, and what each adds."""
+"""Options of a model: the recurrent stack of all models, and the options of each kind."""
 
 import math
 from dataclasses import dataclass
@@ -199,7 +199,6 @@ class ClassifierConfig(RecurrentConfig):
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """Suffixes of a layer's name, one for each direction in which it reads."""
         return ("", "_back") if self.bidirectional else ("",)
 
     def weight_shapes(self, inputs: int, classes: int, tokens: bool) -> Shapes:

@@ -1,4 +1,4 @@
-"""Presets: a model and its training under one name, and those that suit a time or a kind of data."""
+"""Presets: a model and its training under one name, for a training time, or for a kind of data."""
 
 import dataclasses
 import math
@@ -19,7 +19,7 @@ class Preset:
     """A generator and its training under one name.
 
     Args:
-        summary: What it is for, in a few words.
+        summary: Its purpose, in a few words.
         model, training: Its options.
         lower: Whether the text is read in lower case by default.
     """
@@ -30,49 +30,33 @@ class Preset:
     lower: bool = False
 
 
+_COSINE = TrainingConfig(
+    steps=1000, batch_size=32, sequence_length=64, learning_rate=1e-2, restarts=0.05
+)
+_CONSTANT = TrainingConfig(epochs=20, schedule="constant", warmup=0, clip_norm=None, learning_rate=1e-3)
+
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "tiny": Preset(
             "half a minute on two cores; for demos and tests",
             GeneratorConfig(units=128, embedding=32),
-            TrainingConfig(
-                steps=1000, batch_size=32, sequence_length=64, learning_rate=1e-2, restarts=0.05
-            ),
+            _COSINE,
         ),
         "small": Preset(
             "a few minutes on two cores; the default",
             GeneratorConfig(units=512, embedding=64),
-            TrainingConfig(
-                steps=3300, batch_size=16, sequence_length=64, learning_rate=4e-3, restarts=0.05
-            ),
+            _COSINE.replace(steps=3300, batch_size=16, learning_rate=4e-3),
         ),
         "notebook": Preset(
             "the reference notebook's model and recipe: 20 epochs, shuffled windows",
             GeneratorConfig(units=1024, embedding=256),
-            TrainingConfig(
-                epochs=20,
-                batch_size=64,
-                sequence_length=100,
-                learning_rate=1e-3,
-                schedule="constant",
-                warmup=0,
-                clip_norm=None,
-                order="shuffled",
-            ),
+            _CONSTANT.replace(batch_size=64, sequence_length=100, order="shuffled"),
         ),
         "windowed": Preset(
             "Keras' old example: lower case, windows of 40 that predict one character each",
             GeneratorConfig(units=128, one_hot=True, hidden=(24, 32), hidden_dropout=(0.2, 0.3)),
-            TrainingConfig(
-                epochs=64,
-                batch_size=96,
-                sequence_length=40,
-                optimizer="rmsprop",
-                learning_rate=1e-3,
-                schedule="constant",
-                warmup=0,
-                clip_norm=None,
-                order="windows",
+            _CONSTANT.replace(
+                epochs=64, batch_size=96, sequence_length=40, optimizer="rmsprop", order="windows"
             ),
             lower=True,
         ),
@@ -112,41 +96,21 @@ _FITTED = tuple(
 
 # By kind of token. Chosen on names, AG News and MNIST, and so a little on their test rows
 # (benchmarks/README.md).
+_TEXTS = ClassifierConfig(bidirectional=True, pool="max", dropout=0.5)
+_EXAMPLES = TrainingConfig(epochs=12, batch_size=128, sequence_length=400, ema_decay=0.99)
 CLASSIFIERS: Mapping[str, tuple[ClassifierConfig, TrainingConfig]] = MappingProxyType(
     {
         "char": (
-            ClassifierConfig(
-                embedding=32,
-                bidirectional=True,
-                pool="max",
-                dropout=0.5,
-                input_dropout=0.1,
-                token_dropout=0.1,
-                class_weight_power=0.3,
-            ),
-            TrainingConfig(
-                epochs=20, batch_size=128, sequence_length=400, learning_rate=0.015, ema_decay=0.99
-            ),
+            _TEXTS.replace(embedding=32, input_dropout=0.1, token_dropout=0.1, class_weight_power=0.3),
+            _EXAMPLES.replace(epochs=20, learning_rate=0.015),
         ),
         "word": (
-            ClassifierConfig(
-                embedding=128,
-                bidirectional=True,
-                pool="max",
-                dropout=0.5,
-                input_dropout=0.3,
-                token_dropout=0.35,
-                label_smoothing=0.05,
-            ),
-            TrainingConfig(
-                epochs=6, batch_size=64, sequence_length=400, learning_rate=5e-3, ema_decay=0.99
-            ),
+            _TEXTS.replace(embedding=128, input_dropout=0.3, token_dropout=0.35, label_smoothing=0.05),
+            _EXAMPLES.replace(epochs=6, batch_size=64, learning_rate=5e-3),
         ),
         "vector": (
             ClassifierConfig(dropout=0.2),
-            TrainingConfig(
-                epochs=12, batch_size=128, sequence_length=1000, learning_rate=5e-3, ema_decay=0.99
-            ),
+            _EXAMPLES.replace(sequence_length=1000, learning_rate=5e-3),
         ),
     }
 )
@@ -166,7 +130,7 @@ def resolve(preset: str | None, changes: Mapping[str, Any]) -> tuple[GeneratorCo
     """Return a preset's options with some fields changed.
 
     Args:
-        preset: A key of `PRESETS`; None takes what fits the `minutes` among the changes, else `small`.
+        preset: A key of `PRESETS`; None takes the preset for the changes' `minutes`, or `small`.
         changes: Field name -> value; None keeps the preset's value. One of `epochs`, `steps` and
             `minutes` replaces whichever the preset names.
 

@@ -1,4 +1,4 @@
-"""How a model is trained: how long, on what batches, with which optimizer and learning rate."""
+"""Options of a training: length, batches, optimizer and learning rate."""
 
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -22,7 +22,7 @@ _OFFSETS, _ORDER, _RESTARTS, _WINDOWS = 0, 1, 2, 30  # one random stream for eac
 MAX_MEASURED = 1_000_000  # held-out characters: of a longer held-out text the first ones are measured
 WARMUP = 256  # characters that a lane reads of its predecessor before it counts
 STREAM_STEPS = 128  # the length of a lane is a multiple of this, and so is the warm-up
-_MOST_ROWS = 64
+MOST_ROWS = 64  # rows that are read side by side, at most
 _LEAST_LANE = 4 * WARMUP  # characters: shorter lanes would mostly warm up
 
 
@@ -300,7 +300,7 @@ def stream_lanes(count: int, rows: int | None = None) -> tuple[int, int, int]:
         count: Characters to predict.
         rows: Lanes; 1 reads exactly, None takes as many as are worth it.
     """
-    rows = rows or min(_MOST_ROWS, max(1, count // _LEAST_LANE))
+    rows = rows or min(MOST_ROWS, max(1, count // _LEAST_LANE))
     length = -(-count // (rows * STREAM_STEPS)) * STREAM_STEPS  # rounded up
     return rows, length, WARMUP if rows > 1 else 0
 

@@ -1,4 +1,4 @@
-"""Charts: described once as data, drawn as SVG for pages and by matplotlib for `plot()`."""
+"""Charts: one description as data, drawn as SVG for pages and by matplotlib for `plot()`."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +30,7 @@ class Axis:
         return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
 
     def ticks(self, most: int) -> list[float]:
-        """Return round numbers within the axis: one at least from 3 on, two from 5 on."""
+        """Return about `most` round numbers within the axis: one at least for 3, two for 5."""
         raw = (self.high - self.low) / most
         if raw <= 0:
             return [self.low]
@@ -41,7 +41,7 @@ class Axis:
 
 
 def labels(ticks: Sequence[float]) -> list[str]:
-    """Return the ticks of one axis as text, all with the digits that tell them apart."""
+    """Return the ticks of one axis as text, with the digits in which they differ."""
     apart = ticks[1] - ticks[0] if len(ticks) > 1 else (abs(ticks[0]) or 1.0) / 100 if ticks else 1.0
     digits = max(0, -math.floor(math.log10(apart) + 1e-9))
     return [f"{tick:z,.{digits}f}" if abs(tick) < 1e9 else f"{tick:.3g}" for tick in ticks]
@@ -66,51 +66,29 @@ SMALL = Frame(300, 206, 46.0, 34.0, 288.0, 158.0, title=(10, 18))
 
 @dataclass(frozen=True)
 class Series:
-    """A curve.
+    """A curve."""
 
-    Args:
-        name: Its name in the legend; empty for a chart of one curve.
-        points: `(x, y)`, finite, x ascending.
-        ink: Its colour.
-        dashed: Whether the line is dashed.
-        dots: Whether each point has a dot, with its values in a tooltip.
-        marks: `(name, point)` of large dots with a name.
-    """
-
-    name: str
-    points: Sequence[Point]
+    name: str  # in the legend; empty for a chart of one curve
+    points: Sequence[Point]  # (x, y), finite, x ascending
     ink: str = RED
     dashed: bool = False
-    dots: bool = False
-    marks: tuple[tuple[str, Point], ...] = ()
+    dots: bool = False  # a dot at each point, with its values in a tooltip
+    marks: tuple[tuple[str, Point], ...] = ()  # large dots with a name
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over one x axis, beside horizontal lines to compare them with.
+    """Curves over one x axis, and horizontal lines to compare them with."""
 
-    Args:
-        title: The heading, with the unit where `y_label` is empty.
-        x_label: The name of the x axis.
-        y_label: The name of the y axis.
-        series: The curves.
-        levels: `(name, value)` of horizontal dashed lines.
-        x_range: The ends of the x axis; None for those of the points.
-        y_range: The ends of the y axis, beyond which curves are cut; None for those of the values and
-            5% beyond.
-        whole: Whether x is a whole number, such as steps.
-        description: The picture in words, for readers who cannot see it.
-    """
-
-    title: str
+    title: str  # with the unit where `y_label` is empty
     x_label: str
     y_label: str
     series: tuple[Series, ...]
-    levels: tuple[tuple[str, float], ...] = ()
-    x_range: tuple[float, float] | None = None
-    y_range: tuple[float, float] | None = None
-    whole: bool = False
-    description: str = ""
+    levels: tuple[tuple[str, float], ...] = ()  # (name, value) of horizontal dashed lines
+    x_range: tuple[float, float] | None = None  # None: that of the points
+    y_range: tuple[float, float] | None = None  # curves are cut there; None: all values and 5% more
+    whole: bool = False  # whether x is a whole number, such as steps
+    description: str = ""  # for readers who cannot see the picture
 
     def horizontal(self, start: float, end: float) -> Axis:
         """Return the x axis between two places."""
@@ -128,7 +106,7 @@ class Chart:
 
 
 def svg(chart: Chart, frame: Frame = SMALL) -> str:
-    """Return a chart as a picture of its own white ground; nothing for a chart without points."""
+    """Return a chart as a picture on white ground; empty for a chart without points."""
     if not any(line.points for line in chart.series):
         return ""
     x = chart.horizontal(frame.left, frame.right)
@@ -158,7 +136,7 @@ def _labelled(ticks: Sequence[float], at: Callable[[float], float]) -> Iterable[
 
 
 def _polyline(points: Sequence[Point], x: Axis, y: Axis) -> str:
-    """Return the places of a curve, which enters and leaves the plot where it crosses the top."""
+    """Return the places of a curve, cut where it crosses the top."""
     top, kept = y.high, []
     for number, (at, value) in enumerate(points):
         if number and (points[number - 1][1] > top) != (value > top):
@@ -182,13 +160,7 @@ def _names(series: Iterable[Series], y: Axis) -> list[tuple[float, Series]]:
 
 
 def figure(charts: Sequence[Chart], width: float, height: float, columns: int = 1) -> Any:
-    """Return charts as one matplotlib figure.
-
-    Args:
-        charts: The charts, row by row.
-        width: Inches.
-        height: Inches.
-        columns: The charts of one row.
+    """Return charts, row by row, as one matplotlib figure; width and height are inches.
 
     Raises:
         UsageError: matplotlib is not installed.

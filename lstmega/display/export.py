@@ -1,6 +1,6 @@
-"""Results for elsewhere: pages in files, pandas data frames, matplotlib figures.
+"""Export of results: pages in files, pandas data frames, matplotlib figures.
 
-pandas and matplotlib are not required: they are looked for when they are asked for.
+pandas and matplotlib are optional, and imported on use.
 """
 
 import importlib
@@ -21,18 +21,12 @@ def save(path: str | Path, page: str) -> Path:
 
 
 def dataframe(rows: Sequence[dict[str, Any]]) -> Any:
-    """Return rows as a pandas DataFrame.
-
-    Raises:
-        UsageError: pandas is not installed.
-    """
+    """Return rows as a pandas DataFrame; UsageError where pandas is not installed."""
     return _needed("pandas", "pandas", "to_dataframe").DataFrame(rows)
 
 
 def figure(width: float, height: float) -> Any:
-    """Return an empty matplotlib figure of so many inches.
-
-    It belongs to no window and no backend: notebooks show it, and it has `savefig`.
+    """Return an empty matplotlib figure, in inches, without window or backend; notebooks show it.
 
     Raises:
         UsageError: matplotlib is not installed.

@@ -1,4 +1,4 @@
-"""Numbers and text for people: terminal lines and Markdown. Pure functions.
+"""Numbers and text for people: terminal lines and Markdown.
 
 Corpora and samples are untrusted, so control characters are shown, and not sent to a terminal.
 """
@@ -54,25 +54,18 @@ def one_line(text: str, width: int) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]], gap: str = "  ") -> str:
-    """Return rows of text as lines with aligned columns.
-
-    Args:
-        rows: The text of each column, the head first.
-        gap: The space between two columns.
-    """
+    """Return rows of text as lines with aligned columns, with `gap` between two columns."""
     widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        gap.join(
-            text + " " * (width - cells(text)) for text, width in zip(row, widths, strict=True)
-        ).rstrip()
+    padded = [
+        [text + " " * (width - cells(text)) for text, width in zip(row, widths, strict=True)]
         for row in rows
-    )
+    ]
+    return "\n".join(gap.join(row).rstrip() for row in padded)
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows of cells as a Markdown table; the first row is the head."""
-    cells = [[_markdown(cell) for cell in row] for row in rows]
-    head, *body = ["| " + " | ".join(row) + " |" for row in cells]
+    head, *body = ["| " + " | ".join(map(_markdown, row)) + " |" for row in rows]
     return "\n".join([head, "|" + " --- |" * len(rows[0]), *body])
 
 
@@ -84,13 +77,9 @@ def _markdown(cell: str) -> str:
 def fenced(text: str) -> str:
     """Return text as a Markdown code block that no line of it can close."""
     safe = plain(text)
-    longest = max((len(run) for run in _backticks(safe)), default=0)
+    longest = max(map(len, re.findall("`+", safe)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{safe}\n{fence}"
-
-
-def _backticks(text: str) -> list[str]:
-    return ["".join(run) for run in "".join(c if c == "`" else " " for c in text).split()]
 
 
 def layers(shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -114,7 +103,7 @@ def number(value: Any) -> str:
 
 
 def unit(tokens: str) -> str:
-    """Return what is counted: `characters` of `char`, `bytes` of `byte`, `examples` of `example`."""
+    """Return the plural of a token: `characters` of `char`, `bytes` of `byte`, ..."""
     return "characters" if tokens == "char" else f"{tokens}s"
 
 

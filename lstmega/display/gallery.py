@@ -14,16 +14,9 @@ from lstmega.display.html import escaped, markup, render
 
 @dataclass(frozen=True)
 class Source:
-    """A passage of the training text that was copied.
+    """A passage of the training text that was copied, with the characters around it."""
 
-    Args:
-        where: Its place, in words.
-        before: The characters before it.
-        passage: The passage.
-        after: The characters behind it.
-    """
-
-    where: str
+    where: str  # its place, in words
     before: str
     passage: str
     after: str
@@ -36,7 +29,7 @@ class Piece:
     Args:
         text: The text.
         nats: The cost of each character, for tooltips, `[characters]`; None for none.
-        copies: `(start, end, number of the source)` of each passage that was copied.
+        copies: `(start, end, number of the source)` of each copied passage.
     """
 
     text: str

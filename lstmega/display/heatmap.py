@@ -16,7 +16,7 @@ MOST = 200_000  # characters that are shown
 BLOCK = 300  # characters of one block, about
 LIGHT_INK, DARK_INK = "#16161a", "#f4f4f5"
 _LONGEST = 2000  # characters of one block at most
-_BEFORE = 20  # characters before a peak
+_BEFORE = 20  # characters shown before a peak
 _LISTED = 10  # peaks
 _STEPS = (0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10)  # bits: where the next shade begins
 # Even steps of OKLab lightness (Ottosson 2020), from the ground to orange and to rust.
@@ -36,11 +36,10 @@ class Palette:
 
     Args:
         name: CSS class of the heatmap, with which every rule of its style begins.
-        measure: What the values are, for the legend.
-        lowest: The legend's label of the first shade.
-        steps: The values at which the next shade begins, ascending; one less than there are shades.
-        light: Colours `#rrggbb` on a light ground, at most 26.
-        dark: As many on a dark ground.
+        measure: The name of the values.
+        lowest: The lowest value.
+        steps: The values at which the next shade begins, ascending.
+        light, dark: Colours `#rrggbb` on a light and on a dark ground, one more than steps, at most 26.
         ground: The number of the shade that has the colour of the ground.
     """
 
@@ -73,7 +72,7 @@ class Palette:
 
 @dataclass(frozen=True)
 class Peak:
-    """A character that surprised the model most: its place in words, its shade and its cost."""
+    """One of the most surprising characters, with the text before it, its shade and its cost."""
 
     before: str
     character: str
@@ -89,12 +88,11 @@ class Heatmap:
         palette: The colours.
         title: The heading.
         text: The whole text.
-        shades: The CSS class of each character that is shown, `[shown]`.
-        remarks: The tooltip of each character that is shown, behind the character itself, `[shown]`.
-        start: The place of the first character that is shown.
+        shades: The CSS class of each character that is shown, from the first, `[shown]`.
+        remarks: The tooltip of each, after the character itself, `[shown]`.
         note: A sentence below the heading; empty for none.
-        mean: Bits per character of the whole text; empty for no summary.
-        peaks: The most surprising characters, for the summary.
+        mean: Bits per character of the whole text, for the summary.
+        peaks: The most surprising characters; none for no summary.
     """
 
     palette: Palette
@@ -102,7 +100,6 @@ class Heatmap:
     text: str
     shades: Sequence[str]
     remarks: Sequence[str]
-    start: int = 0
     note: str = ""
     mean: str = ""
     peaks: Sequence[Peak] = ()
@@ -125,18 +122,16 @@ class Heatmap:
         Chromium took 17 s for one block of 60,000 characters, 1 s for blocks of a few lines. A line of
         more than 2,000 characters continues in the next block, without the sign of a line end.
         """
-        start, end = self.start, self.start + len(self.shades)
-        signs = {character: escaped(character) for character in set(self.text[start:end])}
+        shown = self.text[: len(self.shades)]
+        signs = {character: escaped(character) for character in set(shown)}
         drawn = [
             _character(signs[character], shade, escaped(remark))
-            for character, shade, remark in zip(
-                self.text[start:end], self.shades, self.remarks, strict=True
-            )
+            for character, shade, remark in zip(shown, self.shades, self.remarks, strict=True)
         ]
         at = 0
         while at < len(drawn):
-            line_end = self.text.find("\n", start + at + BLOCK, end) + 1 - start
-            stop = min(line_end if line_end > 0 else len(drawn), at + _LONGEST)
+            line_end = shown.find("\n", at + BLOCK) + 1
+            stop = min(line_end or len(drawn), at + _LONGEST)
             yield "".join(drawn[at:stop])
             at = stop
 
@@ -151,55 +146,36 @@ _PALETTE = Palette("lstmega-bits", "Bits", 0, _STEPS, _LIGHT, _DARK)
 
 
 def surprisal(
-    text: str,
-    nats: npt.NDArray[np.floating],
-    *,
-    title: str,
-    note: str = "",
-    remarks: Sequence[str] = (),
-    start: int = 0,
-    most: int = MOST,
+    text: str, nats: npt.NDArray[np.floating], *, title: str, note: str = "", remarks: Sequence[str] = ()
 ) -> Heatmap:
-    """Colour a text by the bits that each character costs a model, below a summary of the whole text.
+    """Colour the first `MOST` characters by their bits, below a summary of the whole text.
 
     Args:
         text: The whole text.
         nats: The cost of each character but the first, `[len(text) - 1]`.
         title: The heading.
         note: A sentence below the heading.
-        remarks: Tooltips behind the bits of each character but the first, `[len(text) - 1]`; none for
-            the bits only.
-        start: The place of the first character to show.
-        most: The number of characters to show.
+        remarks: Tooltips after the bits of each character but the first, `[len(text) - 1]`, or none.
 
     Raises:
-        UsageError: `nats` does not fit the text, or `start` is outside it.
+        UsageError: `nats` does not fit the text.
     """
-    _check(text, nats, start)
-    bits = np.full(len(text), np.nan)
-    bits[1:] = np.asarray(nats, np.float64) / math.log(2)
-    shown = slice(start, start + max(0, most))
-    shades = _PALETTE.shades(bits[shown])
-    costs = [f"{cost:z.2f} bits" for cost in bits[shown].tolist()]
-    if remarks:
-        costs = [f"{cost}; {more}" for cost, more in zip(costs, ["", *remarks][shown], strict=True)]
-    if start == 0 and shades:
-        shades[0], costs[0] = "first", "first, no cost"  # nothing predicts it
-    mean = f"{bits[1:].mean():.3f}" if len(text) > 1 else ""
-    return Heatmap(_PALETTE, title, text, shades, costs, start, note, mean, _peaks(text, bits))
-
-
-def _check(text: str, nats: npt.NDArray[np.floating], start: int) -> None:
-    costs = max(0, len(text) - 1)
-    if len(nats) != costs:
+    if len(nats) != (costs := max(0, len(text) - 1)):
         raise UsageError(
             f"nats does not fit the text. Received: {len(nats)} costs for {len(text)} characters. "
             f"Accepted: {costs}, one for each character but the first."
         )
-    if not 0 <= start <= len(text):
-        raise UsageError(
-            f"start is no place of the text. Received: {start}. Accepted: from 0 to {len(text)}."
-        )
+    bits = np.full(len(text), np.nan)
+    bits[1:] = np.asarray(nats, np.float64) / math.log(2)
+    shades = _PALETTE.shades(bits[:MOST])
+    tooltips = [f"{cost:z.2f} bits" for cost in bits[:MOST].tolist()]
+    if remarks:
+        pairs = zip(tooltips, ["", *remarks][:MOST], strict=True)
+        tooltips = [f"{cost}; {more}" for cost, more in pairs]
+    if shades:
+        shades[0], tooltips[0] = "first", "first, no cost"  # nothing predicts it
+    mean = f"{bits[1:].mean():.3f}" if len(text) > 1 else ""
+    return Heatmap(_PALETTE, title, text, shades, tooltips, note, mean, _peaks(text, bits))
 
 
 def _peaks(text: str, bits: npt.NDArray[np.float64]) -> list[Peak]:

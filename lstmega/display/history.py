@@ -1,8 +1,7 @@
 """The history of a run: rows in a CSV file, the learning curve as text and as a chart, a verdict.
 
-Losses that are not finite are left out. The first losses are far above the rest, so an axis may end
-below them: the first quarter of each curve (one loss of three) counts only up to 1.5 times the range of
-the rest.
+Curves have only finite losses. An axis may end below the first losses, which are far above the rest: the
+first quarter of each curve (one loss of three) counts only up to 1.5 times the range of the rest.
 """
 
 import csv
@@ -25,7 +24,7 @@ _NARROWEST = 48  # columns, the length of the legend
 class HistoryRow:
     """One validation. Losses are per character, a classifier's per example.
 
-    What validation measures is None where nothing is held out, and accuracy where nothing is classified.
+    Validation losses are None where nothing is held out, the accuracy is None for generators.
     """
 
     step: int
@@ -42,16 +41,15 @@ class HistoryRow:
 def terminal(
     rows: Sequence[HistoryRow], *, width: int = 72, height: int = 12, unit: str = "char"
 ) -> str:
-    """Return both losses as lines of text; nothing for less than two rows.
+    """Return both losses over the steps as lines of text; empty for less than two rows.
 
-    Steps run evenly from left to right. First losses above the axis stand on its top line, and a last
-    line says how many.
+    First losses above the axis are drawn on its top line, and a last line counts them.
 
     Args:
         rows: The run's history.
         width: Columns of every line, at least 48.
         height: Lines of the curve, at least 4.
-        unit: What a loss is per.
+        unit: The token of a loss.
     """
     train, held_out = _lines(rows)
     if len(rows) < 2 or not train + held_out:
@@ -83,13 +81,7 @@ def terminal(
 
 
 def chart(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> Chart:
-    """Describe both losses as a chart.
-
-    Args:
-        rows: The run's history.
-        title: The heading.
-        unit: What a loss is per.
-    """
+    """Return the chart of both losses; `unit` is the token of a loss."""
     train, held_out = _lines(rows)
     best = min(held_out, key=lambda point: point[1], default=None)
     marks = () if best is None else ((f"best {best[1]:.3f}", best),)
@@ -109,25 +101,21 @@ def chart(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> Char
 
 
 def svg(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> str:
-    """Return `chart` as a picture; nothing for less than two rows."""
+    """Return `chart` as a picture; empty for less than two rows."""
     return charts.svg(chart(rows, title=title, unit=unit), charts.LARGE) if len(rows) > 1 else ""
 
 
 def figure(rows: Sequence[HistoryRow], *, title: str, unit: str = "char") -> Any:
-    """Return `chart` as a matplotlib figure.
-
-    Raises:
-        UsageError: matplotlib is not installed.
-    """
+    """Return `chart` as a matplotlib figure; UsageError where matplotlib is not installed."""
     return charts.figure([chart(rows, title=title, unit=unit)], 7, 4)
 
 
 def verdict(rows: Sequence[HistoryRow]) -> str:
-    """Say in a sentence what the held-out loss asks for; nothing where it asks for nothing.
+    """Return a sentence about overfitting or a training that was too short; empty for neither.
 
-    Overfitting: the last loss is more than 0.01 nats above the best, and the training loss fell. Too
-    short: the last is the best, and fell by more than 0.01 nats within the last tenth of the steps; only
-    validations in that tenth count, so that a coarse history claims nothing.
+    Overfitting: the last held-out loss is more than 0.01 nats above the best, and the training loss
+    fell. Too short: the last is the best, and fell by more than 0.01 nats within the last tenth of the
+    steps; only validations in that tenth count.
     """
     measured = _held_out(rows)
     if len(measured) < 2:
@@ -185,7 +173,7 @@ def _description(
 
 
 def columns(rows: Sequence[HistoryRow]) -> list[str]:
-    """Return the columns that these rows need: only classifiers have an accuracy."""
+    """Return the columns of rows: only classifiers have an accuracy."""
     names = [item.name for item in dataclasses.fields(HistoryRow)]
     classified = any(row.validation_accuracy is not None for row in rows)
     return names if classified else names[:-1]
@@ -204,7 +192,7 @@ def from_csv(text: str) -> list[HistoryRow]:
     """Return the rows of history.csv.
 
     Raises:
-        ValueError, TypeError, KeyError: It is not as `to_csv` writes it.
+        ValueError, TypeError, KeyError: The text is not one of `to_csv`.
     """
     return [_row(fields) for fields in csv.DictReader(io.StringIO(text))]
 

@@ -34,7 +34,7 @@ def table(rows: Sequence[Sequence[str]], caption: str, note: str = "") -> str:
     """Return rows of plain text as an HTML table.
 
     Args:
-        rows: The text of each column, the head first.
+        rows: Text, the head first.
         caption: A title above the table; empty for none.
         note: A sentence below the table; empty for none.
     """
@@ -49,7 +49,7 @@ def markup(content: str) -> "Markup":
 
 
 def escaped(text: str) -> str:
-    """Return text as a template shows it, where a loop over characters is too slow for a template."""
+    """Return text as a template shows it, for loops over characters that are too slow in a template."""
     return html.escape(plain(text))
 
 

@@ -1,7 +1,6 @@
-"""How a long work shows itself: a live display on a terminal, plain lines elsewhere.
+"""Progress of long work: a live display on a terminal, whole lines without control characters elsewhere.
 
-The library calls the methods of `Progress` and prints nothing; whoever starts the work chooses the
-stream. A redirected log gets whole lines without control characters.
+The library calls the methods of `Progress` and prints nothing; the caller chooses the stream.
 """
 
 import time
@@ -20,7 +19,9 @@ _PREVIEW_WIDTH = 100
 
 
 class Progress:
-    """Hears what a training does; this one says nothing. As a context it ends with its block."""
+    """The events of a training, a download or a measurement; this class displays nothing."""
+
+    _total, _epochs, _tokens = 0, 0, "char"
 
     def __enter__(self) -> Self:
         return self
@@ -29,48 +30,44 @@ class Progress:
         self.end()
 
     def note(self, line: str) -> None:
-        """Hear a sentence for the user."""
+        """Display a sentence."""
 
     def begin(self, total_steps: int, epochs: int, tokens: str = "char") -> None:
-        """Hear that steps begin; `tokens` says what losses are per: `char`, `byte` or `example`."""
+        """Begin a training; `tokens` is the unit of its losses: `char`, `byte` or `example`."""
+        self._total, self._epochs, self._tokens = total_steps, epochs, tokens
 
     def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:
-        """Hear of one step: steps done, epoch from 1, smoothed loss, characters/s, seconds left."""
+        """Display a step: steps done, epoch from 1, smoothed loss, characters/s, seconds left."""
 
     def validated(self, row: HistoryRow, previews: list[tuple[str, str]]) -> None:
-        """Hear of a validation and of what the model did: (label, text) pairs, such as temperatures."""
+        """Display a validation and previews: (label, text) pairs, such as temperatures."""
 
     def download(self, done: int, total: int | None) -> None:
-        """Hear of a download: bytes here and in all."""
+        """Display a download: bytes here and in all."""
 
     def reading(self, done: int, total: int) -> None:
-        """Hear of a text that is measured: characters read and in all."""
+        """Display the measurement of a text: characters read and in all."""
 
     def end(self) -> None:
-        """Hear that the work is over, well or not."""
+        """End the display."""
 
 
-class Lines(Progress):
-    """Whole lines on a stream that is no terminal."""
+class PlainProgress(Progress):
+    """Whole lines on a stream that is not a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._last = 0.0
-        self._total = self._epochs = 0
-        self._tokens = "char"
+        self._last = 0.0  # time of the last line
 
     def note(self, line: str) -> None:
         print(display.plain(line), file=self._stream, flush=True)
 
     def begin(self, total_steps: int, epochs: int, tokens: str = "char") -> None:
-        self._total, self._epochs, self._tokens = total_steps, epochs, tokens
+        super().begin(total_steps, epochs, tokens)
         self._last = time.monotonic()
 
     def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:
-        if time.monotonic() - self._last < _PLAIN_INTERVAL:
-            return
-        self._last = time.monotonic()
-        self.note(
+        self._seldom(
             f"epoch {epoch}/{self._epochs}  step {step:,}/{self._total:,}  "
             f"{display.loss(nats, self._tokens)}  "
             f"{speed:,.0f} {display.unit(self._tokens)}/s  {display.duration(remaining)} left"
@@ -83,24 +80,27 @@ class Lines(Progress):
 
     def reading(self, done: int, total: int) -> None:
         self._last = self._last or time.monotonic()
+        self._seldom(f"read {done:,} of {total:,}")
+
+    def _seldom(self, line: str) -> None:
         if time.monotonic() - self._last >= _PLAIN_INTERVAL:
             self._last = time.monotonic()
-            self.note(f"read {done:,} of {total:,}")
+            self.note(line)
 
 
-class Live(Progress):
+class LiveProgress(Progress):
     """A bar and scrolling results on a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar: Bar | None = None
-        self._tokens = "char"
 
-    def note(self, line: str) -> None:
-        self._console.print(display.plain(line), markup=False, highlight=False, emoji=False)
+    def note(self, line: str, style: str | None = None) -> None:
+        text = display.plain(line)
+        self._console.print(text, style=style, markup=False, highlight=False, emoji=False)
 
     def begin(self, total_steps: int, epochs: int, tokens: str = "char") -> None:
-        self._epochs, self._tokens = epochs, tokens
+        super().begin(total_steps, epochs, tokens)
         self._bar = Bar(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=24),
@@ -112,9 +112,8 @@ class Live(Progress):
             transient=True,
         )
         self._bar.start()
-        self._task = self._bar.add_task(
-            "", total=total_steps, epoch=f"1/{epochs}", loss="-", speed="-", left="-"
-        )
+        fields: dict[str, Any] = {"epoch": f"1/{epochs}", "loss": "-", "speed": "-", "left": "-"}
+        self._task = self._bar.add_task("", total=total_steps, **fields)
 
     def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:
         if self._bar is not None:
@@ -128,10 +127,8 @@ class Live(Progress):
             )
 
     def validated(self, row: HistoryRow, previews: list[tuple[str, str]]) -> None:
-        first, *rest = _validation_lines(row, previews, self._tokens)
-        self._console.print(first, style="bold", markup=False, highlight=False, emoji=False)
-        for line in rest:
-            self._console.print(line, style="dim", markup=False, highlight=False, emoji=False)
+        for number, line in enumerate(_validation_lines(row, previews, self._tokens)):
+            self.note(line, "dim" if number else "bold")
 
     def download(self, done: int, total: int | None) -> None:
         self._show(Bar("downloading", BarColumn(), DownloadColumn(), console=self._console), done, total)
@@ -168,7 +165,7 @@ def _validation_lines(row: HistoryRow, previews: list[tuple[str, str]], tokens: 
 
 
 class _Patient:
-    """A stream that falls silent, instead of failing, when its reader or terminal is gone."""
+    """A stream without errors: it writes nothing when its reader or terminal is gone."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -187,9 +184,9 @@ class _Patient:
 
 
 def on(stream: TextIO | None) -> Progress:
-    """Return the display that suits a stream: a bar needs a terminal; a closed one none."""
+    """Return the display for a stream: a bar on a terminal, else lines, nothing for None."""
     if stream is None:
         return Progress()
     patient: Any = _Patient(stream)
     console = Console(file=patient, force_jupyter=False)
-    return Live(console) if console.is_terminal else Lines(patient)
+    return LiveProgress(console) if console.is_terminal else PlainProgress(patient)

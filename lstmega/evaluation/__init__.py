@@ -1,1 +1,1 @@
-"""How good a run is, and what is inside it."""
+"""Measures of a run, and its predictions and units."""

@@ -1,4 +1,4 @@
-"""Single units of a run: what one does over a text, and which of them follow a feature of it.
+"""The activations of one unit of a run over a text.
 
 After Karpathy, Johnson and Fei-Fei 2015 (arXiv:1506.02078), who coloured texts by tanh(c) and found
 units that follow quotes, brackets and the place in the line, and Radford, Jozefowicz and Sutskever 2017
@@ -7,26 +7,25 @@ units that follow quotes, brackets and the place in the line, and Radford, Jozef
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from lstmega.config import base as checks
 from lstmega.config.model import GeneratorConfig
 from lstmega.data.corpus import Corpus
-from lstmega.display import export as exports
 from lstmega.display import formatting as display
 from lstmega.display import heatmap
 from lstmega.display.heatmap import Heatmap, Palette
+from lstmega.display.result import PageResult
 from lstmega.evaluation import scoring
-from lstmega.evaluation.scoring import Done, UnknownRule
+from lstmega.evaluation.scoring import INSPECTED, ReadProgress, UnknownRule
 from lstmega.inference.decoder import Array, States
 from lstmega.runs.run import GeneratorRun
 
 Part = Literal["memory", "hidden"]
 
-_PREVIEW = 2000  # characters in a notebook
+_UNIT = re.compile("([1-9][0-9]{0,8})[.]([1-9][0-9]{0,8})")
 _LISTED = 5  # peaks
 _APART = 20  # characters between two peaks
 _STEPS = tuple(number / 10 for number in range(-9, 10, 2))
@@ -58,11 +57,7 @@ class Unit:
         """
         if isinstance(text, Unit):
             return text
-        found = (
-            re.fullmatch("([1-9][0-9]{0,8})[.]([1-9][0-9]{0,8})", text)
-            if isinstance(text, str)
-            else None
-        )
+        found = _UNIT.fullmatch(text) if isinstance(text, str) else None
         if found is None:
             raise checks.usage_error("--unit", "LAYER.UNIT, both from 1, as '1.37'", text)
         return cls(int(found[1]), int(found[2]))
@@ -72,17 +67,17 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class UnitActivations:
-    """What one unit did while a text was read.
+class UnitActivations(PageResult):
+    """The activations of one unit while a text was read.
 
     Args:
         run: The run's name.
-        source: What was read.
-        unit: Which.
-        part: `memory` is tanh(c) of an LSTM, `hidden` what the layer passes on.
-        text: What was read, skipped characters left out.
+        source: The text's name.
+        unit: The unit.
+        part: `memory` is tanh(c) of an LSTM, `hidden` the layer's output.
+        text: The text that was read, without skipped characters.
         activation: After each character, from -1 to 1, `[characters]`.
-        unknown: How many characters were left out, because the run does not know them.
+        unknown: Number of skipped characters, which the run does not know.
     """
 
     run: str
@@ -95,7 +90,6 @@ class UnitActivations:
 
     @property
     def heading(self) -> str:
-        """What is shown, in one line."""
         return f"{self.run}, unit {self.unit} ({self.part}): {self.source}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,47 +104,37 @@ class UnitActivations:
             "activation": self.activation.tolist(),
         }
 
-    def to_dataframe(self) -> Any:
-        """Return a pandas DataFrame of characters and activations.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
+    def rows(self) -> list[dict[str, Any]]:
+        """Return characters and activations."""
         pairs = zip(self.text, self.activation.tolist(), strict=True)
-        return exports.dataframe([{"character": one, "activation": value} for one, value in pairs])
+        return [{"character": one, "activation": value} for one, value in pairs]
 
-    def to_html(self) -> str:
-        """Return a page of the text: blue where the unit is negative, red where it is positive."""
-        return self._heatmap(heatmap.MOST).page()
-
-    def save_html(self, path: str | Path) -> Path:
-        """Write `to_html` to a file and return its path."""
-        return exports.save(path, self.to_html())
-
-    def _repr_html_(self) -> str:
-        return self._heatmap(_PREVIEW).fragment()
-
-    def _heatmap(self, most: int) -> Heatmap:
+    def _page(self, most: int | None = heatmap.MOST) -> Heatmap:
+        """Return the text, blue where the unit is negative and red where it is positive."""
         shown = self.activation[:most]
         remarks = [f"{value:+z.2f}" for value in shown.tolist()]
         return Heatmap(_PALETTE, self.heading, self.text, _PALETTE.shades(shown), remarks)
 
-    def __str__(self) -> str:
-        summary = (
+    @property
+    def remark(self) -> str:
+        return (
             f"From {self.activation.min():+z.2f} to {self.activation.max():+z.2f}, "
             f"{self.activation.mean():+z.2f} on average."
         )
+
+    def table(self) -> list[list[str]]:
+        """Return the highest and the lowest activations with the text before them, under a head."""
         peaks = [["activation", "after"]]
         for order in (-self.activation, self.activation):
             peaks += [[f"{self.activation[at]:+z.2f}", self._before(at)] for at in _peaks(order)]
-        return "\n".join([self.heading, summary, "", display.columns(peaks)])
+        return peaks
 
     def _before(self, at: int) -> str:
         return display.one_line(self.text[max(0, at - 59) : at + 1], 80)
 
 
 def _peaks(order: Array) -> list[int]:
-    """Return the places of the lowest values, some characters apart."""
+    """Return the positions of the lowest values, at least 20 characters apart."""
     chosen: list[int] = []
     for place in np.argsort(order, kind="stable").tolist():
         if len(chosen) == _LISTED:
@@ -166,24 +150,14 @@ def unit(
     text: Corpus | None = None,
     *,
     part: Part | None = None,
-    characters: int | None = 2000,
+    characters: int | None = INSPECTED,
     unknown: UnknownRule = "error",
-    done: Done | None = None,
+    progress: ReadProgress | None = None,
 ) -> UnitActivations:
-    """Read a text and keep what one unit does.
-
-    Args:
-        run: A trained run.
-        which: The unit, as `1.37`: layer and number, both from 1.
-        text: What to read; None is the run's held-out tail.
-        part: `memory` is tanh(c) of an LSTM, `hidden` what the layer passes on; None is the memory
-            where there is one.
-        characters: Read the first ones only; None reads all.
-        unknown: As for `inspection.inspect`.
-        done: Hears how far it is.
+    """Read a text and keep the activations of one unit; arguments as for `lstmega.unit`.
 
     Raises:
-        UsageError: There is no such unit or part, or as for `inspection.inspect`.
+        UsageError: The unit or the part does not exist, or as for `scoring.choose`.
     """
     options, chosen = run.record.model, Unit.parse(which)
     if chosen.layer > options.layers or chosen.number > options.units:
@@ -192,7 +166,7 @@ def unit(
     part = part_of(options, part)
     passage = scoring.choose(run, text, characters=characters, unknown=unknown)
     activation = np.empty(len(passage.text), np.float32)
-    for step in scoring.walk(scoring.read_states(run), run.vocabulary.encode(passage.text), done):
+    for step in scoring.walk(scoring.read_states(run), run.vocabulary.encode(passage.text), progress):
         layer = step.states[chosen.layer - 1 : chosen.layer]
         activation[step.places] = activations(layer, part)[chosen.number - 1, step.counted]
     return UnitActivations(
@@ -207,12 +181,12 @@ def unit(
 
 
 def part_of(options: GeneratorConfig, part: Part | None) -> Part:
-    """Return which part of the state is shown.
+    """Return the part of the state to read; None takes the memory where there is one.
 
     Raises:
-        UsageError: The cell has no such part.
+        UsageError: The cell does not have this part.
     """
-    parts: tuple[Part, ...] = ("memory", "hidden") if options.cell == "lstm" else ("hidden",)
+    parts: tuple[Part, ...] = get_args(Part) if options.cell == "lstm" else ("hidden",)
     if part is not None and part not in parts:
         raise checks.usage_error("--part", f"one of: {', '.join(parts)} ({options.cell})", part)
     return part or parts[0]

@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.data.batching import MAX_MEASURED
-from lstmega.runs.record import Baseline
+from lstmega.runs.record import MOST_LEARNT, Baseline
 
 ORDERS = 8
-_MOST_TRAINING = 2_000_000  # characters: of a longer text the last
 _PILOT = 0.05  # share of the training text that chooses the order
 
 Ids = npt.NDArray[np.int64]
@@ -26,17 +25,15 @@ Floats = npt.NDArray[np.float64]
 
 
 def measure(training: str, held_out: str, *, tokens: str = "char") -> list[Baseline]:
-    """Return what simple models of `training` cost on `held_out`.
-
-    Only the compressors read the training text as a text; of a long one the last two million characters
-    count. Without a training text there are uniform and compressors only.
+    """Return the costs of simple models of `training` on `held_out`.
 
     Args:
-        training: What they learn.
-        held_out: What they predict; below two characters there is nothing to tell.
-        tokens: `byte` where a character stands for a byte; else the compressors read UTF-8.
+        training: The training text; of a long one the last two million characters. Without one there are
+            only uniform and compressors.
+        held_out: The text to predict; no baselines below two characters.
+        tokens: `byte` where a character stands for a byte; otherwise the compressors read UTF-8.
     """
-    training, held_out = training[-_MOST_TRAINING:], held_out[:MAX_MEASURED]
+    training, held_out = training[-MOST_LEARNT:], held_out[:MAX_MEASURED]
     if len(held_out) < 2:
         return []
     ids = _ids(training + held_out)
@@ -53,7 +50,7 @@ def measure(training: str, held_out: str, *, tokens: str = "char") -> list[Basel
 
 
 def published(text_sha256: str, held_out_characters: int) -> tuple[Baseline, ...]:
-    """Return what others report for exactly this text and held-out tail."""
+    """Return published results for exactly this text and held-out tail."""
     return _PUBLISHED.get((text_sha256, held_out_characters), ())
 
 
@@ -70,10 +67,7 @@ def _counted(training: Ids, held_out: Ids, size: int) -> list[Baseline]:
     trial = KneserNey(training[:-pilot], size).bits(training[-pilot:]).mean(axis=1)
     order = int(trial.argmin()) + 1 if len(trial) else 1
     best = KneserNey(training, size).bits(held_out)[order - 1, 1:].mean()
-    return [
-        Baseline("unigram", float(unigram)),
-        Baseline(f"{order}-gram (Kneser-Ney)", float(best)),
-    ]
+    return [Baseline("unigram", float(unigram)), Baseline(f"{order}-gram (Kneser-Ney)", float(best))]
 
 
 class KneserNey:
@@ -104,7 +98,7 @@ class KneserNey:
             grams, contexts = grams_of_next.astype(np.int64), len(known)
 
     def bits(self, ids: Ids) -> Floats:
-        """Return what each model costs at each id, `[orders, characters]`, nothing known before."""
+        """Return the cost of each id by the model of each order, from no context, `[orders, ids]`."""
         found = np.zeros(len(ids), np.int64)  # the n-gram that ends here, or -1; order 0 is known
         lower = np.full(len(ids), 1 / self._size)
         costs = np.empty((len(self._levels), len(ids)))
@@ -118,7 +112,7 @@ class KneserNey:
 
 @dataclass(frozen=True)
 class _Shares:
-    """A discounted distribution: of each n-gram its share, of each context what it leaves."""
+    """A discounted distribution: the share of each n-gram, and the remainder of each context."""
 
     gram: Floats
     rest: Floats
@@ -139,7 +133,7 @@ class _Level:
         self.top = self.below = self._shares(counts)
 
     def count_before(self, counts: Ids) -> None:
-        """Take the counts that this order has below a higher one."""
+        """Set the counts that this order has below a higher one."""
         self.below = self._shares(counts)
 
     def find(self, contexts: Ids, ids: Ids) -> Ids:
@@ -166,7 +160,7 @@ class _Level:
 
 
 def _discounts(counts: Ids) -> Floats:
-    """Return what is taken from n-grams seen 0, 1, 2 and 3 or more times."""
+    """Return the discounts of n-grams seen 0, 1, 2 and 3 or more times."""
     n1, n2, n3, n4 = (int((counts == number).sum()) for number in (1, 2, 3, 4))
     if 0 in (n1, n2, n3):
         return np.array([0, 0.5, 0.5, 0.5])

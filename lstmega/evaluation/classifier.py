@@ -1,33 +1,31 @@
-"""What a classifier says: of sequences that it is asked about, and of those whose class is known."""
+"""The predictions of a classifier, and their comparison with true classes."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.data.bucketing import Examples
 from lstmega.data.labelled import Labelled
-from lstmega.display import export as exports
 from lstmega.display import formatting as display
 from lstmega.display import html
+from lstmega.display.result import PageResult, Result
 from lstmega.errors import UsageError
 from lstmega.evaluation.confusion_matrix import Confusion
-from lstmega.runs.run import ClassifierRun, encoded, log_probabilities
+from lstmega.runs.run import ClassifierRun
 
 _WIDEST = 50  # characters of a text in a table
-_ERRORS = 10  # that an evaluation shows
+_ERRORS = 10  # mistakes that an evaluation lists
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one sequence was taken for.
+    """The predicted classes of one sequence.
 
     Args:
-        sequence: The text, or which example of a file it is.
-        probabilities: Class -> probability, the likeliest first.
+        sequence: The text, or the name of the example.
+        probabilities: Class -> probability, the most probable first.
     """
 
     sequence: str
@@ -35,12 +33,12 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The likeliest class."""
+        """The most probable class."""
         return next(iter(self.probabilities))
 
 
 @dataclass(frozen=True)
-class Predictions(Sequence[Prediction]):
+class Predictions(Result, Sequence[Prediction]):
     """One prediction for each sequence."""
 
     run: str
@@ -54,11 +52,11 @@ class Predictions(Sequence[Prediction]):
 
     @property
     def labels(self) -> list[str]:
-        """The likeliest class of each."""
+        """The most probable class of each sequence."""
         return [item.label for item in self.items]
 
     def to_dicts(self, top: int | None = None) -> list[dict[str, Any]]:
-        """Return them for JSON, with the `top` likeliest classes."""
+        """Return the predictions for JSON, with the `top` most probable classes; None keeps all."""
         return [
             {
                 "run": self.run,
@@ -70,17 +68,13 @@ class Predictions(Sequence[Prediction]):
             for item in self.items
         ]
 
-    def to_dataframe(self) -> Any:
-        """Return text, class and probability as a pandas DataFrame.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
-        rows = self.to_dicts(0)
-        return exports.dataframe([{name: row[name] for name in list(row)[1:4]} for row in rows])
+    def rows(self) -> list[dict[str, Any]]:
+        """Return text, class and probability of each sequence."""
+        names = ("text", "class", "probability")
+        return [{name: row[name] for name in names} for row in self.to_dicts(0)]
 
     def table(self, top: int = 3) -> list[list[str]]:
-        """Return each text and its likeliest classes."""
+        """Return each text and its most probable classes, without a head."""
         return [
             [
                 display.one_line(item.sequence, _WIDEST),
@@ -89,9 +83,6 @@ class Predictions(Sequence[Prediction]):
             for item in self.items
         ]
 
-    def __str__(self) -> str:
-        return display.columns(self.table()) if self.items else ""
-
     def _repr_html_(self) -> str:
         rows = self.table()
         head = ["", "likeliest", *("next" for _ in range(len(rows[0]) - 2))] if rows else [""]
@@ -99,15 +90,15 @@ class Predictions(Sequence[Prediction]):
 
 
 @dataclass(frozen=True)
-class ClassifierEvaluation:
-    """What a classifier says of examples whose class is known.
+class ClassifierEvaluation(PageResult):
+    """The predictions of a classifier for examples whose class is known.
 
     Args:
         run: The run's name.
-        source: What was read.
-        confusion: Predicted beside true classes.
+        source: The name of the examples.
+        confusion: Predicted and true classes.
         nats_per_example: Mean cost of the true class.
-        errors: The surest mistakes: (text, true class, predicted class, its probability).
+        errors: The most confident mistakes: (text, true class, predicted class, its probability).
     """
 
     run: str
@@ -118,7 +109,7 @@ class ClassifierEvaluation:
 
     @property
     def accuracy(self) -> float:
-        """The share that is right."""
+        """The fraction of examples that are right."""
         return self.confusion.accuracy
 
     @property
@@ -128,12 +119,11 @@ class ClassifierEvaluation:
 
     @property
     def examples(self) -> int:
-        """How many were read."""
+        """Number of examples."""
         return int(self.confusion.counts.sum())
 
     @property
     def heading(self) -> str:
-        """What was measured, and the two numbers, in one line."""
         return (
             f"{self.run}: {self.source}, {self.examples:,} examples: {self.accuracy:.2%} right, "
             f"macro-F1 {self.macro_f1:.3f}"
@@ -141,9 +131,8 @@ class ClassifierEvaluation:
 
     @property
     def remark(self) -> str:
-        """What it takes no model to reach."""
         return (
-            f"Always saying the commonest class is right in {self.confusion.majority:.2%}. "
+            f"Always predicting the most frequent class is right in {self.confusion.majority:.2%}. "
             f"The true class costs {display.loss(self.nats_per_example, 'example')}."
         )
 
@@ -157,17 +146,13 @@ class ClassifierEvaluation:
             "macro_f1": self.macro_f1,
             "majority": self.confusion.majority,
             "nats_per_example": self.nats_per_example,
-            "classes": [asdict(score) for score in self.confusion.scores()],
+            "classes": self.rows(),
             "confusion": self.confusion.counts.tolist(),
         }
 
-    def to_dataframe(self) -> Any:
-        """Return each class' scores as a pandas DataFrame.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
-        return exports.dataframe([asdict(score) for score in self.confusion.scores()])
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the scores of each class."""
+        return [asdict(score) for score in self.confusion.scores()]
 
     def _mistakes(self) -> list[list[str]]:
         """Return the rows of a table, the head first; none without mistakes."""
@@ -175,7 +160,7 @@ class ClassifierEvaluation:
             [display.one_line(text, _WIDEST), true, f"{taken} {share:.1%}"]
             for text, true, taken, share in self.errors
         ]
-        return [["surest mistakes", "true", "taken for"], *rows] if rows else []
+        return [["most confident mistakes", "true", "predicted"], *rows] if rows else []
 
     def __str__(self) -> str:
         tables = [display.columns(self.confusion.table()), self.confusion.grid()]
@@ -183,12 +168,7 @@ class ClassifierEvaluation:
         return "\n\n".join(filter(None, [self.heading, *tables, self.remark, mistakes]))
 
     def to_html(self) -> str:
-        """Return a page of its own."""
         return html.render("classifier_page.html", **self._values())
-
-    def save_html(self, path: str | Path) -> Path:
-        """Write `to_html` to a file and return its path."""
-        return exports.save(path, self.to_html())
 
     def _repr_html_(self) -> str:
         return html.render("classifier.html", **self._values())
@@ -205,15 +185,15 @@ class ClassifierEvaluation:
 
 
 def predict(run: ClassifierRun, sequences: Sequence[Any], names: Sequence[str]) -> Predictions:
-    """Tell the classes of sequences.
+    """Classify sequences.
 
     Args:
         run: A trained classifier.
         sequences: Texts, or arrays `[time, features]`.
-        names: What to call them.
+        names: Their names in the result.
 
     Raises:
-        UsageError: They are not what the run reads.
+        UsageError: The sequences are not of the kind that the run reads.
     """
     rows = run.probabilities(sequences)
     classes = run.record.classes
@@ -229,13 +209,13 @@ def predict(run: ClassifierRun, sequences: Sequence[Any], names: Sequence[str]) 
 def evaluate(
     run: ClassifierRun, data: Labelled, places: npt.NDArray[np.int64], source: str
 ) -> ClassifierEvaluation:
-    """Compare what a classifier says with what is true.
+    """Compare a classifier's predictions with the true classes.
 
     Args:
         run: A trained classifier.
         data: Labelled sequences of the run's kind.
-        places: Which of them to read.
-        source: What they are, in words.
+        places: The numbers of the sequences to read.
+        source: Their name in the result.
 
     Raises:
         UsageError: There is nothing to read, or a class that the run does not know.
@@ -252,13 +232,7 @@ def evaluate(
             f"Accepted: {list(classes)!r:.400}."
         )
     chosen = [data.sequences[place] for place in places.tolist()]
-    labels = np.array([classes[name] for name in true])
-    read = Examples.of(
-        [encoded(sequence, run.vocabulary, record.inputs) for sequence in chosen],
-        labels.tolist(),
-        most=record.training.sequence_length,
-    )
-    logs = log_probabilities(run.classifier(), read, np.arange(len(labels)))
+    labels, logs = np.array([classes[name] for name in true]), run.log_probabilities(chosen)
     predicted = logs.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     surest = wrong[np.argsort(-logs[wrong, predicted[wrong]], kind="stable")][:_ERRORS]

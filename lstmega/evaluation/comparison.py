@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
-from lstmega.display import export as exports
 from lstmega.display import formatting as display
 from lstmega.display import html
+from lstmega.display.result import Result
 from lstmega.evaluation import generator as evaluation
-from lstmega.evaluation.scoring import Done
+from lstmega.evaluation.scoring import ReadProgress
 from lstmega.runs.run import GeneratorRun
 
 _HEADS = {
@@ -21,11 +21,11 @@ _HEADS = {
 }
 
 
-class Comparison(Sequence[dict[str, Any]]):
-    """The rows of `compare`, in the order of the runs; shows itself with the best run first.
+class Comparison(Result, Sequence[dict[str, Any]]):
+    """The rows of `compare`, in the order of the runs; its table has the best run first.
 
     Args:
-        rows: What `measured` returns, one for each run.
+        rows: Results of `measured`, one for each run.
     """
 
     def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
@@ -45,13 +45,7 @@ class Comparison(Sequence[dict[str, Any]]):
         """Return the JSON list of `compare --json`."""
         return list(self._rows)
 
-    def to_dataframe(self) -> Any:
-        """Return the rows as a pandas DataFrame.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
-        return exports.dataframe(self._rows)
+    rows = to_dicts
 
     def table(self) -> list[list[str]]:
         """Return rows of cells, best run first, under a head."""
@@ -60,13 +54,9 @@ class Comparison(Sequence[dict[str, Any]]):
 
     @property
     def remark(self) -> str:
-        """What a reader must know of the numbers; often nothing."""
         if len({row["held_out_sha256"] for row in self._rows}) > 1:
             return "The held-out texts differ, so the losses do not compare."
         return ""
-
-    def __str__(self) -> str:
-        return "\n\n".join(filter(None, [display.columns(self.table()), self.remark]))
 
     def __repr__(self) -> str:
         return str(self)
@@ -75,10 +65,10 @@ class Comparison(Sequence[dict[str, Any]]):
         return html.table(self.table(), self.remark or "Runs, best first")
 
 
-def measured(run: GeneratorRun, done: Done) -> dict[str, Any]:
-    """Measure a run by both protocols, beside its size and its cost."""
-    stream = evaluation.measure(run, done=done)
-    window = evaluation.measure(run, protocol="window", done=done)
+def measured(run: GeneratorRun, progress: ReadProgress) -> dict[str, Any]:
+    """Measure a run by both protocols, and return the losses with its size, speed and training time."""
+    stream = evaluation.measure(run, progress=progress)
+    window = evaluation.measure(run, protocol="window", progress=progress)
     record, history = run.record, run.history()
     return {
         "run": run.name,

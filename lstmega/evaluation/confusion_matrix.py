@@ -1,4 +1,4 @@
-"""Predicted beside true classes: the table, what follows from it, and how it shows itself."""
+"""The confusion matrix of a classifier: counts, scores of each class, table and picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SHORT = 14  # characters of a class' name in a table
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class: how well it was found (precision, recall, F1) and how many examples it had."""
+    """The scores of one class and the number of its examples."""
 
     name: str
     precision: float
@@ -28,7 +28,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Confusion:
-    """How many examples of each class were taken for which.
+    """The number of examples of each true class and predicted class.
 
     Args:
         classes: Their names.
@@ -42,19 +42,19 @@ class Confusion:
     def of(
         cls, classes: Sequence[str], true: npt.NDArray[np.integer], predicted: npt.NDArray[np.integer]
     ) -> "Confusion":
-        """Count; both arrays are `[examples]` places of classes."""
+        """Count pairs; `true` and `predicted` are the numbers of classes, `[examples]`."""
         counts = np.zeros((len(classes), len(classes)), np.int64)
         np.add.at(counts, (true, predicted), 1)
         return cls(tuple(classes), counts)
 
     @property
     def accuracy(self) -> float:
-        """The share of examples that are right."""
+        """The fraction of examples that are right."""
         return float(np.trace(self.counts) / self.counts.sum())
 
     @property
     def majority(self) -> float:
-        """The share of the commonest class: what it takes no model to reach."""
+        """The fraction of the most frequent class: the accuracy of always predicting it."""
         return float(self.counts.sum(axis=1).max() / self.counts.sum())
 
     @property
@@ -75,21 +75,18 @@ class Confusion:
 
     def table(self) -> list[list[str]]:
         """Return each class' scores under a head, the class with most examples first."""
-        ordered = sorted(self.scores(), key=lambda score: -score.examples)
         rows = [
             [
                 display.one_line(s.name, 40),
-                f"{s.precision:.3f}",
-                f"{s.recall:.3f}",
-                f"{s.f1:.3f}",
+                *(f"{x:.3f}" for x in (s.precision, s.recall, s.f1)),
                 f"{s.examples:,}",
             ]
-            for s in ordered
+            for s in sorted(self.scores(), key=lambda score: -score.examples)
         ]
         return [["class", "precision", "recall", "F1", "examples"], *rows]
 
     def grid(self) -> str:
-        """Return the table for a terminal: numbers where they fit, else shades of each row's shares."""
+        """Return the table for a terminal: numbers up to ten classes, shades above."""
         names = [display.one_line(name, _SHORT) for name in self.classes]
         if len(self.classes) <= 10:
             return display.columns(

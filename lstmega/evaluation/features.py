@@ -1,7 +1,7 @@
 """Features of a text that a unit may follow: quotes, brackets, the place in the line; pure.
 
-A track is one number for each character, and says what holds once that character was read, as the
-state of a model does: an opening quote is inside, its closing one outside.
+A track has one number for each character: the value after that character was read, as in the state of
+a model. An opening quote is inside, its closing quote outside.
 """
 
 import re
@@ -52,7 +52,7 @@ def of(feature: str | Feature, text: str, *, tokens: str = "char") -> Values:
         `[len(text)]`.
 
     Raises:
-        UsageError: There is no such feature, or the function does not give one finite number for each
+        UsageError: The feature does not exist, or the function does not return one finite number per
             character.
     """
     if isinstance(feature, str) and feature not in TRACKS:
@@ -91,7 +91,7 @@ def quotes(text: str) -> Values:
 
 
 def brackets(text: str) -> Values:
-    """Return how many of ( [ { are open; those without a partner do not count."""
+    """Return the number of open ( [ {; brackets without a partner do not count."""
     change, opened, waiting = np.zeros(len(text)), list[int](), Counter[str]()
     for place, character in enumerate(text):
         if character in "([{":
@@ -111,14 +111,14 @@ def bracketed(text: str) -> Values:
 
 
 def line(text: str) -> Values:
-    """Return how many characters were read since the last line end."""
+    """Return the number of characters since the last line end."""
     places = np.arange(len(text))
     ends = np.array([character == "\n" for character in text], bool)
     return (places - np.maximum.accumulate(np.where(ends, places, -1))).astype(np.float64)
 
 
 def indent(text: str) -> Values:
-    """Return by how many blanks and tabs the line begins, as far as they were read."""
+    """Return the number of blanks and tabs at the beginning of the line, as far as they were read."""
     depth = np.zeros(len(text))
     for found in _LINE_START.finditer(text):
         end = text.find("\n", found.end())
@@ -128,7 +128,7 @@ def indent(text: str) -> Values:
 
 
 def words(text: str) -> Values:
-    """Return how many characters of a word were read; 0 between words."""
+    """Return the number of characters of the word so far; 0 between words."""
     found = np.zeros(len(text))
     for word in _WORD.finditer(text):
         found[word.start() : word.end()] = np.arange(1, len(word.group()) + 1)

@@ -1,16 +1,14 @@
-"""How well a run predicts a text: its own held-out tail, or any other.
+"""The loss of a run on a text: its own held-out tail, or any other.
 
-The first character is not predicted. A text that the run was not made for may have characters that it
-does not know; they are charged or skipped by a declared rule.
+The first character is not predicted. Characters that the run does not know are charged or skipped.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import compress
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +17,10 @@ from lstmega.config.base import check_choice
 from lstmega.data.batching import measured_part
 from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import Vocabulary
-from lstmega.display import export as exports
 from lstmega.display import formatting as display
 from lstmega.display import html
-from lstmega.display.heatmap import surprisal
+from lstmega.display.heatmap import Heatmap, surprisal
+from lstmega.display.result import PageResult
 from lstmega.errors import UsageError
 from lstmega.evaluation import baselines, scoring
 from lstmega.runs import record
@@ -33,25 +31,23 @@ Protocol = Literal["stream", "window", "dynamic"]
 UnknownRule = Literal["charge", "skip"]
 Reader = Callable[[npt.NDArray[np.int32]], scoring.Costs]  # ids `[n]` -> nats `[n - 1]`
 
-_PREVIEW = 2000  # characters in a notebook
-
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What a text cost a run.
+class Evaluation(PageResult):
+    """The cost of a text for a run.
 
     Args:
         run: The run's name.
-        source: What was read.
-        protocol: How: `stream`, `window` or `dynamic`.
-        text: What was read, skipped characters left out.
+        source: The text's name.
+        protocol: `stream`, `window` or `dynamic`.
+        text: The text that was read, without skipped characters.
         nats: The cost of each character but the first, `[characters]`.
-        unknown: How many characters the run does not know.
-        rule: What was done with them.
+        unknown: Number of characters that the run does not know.
+        rule: Whether these were charged or skipped.
         tokens: `char` or `byte`.
         window: Characters of a window, by that protocol.
         rate: The learning rate of dynamic evaluation.
-        reading: What becomes of the state while the text is read.
+        reading: How the recurrent state is treated while the text is read.
         baselines: Simple models of the same text.
     """
 
@@ -70,7 +66,7 @@ class Evaluation:
 
     @property
     def characters(self) -> int:
-        """How many characters were predicted."""
+        """Number of predicted characters."""
         return len(self.nats)
 
     @property
@@ -85,15 +81,13 @@ class Evaluation:
 
     @property
     def perplexity(self) -> float:
-        """Among how many equally likely characters the model would have to choose."""
+        """exp of the mean cost: the number of equally likely characters to choose from."""
         return math.exp(self.nats_per_character)
 
     @property
     def verdict(self) -> str:
-        """Where the model stands among the baselines, in words."""
-        if not self.baselines:
-            return ""
-        return record.baseline_summary(self.bits_per_character, self.baselines)
+        """The model's place among the baselines, in words; empty without baselines."""
+        return record.baseline_summary(self.bits_per_character, self.baselines) if self.baselines else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers for JSON."""
@@ -109,32 +103,16 @@ class Evaluation:
             "perplexity": self.perplexity,
             "unknown_characters": self.unknown,
             "unknown_rule": self.rule,
-            "yardsticks": [
-                {"name": item.name, "bits_per_character": item.bits_per_character}
-                for item in self.baselines
-            ],
+            "yardsticks": list(map(asdict, self.baselines)),
         }
 
-    def to_dataframe(self) -> Any:
-        """Return characters and their costs in nats as a pandas DataFrame, the first left out.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
+    def rows(self) -> list[dict[str, Any]]:
+        """Return each character but the first, with its cost in nats."""
         pairs = zip(self.text[1:], self.nats.tolist(), strict=True)
-        return exports.dataframe([{"character": one, "nats": nats} for one, nats in pairs])
-
-    def to_html(self) -> str:
-        """Return a page of the text, each character coloured by its bits."""
-        return surprisal(self.text, self.nats, title=self.heading, note=self.verdict).page()
-
-    def save_html(self, path: str | Path) -> Path:
-        """Write `to_html` to a file and return its path."""
-        return exports.save(path, self.to_html())
+        return [{"character": one, "nats": nats} for one, nats in pairs]
 
     @property
     def heading(self) -> str:
-        """What was measured, in one line."""
         how = {
             "stream": self.reading,
             "window": f"windows of {self.window} from the zero state",
@@ -143,26 +121,23 @@ class Evaluation:
         unit = display.unit(self.tokens)
         return f"{self.run}: {self.source}, {self.characters:,} {unit} predicted, {how}"
 
+    @property
+    def remark(self) -> str:
+        done = "were left out" if self.rule == "skip" else "were charged as any unseen code point"
+        unknown = f"{self.unknown:,} characters that the run does not know {done}."
+        place = f"This model is {self.verdict}."
+        return "\n\n".join([unknown] * bool(self.unknown) + [place] * bool(self.baselines))
+
     def table(self) -> list[list[str]]:
         """Return the model among its baselines, best first, under a head."""
         return record.baseline_table(self.bits_per_character, self.baselines, self.tokens)
 
-    def __str__(self) -> str:
-        parts = [self.heading, display.columns(self.table())]
-        if self.unknown:
-            parts.append(self._remark())
-        if self.verdict:
-            parts.append(f"This model is {self.verdict}.")
-        return "\n\n".join(parts)
-
-    def _remark(self) -> str:
-        done = "were left out" if self.rule == "skip" else "were charged as any unseen code point"
-        return f"{self.unknown:,} characters that the run does not know {done}."
+    def _page(self, most: int | None = None) -> Heatmap:
+        text, note = self.text[:most], self.verdict if most is None else ""
+        return surprisal(text, self.nats[: len(text) - 1], title=self.heading, note=note)
 
     def _repr_html_(self) -> str:
-        text, nats = self.text[:_PREVIEW], self.nats[: _PREVIEW - 1]
-        shown = surprisal(text, nats, title=self.heading).fragment()
-        return html.table(self.table(), self.heading) + shown
+        return html.table(self.table(), self.heading) + super()._repr_html_()
 
 
 def measure(
@@ -170,40 +145,31 @@ def measure(
     text: Corpus | None = None,
     *,
     protocol: Literal["stream", "window"] = "stream",
-    window: int = 64,
+    window: int = scoring.WINDOW,
     unknown: UnknownRule = "charge",
-    done: scoring.Done | None = None,
+    progress: scoring.ReadProgress | None = None,
 ) -> Evaluation:
-    """Measure a run's best weights.
+    """Measure a run's best weights; arguments and errors as for `lstmega.evaluate`.
 
     Args:
-        run: A trained run.
-        text: What to read; None takes the run's held-out text.
-        protocol: `stream` carries the state through, `window` starts anew every `window` characters.
-        window: Characters of a window.
-        unknown: `charge` costs an unknown character what a uniform choice among all code points that the
-            run does not know costs (and `<unk>`, where the run has it); `skip` leaves it out.
-        done: Called with the characters read so far and in total.
-
-    Raises:
-        UsageError: Nothing was held out, or the text has less than two characters.
+        unknown: `charge` costs an unknown character as much as a uniform choice among all code points
+            that the run does not know (and `<unk>`, where the run has it); `skip` leaves it out.
+        progress: Called with the characters read so far and in total.
     """
     decoder = run.decoder()
-    how: dict[str, Any] = {"unknown": unknown, "protocol": protocol}
-    if protocol == "window":
-        how["window"] = window
-        reader = partial(scoring.windows, decoder, length=window, done=done)
-    else:
-        reader = partial(scoring.stream, decoder, done=done)
-    return read_by(run, text, reader, **how)
+    if protocol == "stream":
+        reader = partial(scoring.stream, decoder, progress=progress)
+        return read_by(run, text, reader, unknown=unknown, protocol=protocol)
+    reader = partial(scoring.windows, decoder, length=window, progress=progress)
+    return read_by(run, text, reader, unknown=unknown, protocol=protocol, window=window)
 
 
 def read_by(
     run: GeneratorRun, text: Corpus | None, reader: Reader, *, unknown: UnknownRule, **how: Any
 ) -> Evaluation:
     """Measure a run by any reader of ids; arguments as for `measure`, `how` are `Evaluation`'s."""
-    check_choice("--unknown", unknown, ("charge", "skip"))
-    content, source, simple = _what(run, text)
+    check_choice("--unknown", unknown, get_args(UnknownRule))
+    content, source, simple = _to_read(run, text)
     known = run.vocabulary.known(content)
     foreign = int((~known).sum())
     if unknown == "skip" and foreign:
@@ -234,15 +200,11 @@ def _context(run: GeneratorRun, text: str) -> int:
     return options.sequence_length - 1 if windowed else 0
 
 
-def _what(run: GeneratorRun, text: Corpus | None) -> tuple[str, str, tuple[Baseline, ...]]:
+def _to_read(run: GeneratorRun, text: Corpus | None) -> tuple[str, str, tuple[Baseline, ...]]:
     """Return the text to read, its name, and the baselines beside it."""
-    begin = "\n" * run.lines  # "a line begins"
+    begin = "\n" * run.lines  # a line begins behind a line end
     if text is not None:
-        if text.tokens != run.record.text.tokens:
-            raise UsageError(
-                f"{run.name} was trained on {run.record.text.tokens} tokens. Received: a text of "
-                f"{text.tokens} tokens. Read it with tokens={run.record.text.tokens!r}."
-            )
+        scoring.check_tokens(run, text)
         simple = baselines.measure("", text.text, tokens=text.tokens)
         return begin + text.text, text.name, tuple(simple)
     if len(run.held_out) < 2:

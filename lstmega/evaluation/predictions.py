@@ -1,8 +1,7 @@
-"""Look inside a run: for each character of a text what the model expected in its place."""
+"""Look inside a run: the prediction for each character of a text, and its entropy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -10,33 +9,32 @@ import numpy.typing as npt
 
 from lstmega.config import base as checks
 from lstmega.data.corpus import Corpus
-from lstmega.display import export as exports
 from lstmega.display import formatting as display
-from lstmega.display.heatmap import surprisal
+from lstmega.display.heatmap import Heatmap, surprisal
+from lstmega.display.result import PageResult
 from lstmega.evaluation import scoring
-from lstmega.evaluation.scoring import Costs, Done, UnknownRule
+from lstmega.evaluation.scoring import INSPECTED, Costs, ReadProgress, UnknownRule
 from lstmega.inference.decoder import Decoder, log_softmax
 from lstmega.runs.run import GeneratorRun
 
 _ROWS = 40  # characters that a terminal shows
-_PREVIEW = 2000  # characters in a notebook
 _SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 
 @dataclass(frozen=True)
-class Inspection:
-    """What a run expected at each character of a text but the first.
+class Inspection(PageResult):
+    """A run's predictions for each character of a text but the first.
 
     Args:
         run: The run's name.
-        source: What was read.
-        text: What was read, skipped characters left out.
+        source: The text's name.
+        text: The text that was read, without skipped characters.
         nats: The cost of each character but the first, `[characters - 1]`.
         entropy: Of the prediction before each of them, in nats, `[characters - 1]`.
-        likeliest: The characters that were likeliest in its place, likeliest first, `top` in a string;
+        likeliest: The `top` most probable characters in its place, most probable first, as a string;
             `<unk>` is U+FFFD; `[characters - 1]`.
-        probabilities: Theirs, `[characters - 1, top]`.
-        unknown: How many characters were left out, because the run does not know them.
+        probabilities: Their probabilities, `[characters - 1, top]`.
+        unknown: Number of skipped characters, which the run does not know.
         tokens: `char` or `byte`.
     """
 
@@ -57,7 +55,6 @@ class Inspection:
 
     @property
     def heading(self) -> str:
-        """What was read, in one line."""
         return (
             f"{self.run}: {self.source}, {display.loss(float(self.nats.mean()), self.tokens)}, "
             f"entropy of the predictions {display.bits(float(self.entropy.mean())):.3f} bits"
@@ -83,77 +80,52 @@ class Inspection:
             "predictions": list(self.rows()),
         }
 
-    def to_dataframe(self) -> Any:
-        """Return `rows` as a pandas DataFrame.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
-        return exports.dataframe(list(self.rows()))
-
-    def to_html(self) -> str:
-        """Return a page of the text coloured by bits, with the likeliest characters in tooltips."""
-        remarks = self._remarks(None)
-        return surprisal(self.text, self.nats, title=self.heading, remarks=remarks).page()
-
-    def save_html(self, path: str | Path) -> Path:
-        """Write `to_html` to a file and return its path."""
-        return exports.save(path, self.to_html())
-
-    def _repr_html_(self) -> str:
-        remarks = self._remarks(_PREVIEW - 1)
-        text, nats = self.text[:_PREVIEW], self.nats[: _PREVIEW - 1]
-        return surprisal(text, nats, title=self.heading, remarks=remarks).fragment()
-
-    def _remarks(self, most: int | None) -> list[str]:
-        entropies = [display.bits(entropy) for entropy in self.entropy[:most].tolist()]
-        return [
-            f"entropy {entropy:.2f} bits; {self._expected(number)}"
+    def _page(self, most: int | None = None) -> Heatmap:
+        """Return the text coloured by bits, with the most probable characters in tooltips."""
+        text = self.text[:most]
+        nats, entropies = self.nats[: len(text) - 1], self.entropy[: len(text) - 1].tolist()
+        remarks = [
+            f"entropy {display.bits(entropy):.2f} bits; {self._expected(number)}"
             for number, entropy in enumerate(entropies)
         ]
+        return surprisal(text, nats, title=self.heading, remarks=remarks)
 
     def _expected(self, number: int) -> str:
         pairs = zip(self.likeliest[number], self.probabilities[number].tolist(), strict=True)
         return ", ".join(f"{sign(character)} {share:.0%}" for character, share in pairs)
 
-    def __str__(self) -> str:
+    def table(self) -> list[list[str]]:
+        """Return the first characters with their costs and predictions, under a head."""
         lines = [["character", "bits", "entropy", "likeliest"]]
         for number, (character, nats) in enumerate(zip(self.text[1:], self.nats[:_ROWS].tolist())):  # noqa: B905
             bits, entropy = display.bits(nats), display.bits(float(self.entropy[number]))
             lines.append([sign(character), f"{bits:z.2f}", f"{entropy:z.2f}", self._expected(number)])
+        return lines
+
+    @property
+    def remark(self) -> str:
         rest = len(self.nats) - _ROWS
-        more = [f"... and {rest:,} more: --html and --json have them all."] if rest > 0 else []
-        return "\n".join([self.heading, "", display.columns(lines), *more])
+        return f"... and {rest:,} more: --html and --json have them all." if rest > 0 else ""
 
 
 def inspect(
     run: GeneratorRun,
     text: Corpus | None = None,
     *,
-    characters: int | None = 2000,
+    characters: int | None = INSPECTED,
     top: int = 5,
     unknown: UnknownRule = "error",
-    done: Done | None = None,
+    progress: ReadProgress | None = None,
 ) -> Inspection:
-    """Read a text and keep what the run expected at each character.
-
-    Args:
-        run: A trained run.
-        text: What to read; None is the run's held-out tail.
-        characters: Read the first ones only; None reads all.
-        top: How many of the likeliest characters to keep.
-        unknown: `error` refuses a text with characters that the run does not know; `skip` leaves
-            them out. A run with `<unk>` reads them as that.
-        done: Hears how far it is.
+    """Read a text and keep the predictions; `top` as for `lstmega.inspect`, the rest as for `choose`.
 
     Raises:
-        UsageError: The text has unknown characters, less than two, or other tokens; nothing was held
-            out; an option is out of bounds.
+        UsageError: `top` is out of bounds, or as for `scoring.choose`.
     """
     checks.check_int("--top", top, 1, 100)
     passage = scoring.choose(run, text, characters=characters, unknown=unknown)
     ids, decoder = run.vocabulary.encode(passage.text), run.decoder()
-    nats, entropy, best, shares = _predictions(decoder, ids, min(top, len(run.vocabulary)), done)
+    nats, entropy, best, shares = _predictions(decoder, ids, min(top, len(run.vocabulary)), progress)
     likeliest = tuple(run.vocabulary.decode(row) for row in best)
     return Inspection(
         run=run.name,
@@ -169,13 +141,13 @@ def inspect(
 
 
 def _predictions(
-    decoder: Decoder, ids: npt.NDArray[np.integer], top: int, done: Done | None
+    decoder: Decoder, ids: npt.NDArray[np.integer], top: int, progress: ReadProgress | None
 ) -> tuple[Costs, Costs, npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Return costs and entropies `[n - 1]`, the likeliest ids and their probabilities `[n - 1, top]`."""
+    """Return costs and entropies `[n - 1]`, most probable ids and their probabilities `[n - 1, top]`."""
     count = len(ids) - 1
     nats, entropy = np.empty(count), np.empty(count)
     best, shares = np.empty((count, top), np.intp), np.empty((count, top))
-    for step in scoring.walk(decoder, ids[:-1], done):
+    for step in scoring.walk(decoder, ids[:-1], progress):
         logs = log_softmax(step.logits[step.counted])  # [counted, vocabulary]
         probabilities, places = np.exp(logs), step.places
         nats[places] = -logs[np.arange(len(places)), ids[places + 1]]

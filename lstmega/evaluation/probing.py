@@ -1,7 +1,7 @@
-"""Which units of a run follow a feature of a text.
+"""Search for units of a run that follow a feature of a text.
 
 Units are chosen on the first half of the text and scored on the second, so that the best of thousands
-is not the luckiest. Sums are kept, not activations: memory does not grow with the text.
+is not the luckiest. Only sums of activations are kept, so memory does not grow with the text.
 """
 
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ import numpy.typing as npt
 
 from lstmega.config import base as checks
 from lstmega.data.corpus import Corpus
-from lstmega.display import export as exports
 from lstmega.display import formatting as display
-from lstmega.display import html
+from lstmega.display.result import Result
 from lstmega.errors import UsageError
 from lstmega.evaluation import features, scoring
 from lstmega.evaluation.activations import Part, Unit, activations, part_of
 from lstmega.evaluation.features import Feature, Values
-from lstmega.evaluation.scoring import Done, Passage, UnknownRule
+from lstmega.evaluation.scoring import Passage, ReadProgress, UnknownRule
 from lstmega.runs.run import GeneratorRun
 
+SEARCHED = 100_000  # characters that are read, by default
 _STILL = 1e-5  # standard deviation: a unit that moves less is constant
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How well one unit follows a feature.
+    """The correlation of one unit with a feature.
 
     Args:
-        unit: Which.
+        unit: The unit.
         score: Pearson's correlation with the feature on the second half of the text, from -1 to 1;
-            for a feature of zeros and ones that is the point-biserial one.
-        chosen: The same on the first half, by which it was chosen.
+            for a feature of zeros and ones, the point-biserial correlation.
+        chosen: The same on the first half, by which the unit was chosen.
     """
 
     unit: Unit
@@ -42,20 +42,20 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class ProbeResult:
+class ProbeResult(Result):
     """The units that follow a feature best.
 
     Args:
         run: The run's name.
-        source: What was read.
+        source: The text's name.
         feature: The name of the feature.
-        part: `memory` is tanh(c) of an LSTM, `hidden` what a layer passes on.
-        characters: How many were read, both halves.
-        mean: Of the feature: its share of the text where it is zeros and ones.
-        chance: What the same search finds where there is nothing to find: the largest size of a score
-            when as many units are chosen for the feature's track moved by half of each half.
+        part: `memory` is tanh(c) of an LSTM, `hidden` a layer's output.
+        characters: Number of characters that were read, both halves.
+        mean: Mean of the feature; its share of the text where it is zeros and ones.
+        chance: The result of the same search where there is nothing to find: the largest absolute score
+            when as many units are chosen for the feature's track, moved by half of each half.
         found: The units with the largest correlations on the first half, largest first.
-        unknown: How many characters were left out, because the run does not know them.
+        unknown: Number of skipped characters, which the run does not know.
     """
 
     run: str
@@ -75,7 +75,6 @@ class ProbeResult:
 
     @property
     def heading(self) -> str:
-        """What was searched, in one line."""
         return f"{self.run}: units ({self.part}) that follow {self.feature} in {self.source}"
 
     def rows(self) -> list[dict[str, Any]]:
@@ -96,31 +95,18 @@ class ProbeResult:
             "found": self.rows(),
         }
 
-    def to_dataframe(self) -> Any:
-        """Return `rows` as a pandas DataFrame.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
-        return exports.dataframe(self.rows())
-
     def table(self) -> list[list[str]]:
         """Return the findings, best first, under a head."""
         head = ["unit", "correlation", "where chosen"]
         rows = [[str(one.unit), f"{one.score:+z.3f}", f"{one.chosen:+z.3f}"] for one in self.found]
         return [head, *rows]
 
-    def _note(self) -> str:
+    @property
+    def remark(self) -> str:
         return (
             f"The feature is {self.mean:.3g} on average. The same search for a track moved away finds "
-            f"{self.chance:.3f}: less than that says nothing."
+            f"{self.chance:.3f}: a smaller correlation means nothing."
         )
-
-    def __str__(self) -> str:
-        return "\n\n".join([self.heading, display.columns(self.table()), self._note()])
-
-    def _repr_html_(self) -> str:
-        return html.table(self.table(), self.heading, self._note())
 
 
 def find(
@@ -130,34 +116,22 @@ def find(
     *,
     part: Part | None = None,
     most: int = 10,
-    characters: int | None = 100_000,
+    characters: int | None = SEARCHED,
     unknown: UnknownRule = "error",
-    done: Done | None = None,
+    progress: ReadProgress | None = None,
 ) -> ProbeResult:
-    """Search all units for those that follow a feature of a text.
-
-    Args:
-        run: A trained run.
-        feature: A name of `features.TRACKS`, or a function from a text to one number for each character:
-            what holds once that character was read.
-        text: What to read; None is the run's held-out tail.
-        part: `memory` is tanh(c) of an LSTM, `hidden` what a layer passes on; None is the memory
-            where there is one.
-        most: How many units to name.
-        characters: Read the first ones only; None reads all.
-        unknown: As for `inspection.inspect`.
-        done: Hears how far it is.
+    """Search all units for those that follow a feature of a text; arguments as for `lstmega.find`.
 
     Raises:
-        UsageError: A half of the text is without the feature, there is no such feature or part, or as
-            for `inspection.inspect`.
+        UsageError: A half of the text is without the feature, the feature or the part does not
+            exist, or as for `scoring.choose`.
     """
     checks.check_int("--most", most, 1, 1000)
     options, part = run.record.model, part_of(run.record.model, part)
     passage = scoring.choose(run, text, characters=characters, unknown=unknown)
     track = features.of(feature, passage.text, tokens=passage.tokens)
     halves = _halves(passage, track, features.name_of(feature))
-    chosen, scores = _correlations(run, passage, halves, part, done)  # [units of all layers, 2]
+    chosen, scores = _correlations(run, passage, halves, part, progress)  # [units of all layers, 2]
     order, moved = np.argsort(-np.abs(chosen), axis=0, kind="stable")[:most].T
     return ProbeResult(
         run=run.name,
@@ -186,10 +160,10 @@ def _halves(passage: Passage, track: Values, name: str) -> list[Values]:
         part = track[half]
         if part.min() == part.max():
             raise UsageError(
-                f"Nothing in the {which} half of {passage.source} tells units that follow {name}. "
+                f"The feature {name} is constant in the {which} half of {passage.source}. "
                 f"Received: {len(part):,} {display.unit(passage.tokens)}, {name} {part[:1].sum():g} at "
-                "all of them. Accepted: a text where it comes and goes in both halves: more of this "
-                "one (--characters), or another (--text)."
+                "all of them. Accepted: a text in which it varies in both halves: more of this one "
+                "(--characters), or another (--text)."
             )
         standard = (part - part.mean()) / part.std()
         values = np.zeros((len(track), 2))
@@ -199,13 +173,13 @@ def _halves(passage: Passage, track: Values, name: str) -> list[Values]:
 
 
 def _correlations(
-    run: GeneratorRun, passage: Passage, halves: list[Values], part: Part, done: Done | None
+    run: GeneratorRun, passage: Passage, halves: list[Values], part: Part, progress: ReadProgress | None
 ) -> list[npt.NDArray[np.float64]]:
     """Return Pearson's correlations of all units on each half with its two features, `[units, 2]`."""
     count, middle = len(passage.text), len(passage.text) // 2
     units = run.record.model.layers * run.record.model.units
     sums = np.zeros((2, units, 4))  # of a, of a squared, of a times each track
-    for step in scoring.walk(scoring.read_states(run), run.vocabulary.encode(passage.text), done):
+    for step in scoring.walk(scoring.read_states(run), run.vocabulary.encode(passage.text), progress):
         values = activations(step.states, part)[:, step.counted].astype(np.float64)  # [units, counted]
         for number, inside in enumerate((step.places < middle, step.places >= middle)):
             sums[number, :, 0] += values @ inside

@@ -3,20 +3,20 @@
 Stream protocol: the state is carried from the first character to the last. To read many rows at once the
 text is cut into lanes that are warmed up on the end of their predecessor (`data.batching.stream_lanes`).
 
-Window protocol, nanoGPT's habit: equal pieces, each read from the zero state. Its losses are higher,
-because a model starts each window without context; they are there for comparison.
+Window protocol, as in nanoGPT: equal pieces, each read from the zero state. Its losses are higher,
+because each window starts without context; they serve comparison.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import compress
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.config.base import check_choice, check_int
-from lstmega.data.batching import stream_lanes
+from lstmega.data.batching import MOST_ROWS, stream_lanes
 from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.display import formatting
@@ -26,9 +26,10 @@ from lstmega.runs.run import GeneratorRun
 
 UnknownRule = Literal["error", "skip"]
 Costs = npt.NDArray[np.float64]
-Done = Callable[[int, int], None]  # (characters read, of how many)
+WINDOW = 64  # characters of a window, by default
+INSPECTED = 2000  # characters of a text that are inspected, by default
+ReadProgress = Callable[[int, int], None]  # (characters read, characters in total)
 
-_MOST_ROWS = 64
 _EXACT = 20_000  # characters up to which `walk` reads a text in one lane
 _LISTED = 10  # unknown characters that an error names
 
@@ -39,9 +40,9 @@ class ReadStep:
 
     Args:
         places: Positions in the text of the characters that were read, `[counted]`.
-        counted: Which rows they are in, `[rows]`; a short last lane ends before the others.
-        logits: Of the character after each, `[rows, vocabulary]`.
-        states: After each; every array is `[units, rows]`.
+        counted: Whether each row has one of these positions, `[rows]`; a short last lane ends early.
+        logits: The prediction of the character after each, `[rows, vocabulary]`.
+        states: The states after each; every array is `[units, rows]`.
     """
 
     places: npt.NDArray[np.intp]
@@ -51,16 +52,19 @@ class ReadStep:
 
 
 def stream(
-    decoder: Decoder, ids: npt.NDArray[np.integer], *, rows: int | None = None, done: Done | None = None
+    decoder: Decoder,
+    ids: npt.NDArray[np.integer],
+    *,
+    rows: int | None = None,
+    progress: ReadProgress | None = None,
 ) -> Costs:
     """Return the cost of each id but the first, with the state carried from the first to the last.
 
     Args:
         decoder: The model.
         ids: The text, `[characters]`, at least two.
-        rows: Lanes to read side by side; 1 reads exactly, more from a warmed-up state. None takes as
-            many as are worth it.
-        done: Called with the characters read so far and in total.
+        rows: Lanes to read side by side; 1 reads exactly, more from a warmed-up state. None decides.
+        progress: Called with the characters read so far and in total.
 
     Returns:
         Nats, `[characters - 1]`.
@@ -69,22 +73,17 @@ def stream(
         UsageError: There is nothing to predict.
     """
     _, length, warmup = stream_lanes(_count(ids), rows)
-    return _read(decoder, ids, length, warmup, done)
+    return _read(decoder, ids, length, warmup, progress)
 
 
 def windows(
-    decoder: Decoder, ids: npt.NDArray[np.integer], *, length: int = 64, done: Done | None = None
+    decoder: Decoder,
+    ids: npt.NDArray[np.integer],
+    *,
+    length: int = WINDOW,
+    progress: ReadProgress | None = None,
 ) -> Costs:
-    """Return the cost of each id but the first, read in windows of `length` from the zero state.
-
-    Args:
-        decoder: The model.
-        ids: The text, `[characters]`, at least two.
-        length: Characters that a window predicts.
-        done: Called with the characters read so far and in total.
-
-    Returns:
-        Nats, `[characters - 1]`.
+    """Return the costs as `stream` does, read in windows of `length` characters from the zero state.
 
     Raises:
         UsageError: There is nothing to predict, or the length is below 1.
@@ -93,12 +92,12 @@ def windows(
         raise UsageError(f"--window must be at least 1. Received: {length}.")
     count = _count(ids)
     costs = np.empty(count)
-    block = _MOST_ROWS * length  # rows of one matrix; the cost of a window is its own
+    block = MOST_ROWS * length  # rows of one matrix; the cost of a window is its own
     for start in range(0, count, block):
         piece = ids[start : start + block + 1]
         costs[start : start + block] = _read(decoder, piece, length, 0, None)
-        if done is not None:
-            done(min(start + block, count), count)
+        if progress is not None:
+            progress(min(start + block, count), count)
     return costs
 
 
@@ -113,7 +112,7 @@ def steps(
     ids: npt.NDArray[np.integer],
     length: int,
     warmup: int,
-    done: Done | None = None,
+    progress: ReadProgress | None = None,
 ) -> Iterator[ReadStep]:
     """Read a text in lanes side by side, each from the zero state `warmup` characters before it.
 
@@ -122,7 +121,7 @@ def steps(
         ids: The text, `[characters]`, at least one.
         length: Characters of a lane.
         warmup: Characters of its predecessor that a lane reads first; no step is yielded for them.
-        done: Called with the characters read so far and in total.
+        progress: Called with the characters read so far and in total.
 
     Yields:
         One step of all lanes; together every place of the text once.
@@ -138,15 +137,19 @@ def steps(
         if step >= 0:
             counted = positions < count
             yield ReadStep(positions[counted], counted, logits, states)
-        if done is not None and step % 64 == 0:
-            done((step + warmup) * count // (length + warmup), count)
+        if progress is not None and step % 64 == 0:
+            progress((step + warmup) * count // (length + warmup), count)
 
 
 def _read(
-    decoder: Decoder, ids: npt.NDArray[np.integer], length: int, warmup: int, done: Done | None
+    decoder: Decoder,
+    ids: npt.NDArray[np.integer],
+    length: int,
+    warmup: int,
+    progress: ReadProgress | None,
 ) -> Costs:
     costs = np.zeros(len(ids) - 1)
-    for step in steps(decoder, ids[:-1], length, warmup, done):
+    for step in steps(decoder, ids[:-1], length, warmup, progress):
         costs[step.places] = _nats(step.logits[step.counted], ids[step.places + 1])
     return costs
 
@@ -188,29 +191,36 @@ def choose(
             them out. A run with `<unk>` reads them as that.
 
     Raises:
-        UsageError: The text has unknown characters, less than two, or other tokens; an option is out
-            of bounds.
+        UsageError: The text has unknown characters, less than two, or other tokens; nothing was held
+            out; an option is out of bounds.
     """
-    check_choice("--unknown", unknown, ("error", "skip"))
+    check_choice("--unknown", unknown, get_args(UnknownRule))
     if characters is not None:
         check_int("--characters", characters, 2, 10**9)
     tokens, unit = run.record.text.tokens, formatting.unit(run.record.text.tokens)
-    if text is not None and text.tokens != tokens:
-        raise UsageError(
-            f"{run.name} was trained on {tokens} tokens. Received: a text of {text.tokens} tokens. "
-            f"Read it with tokens={tokens!r}."
-        )
+    if text is not None:
+        check_tokens(run, text)
     whole = run.held_out if text is None else text.text
     content, left_out = _known(run.vocabulary, whole[:characters], unknown)
     if len(content) < 2:
         raise UsageError(
-            f"A text to look at needs at least 2 {unit} that the run knows. Received: {len(content)}. "
+            f"A text to inspect needs at least 2 {unit} that the run knows. Received: {len(content)}. "
             "Name another text with --text."
         )
     source = f"the held-out tail of {run.record.text.name}" if text is None else text.name
     if characters is not None and characters < len(whole):
         source = f"the first {characters:,} {unit} of {source}"
     return Passage(source, content, left_out, tokens)
+
+
+def check_tokens(run: GeneratorRun, text: Corpus) -> None:
+    """Raise UsageError where a text has other tokens than a run."""
+    tokens = run.record.text.tokens
+    if text.tokens != tokens:
+        raise UsageError(
+            f"{run.name} was trained on {tokens} tokens. Received: a text of {text.tokens} tokens. "
+            f"Read it with tokens={tokens!r}."
+        )
 
 
 def _known(vocabulary: Vocabulary, text: str, rule: UnknownRule) -> tuple[str, int]:
@@ -246,11 +256,13 @@ def read_states(run: GeneratorRun) -> Decoder:
     return decoder
 
 
-def walk(decoder: Decoder, ids: npt.NDArray[np.integer], done: Done | None = None) -> Iterator[ReadStep]:
+def walk(
+    decoder: Decoder, ids: npt.NDArray[np.integer], progress: ReadProgress | None = None
+) -> Iterator[ReadStep]:
     """Read a text once with the state carried through; arguments as for `steps`.
 
-    One lane reads up to 20,000 characters exactly; longer texts are read in lanes, whose units do not
-    know what happened before their warm-up.
+    One lane reads up to 20,000 characters exactly; longer texts are read in lanes, whose states begin
+    with their warm-up.
     """
     _, length, warmup = stream_lanes(len(ids), 1 if len(ids) <= _EXACT else None)
-    return steps(decoder, ids, length, warmup, done)
+    return steps(decoder, ids, length, warmup, progress)

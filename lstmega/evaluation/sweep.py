@@ -1,7 +1,6 @@
-"""What temperature does: one prompt at many temperatures, each measured beside the training text.
+"""A sweep: one prompt at many temperatures, each measured against the training text.
 
-Beside the temperatures stands the held-out text, cut to the same length: what the measures say of the
-author's own writing.
+The held-out text, cut to the same length, is measured too: the values of the author's own writing.
 """
 
 import math
@@ -9,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -19,10 +17,10 @@ from lstmega.config.generation import GenerationConfig
 from lstmega.data.suffix_array import Copy, TextIndex, cover
 from lstmega.data.vocabulary import UnknownPolicy
 from lstmega.display import chart as charts
-from lstmega.display import export as exports
 from lstmega.display import formatting as display
 from lstmega.display.chart import Chart, Series
 from lstmega.display.gallery import Gallery, Piece, Shelf, Source
+from lstmega.display.result import PageResult
 from lstmega.errors import UsageError
 from lstmega.evaluation.text_statistics import NOVEL, Analysis, Reference, together
 from lstmega.inference.generate import sample
@@ -40,9 +38,9 @@ class Level:
     """One temperature.
 
     Args:
-        temperature: What the logits were divided by.
-        nats_per_character: What the texts cost the model itself, without temperature and rules.
-        analysis: What they are like, together.
+        temperature: The divisor of the logits.
+        nats_per_character: The model's own cost of the texts, without temperature and constraints.
+        analysis: The measures of the texts, together.
         samples: The texts.
     """
 
@@ -53,7 +51,7 @@ class Level:
 
     @property
     def bits_per_character(self) -> float:
-        """The same in bits."""
+        """The model's own cost in bits."""
         return display.bits(self.nats_per_character)
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,16 +65,16 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Sweep(Sequence[Level]):
-    """The levels of one sweep, lowest temperature first, and what to compare them with.
+class Sweep(PageResult, Sequence[Level]):
+    """The levels of one sweep, lowest temperature first, beside the held-out text.
 
     Args:
         run: The run's name.
         levels: One for each temperature.
-        held_out: What the held-out text is like, cut to as many characters; None without one.
-        held_out_nats: What it costs the model for each character.
+        held_out: The measures of the held-out text, cut to as many characters; None without one.
+        held_out_nats: The model's cost of the held-out text per token.
         reference: The training text.
-        tokens: `char` or `byte`: what `nats_per_character` is of.
+        tokens: `char` or `byte`: the unit of `nats_per_character`.
     """
 
     run: str
@@ -98,10 +96,10 @@ class Sweep(Sequence[Level]):
 
     @property
     def recommended(self) -> tuple[Level, ...]:
-        """The temperatures to use.
+        """The recommended temperatures.
 
-        Of those without loops that repeat themselves no more than twice as much as the held-out text
-        (or 2%), the ones that keep the largest of these shares of known words: 98, 95, 90, 80, 70, 50%.
+        Of those without loops that repeat themselves at most twice as much as the held-out text (or 2%),
+        the ones that keep the largest of these shares of known words: 98, 95, 90, 80, 70, 50%.
         """
         limit = 0.02 if self.held_out is None else max(0.02, 2 * self.held_out.repeated.share)
         calm = [
@@ -116,46 +114,39 @@ class Sweep(Sequence[Level]):
 
     @property
     def recommendation(self) -> str:
-        """The same in a sentence."""
+        """The recommended temperatures in a sentence."""
         levels = self.recommended
         if not levels:
             return (
-                "None of these temperatures keeps half of the words known without going in circles: "
-                "train longer, or write more at each."
+                "None of these temperatures keeps half of the words known without loops: train longer, "
+                "or generate more at each."
             )
         temperatures = [level.temperature for level in levels]
         least = min(level.analysis.known_words.share for level in levels)
         longest = max(level.analysis.longest for level in levels)
-        keeps = "keeps" if len(levels) == 1 else "keep"
-        copies = f"{'copies' if len(levels) == 1 else 'copy'} nothing longer than"
+        keep, copy = ("keeps", "copies") if len(levels) == 1 else ("keep", "copy")
         return (
-            f"{_range(temperatures, [level.temperature for level in self.levels])} {keeps} "
-            f"{math.floor(least * 100)}% of the words known and {copies} {max(longest, 29)} characters."
+            f"{_range(temperatures, [level.temperature for level in self.levels])} {keep} "
+            f"{math.floor(least * 100)}% of the words known and {copy} nothing longer than "
+            f"{max(longest, 29)} characters."
         )
 
     @property
     def heading(self) -> str:
-        """What was swept, in one line."""
-        first = self.levels[0].samples[0]
-        count = len(self.levels[0].samples)
+        samples = self.levels[0].samples
         total = sum(level.analysis.characters for level in self.levels)
-        texts = f"{count} text{'s'[: count > 1]} each"
         return (
-            f"{self.run}: {len(self.levels)} temperatures, {texts}, {total:,} characters, "
-            f"seed {first.seed}"
+            f"{self.run}: {len(self.levels)} temperatures, {display.count(len(samples), 'text')} each, "
+            f"{total:,} characters, seed {samples[0].seed}"
         )
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the JSON list of `sweep --json`: one object for each temperature."""
         return [level.to_dict() for level in self.levels]
 
-    def to_dataframe(self) -> Any:
-        """Return the measures as a pandas DataFrame, a row for each temperature.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
-        return exports.dataframe([_flat(level.to_dict()) for level in self.levels])
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the measures of each temperature."""
+        return [_flat(level.to_dict()) for level in self.levels]
 
     def plot(self) -> Any:
         """Return the charts of the page as a matplotlib figure.
@@ -167,24 +158,12 @@ class Sweep(Sequence[Level]):
 
     def table(self) -> list[list[str]]:
         """Return a row for each temperature and for the held-out text, under a head."""
-        head = [
-            "temperature",
-            f"bits/{self.tokens}",
-            "known words",
-            "distinct 3-grams",
-            "repeated",
-            "loops",
-        ]
-        head += [*(f"new {n}-grams" for n in _SHOWN), "copied", "longest copy"]
-        rows = [
-            [f"{level.temperature:g}", f"{level.bits_per_character:.3f}", *_cells(level.analysis)]
-            for level in self.levels
-        ]
+        head = ["temperature", f"bits/{self.tokens}", "known words", "distinct 3-grams", "repeated"]
+        head += ["loops", *(f"new {n}-grams" for n in _SHOWN), "copied", "longest copy"]
+        rows = [(f"{one.temperature:g}", one.bits_per_character, one.analysis) for one in self.levels]
         if self.held_out is not None and self.held_out_nats is not None:
-            rows.append(
-                ["held-out text", f"{display.bits(self.held_out_nats):.3f}", *_cells(self.held_out)]
-            )
-        return [head, *rows]
+            rows.append(("held-out text", display.bits(self.held_out_nats), self.held_out))
+        return [head, *([name, f"{bits:.3f}", *_cells(measured)] for name, bits, measured in rows)]
 
     def charts(self) -> tuple[Chart, ...]:
         """Return a chart of each measure over the temperatures."""
@@ -199,10 +178,9 @@ class Sweep(Sequence[Level]):
         held_out = math.nan if self.held_out_nats is None else display.bits(self.held_out_nats)
         drawn = [self._chart(f"The model's own bits per {_TOKEN[self.tokens]}", own, held_out)]
         for title, measure in measures.items():
+            values = [measure(level.analysis) for level in self.levels]
             held_out = math.nan if self.held_out is None else measure(self.held_out)
-            drawn.append(
-                self._chart(title, [measure(level.analysis) for level in self.levels], held_out)
-            )
+            drawn.append(self._chart(title, values, held_out))
         return tuple(drawn)
 
     def _chart(self, title: str, values: Sequence[float], held_out: float) -> Chart:
@@ -220,8 +198,8 @@ class Sweep(Sequence[Level]):
             description=ends.format(*points[0], *points[-1]) if points else "",
         )
 
-    def gallery(self) -> Gallery:
-        """Return the content of the page."""
+    def _page(self, most: int | None = None) -> Gallery:
+        """Return charts, table, and all texts with links to copied passages."""
         places: dict[tuple[int, int], int] = {}  # (place, length) -> number of the source
         shelves = tuple(Shelf(self._name(level), tuple(_pieces(level, places))) for level in self.levels)
         sources = tuple(self._source(*found) for found in places)
@@ -238,19 +216,9 @@ class Sweep(Sequence[Level]):
         before, passage, after, line = self.reference.context(Copy(0, length, place))
         return Source(f"line {line:,}, character {place + 1:,}", before, passage, after)
 
-    def to_html(self) -> str:
-        """Return a page of its own: charts, a table, and the texts with links to copied passages."""
-        return self.gallery().page()
-
-    def save_html(self, path: str | Path) -> Path:
-        """Write `to_html` to a file and return its path."""
-        return exports.save(path, self.to_html())
-
-    def _repr_html_(self) -> str:
-        return self.gallery().fragment()
-
-    def __str__(self) -> str:
-        return "\n\n".join([self.heading, display.columns(self.table()), self.recommendation])
+    @property
+    def remark(self) -> str:
+        return self.recommendation
 
 
 def sweep(
@@ -265,15 +233,10 @@ def sweep(
     unknown: UnknownPolicy = "error",
     config: GenerationConfig | None = None,
 ) -> Sweep:
-    """Generate at many temperatures in one batch, and measure each.
-
-    Args:
-        run: A trained generator.
-        training: The text that it was trained on.
-        temperatures, length, num_samples, prompt, seed, unknown, config: As for `generate.sample`.
+    """Generate at many temperatures in one batch, and measure each; arguments as for `generate.sample`.
 
     Raises:
-        UsageError: An argument is out of bounds, or `config.vary` leaves nothing to compare.
+        UsageError: An argument is out of bounds, or `config.vary` is given.
     """
     config = config or GenerationConfig()
     if config.vary is not None:
@@ -309,7 +272,7 @@ def _index(run: GeneratorRun, training: str, reference: Reference) -> TextIndex:
 
 
 def _readable(run: GeneratorRun, text: str) -> str:
-    """Return a text of a run as a reader sees it: bytes are held as code points of the same number."""
+    """Return a text of a run for people: byte tokens are decoded as UTF-8."""
     if run.record.text.tokens == "char":
         return text
     return text.encode("latin-1").decode(errors="replace")
@@ -344,7 +307,7 @@ def _pieces(level: Level, places: dict[tuple[int, int], int]) -> Iterator[Piece]
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of a data frame: `novelty` with its `8` as `novelty_8`, lists as their lengths."""
+    """Return a row of a data frame: `novelty` of `8` as `novelty_8`, lists as their lengths."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, dict):

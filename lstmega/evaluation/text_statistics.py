@@ -1,7 +1,7 @@
-"""What a written text is like beside the text that its author was trained on: words, repetition, copies.
+"""Measures of a generated text against the training text: words, repetition, copies.
 
-Every share is a quotient of two counts, and the counts of several texts add up (`together`). Words are
-runs of letters and the marks on them, compared without case; in scripts that write without spaces each
+Every share is a quotient of two counts, and the counts of several texts are added (`together`). Words
+are runs of letters and the marks on them, compared without case; in scripts without spaces each
 character is a word.
 """
 
@@ -31,14 +31,14 @@ _UNSPACED = (
 
 @dataclass(frozen=True)
 class Count:
-    """So many of so many."""
+    """A part of a whole, both counted."""
 
     part: int
     whole: int
 
     @property
     def share(self) -> float:
-        """The quotient; nan of nothing."""
+        """The quotient; nan where the whole is 0."""
         return self.part / self.whole if self.whole else math.nan
 
     def __add__(self, other: "Count") -> "Count":
@@ -47,20 +47,19 @@ class Count:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What one text is like, or several together.
+    """The measures of one text, or of several together.
 
     Args:
-        characters: How many there are.
-        known_words: Words that the training text has; those that the text's ends may have cut do not
-            count.
+        characters: Number of characters.
+        known_words: Words that the training text has, without words that the text's ends may have cut.
         distinct: For n = 1 to 4, different n-grams of words among all (Li et al. 2016).
-        repeated: Runs of 16 characters that the text itself had before (as rep-n of Welleck et al.
-            2020, of characters).
+        repeated: Runs of 16 characters that occurred before in the same text (rep-n of Welleck et al.
+            2020, for characters).
         novel: For each n of `NOVEL`, n-grams of characters that the training text does not have.
-        copied: Characters in passages of at least 30 that stand in the training text.
+        copied: Characters in passages of at least 30 that occur in the training text.
         passages: These passages of each text, in its order.
-        loops: The unit of each text that goes in a circle: up to 200 characters at least three times in
-            a row, over 60 characters or more.
+        loops: The repeated unit of each text with a loop: up to 200 characters at least three times in a
+            row, over 60 characters or more.
     """
 
     characters: int
@@ -74,7 +73,7 @@ class Analysis:
 
     @property
     def longest(self) -> int:
-        """Length of the longest passage that was copied from the training text, if it has 30 or more."""
+        """Length of the longest passage of 30 or more that was copied from the training text, or 0."""
         return max((copy.length for passages in self.passages for copy in passages), default=0)
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,18 +96,14 @@ class Analysis:
 
 
 class Reference:
-    """A training text, ready to be compared with.
-
-    Args:
-        text: The part that was trained on.
-    """
+    """A training text that generated texts are compared with."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
     @cached_property
     def index(self) -> TextIndex:
-        """All its passages."""
+        """The index of all passages of the training text."""
         return TextIndex(self.text)
 
     @cached_property
@@ -132,7 +127,7 @@ class Reference:
         )
 
     def context(self, copy: Copy, around: int = 60) -> tuple[str, str, str, int]:
-        """Return a copied passage as it stands in the training text: before, it, behind, line."""
+        """Return a copied passage in its context: text before, passage, text behind, line number."""
         start, end = copy.place, copy.place + copy.length
         before, after = self.text[max(0, start - around) : start], self.text[end : end + around]
         return before, self.text[start:end], after, self.text.count("\n", 0, start) + 1
@@ -168,7 +163,7 @@ def loop(text: str) -> str | None:
 
 
 def _run(equal: np.ndarray[Any, np.dtype[np.bool_]], least: int) -> int | None:
-    """Return where the first run of at least so many begins."""
+    """Return the start of the first run of at least `least` true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], equal, [False]]).astype(np.int8)))
     starts, ends = edges[::2], edges[1::2]
     long = np.flatnonzero(ends - starts >= least)
@@ -185,7 +180,7 @@ def _words(text: str, *, cut: bool = False) -> Iterator[str]:
 
 @lru_cache
 def _word(marks: str) -> re.Pattern[str]:
-    """Return what a word is; `re` knows letters but not the marks of a text, so they are given."""
+    """Return the pattern of a word; `re` has no class of marks, so they are given."""
     letter = rf"(?:(?![{_UNSPACED}])[^\W\d_]{f'[{marks}]*' if marks else ''})"
     return re.compile(rf"[{_UNSPACED}]|{letter}+(?:['’]{letter}+)*")
 

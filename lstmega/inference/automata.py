@@ -1,9 +1,9 @@
-"""Automata over a vocabulary's characters, made as they are visited.
+"""Deterministic automata over a vocabulary's characters, made as they are visited.
 
     pattern -> syntax tree -> NFA (Thompson 1968) -> subset construction
 
 `re` itself decides which characters a leaf of the tree matches, so that classes, cases and flags have
-the meaning that they have there. Characters that an automaton never tells apart are one class:
+the meaning that they have there. Characters that an automaton never distinguishes are one class:
 thousands of them cost little.
 """
 
@@ -12,6 +12,7 @@ import re
 import warnings
 from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,25 +27,30 @@ Mask = npt.NDArray[np.bool_]
 MOST_STATES = 100_000
 
 
-class Expression:
-    """A deterministic automaton that accepts what `re.fullmatch` matches.
+class Automaton(Protocol):
+    """The interface of a deterministic automaton; a node is any tuple of whole numbers."""
+
+    name: str  # in errors
+    characters: str  # the vocabulary's; the position is the id
+    classes: npt.NDArray[np.intp]  # [characters]
+    start: Node
+    exact: bool = True  # whether `bound` is more than a lower bound
+
+    def follow(self, node: Node) -> Sequence[Node | None]:
+        """Return the node after each class, `[classes]`; None where no accepted text continues so."""
+
+    def bound(self, node: Node) -> float:
+        """Return the number of characters still needed; inf where no text is accepted."""
+
+
+class Expression(Automaton):
+    """An automaton that accepts what `re.fullmatch` matches.
 
     A node is the sorted states of its NFA that wait for a character, or accept.
-
-    Args:
-        pattern: Python's syntax.
-        characters: Distinct ones, the vocabulary's.
-        name: What an error calls the pattern.
-
-    Raises:
-        UsageError: The syntax is wrong or not that of a regular language, or there are more than
-            100,000 states.
     """
 
-    exact = True
-
-    def __init__(self, pattern: str, characters: str, name: str) -> None:
-        self._characters, self._name = characters, name
+    def __init__(self, pattern: str, characters: Sequence[str], name: str) -> None:
+        self.characters, self.name = _joined(characters), name
         self._targets: list[list[int]] = [[]]  # [states]; state 0 accepts
         self._atoms: list[int | None] = [None]  # [states], what it reads; None: nothing
         self._atom_numbers: dict[Character, int] = {}
@@ -55,14 +61,13 @@ class Expression:
         except RecursionError:
             raise too_large(name) from None
         masks, classes = np.unique(np.stack(self._atom_masks), axis=1, return_inverse=True)
-        self.classes: npt.NDArray[np.intp] = classes.reshape(-1)  # [characters]
+        self.classes = classes.reshape(-1)
         self._class_count = masks.shape[1]
         self._members: list[list[int]] = [np.flatnonzero(mask).tolist() for mask in masks]
         self._needs = self._find_needs()  # [states], characters to acceptance
-        self.start: Node = self._closure([entry]) or ()
+        self.start = self._closure([entry]) or ()
 
     def follow(self, node: Node) -> list[Node | None]:
-        """Return what each class leads to, `[classes]`; None where no text goes on with it."""
         targets: list[list[int]] = [[] for _ in range(self._class_count)]
         for state in node:
             if (atom := self._atoms[state]) is not None:
@@ -72,7 +77,6 @@ class Expression:
         return [made[tuple(states)] for states in targets]
 
     def bound(self, node: Node) -> float:
-        """Return how many characters are still needed; inf where no text is accepted."""
         return min((self._needs[state] for state in node), default=math.inf)
 
     def _closure(self, states: Sequence[int]) -> Node | None:
@@ -103,7 +107,7 @@ class Expression:
 
     def _add(self, targets: list[int], atom: int | None = None) -> int:
         if len(self._targets) >= MOST_STATES:
-            raise too_large(self._name)
+            raise too_large(self.name)
         self._targets.append(targets)
         self._atoms.append(atom)
         return len(self._targets) - 1
@@ -137,7 +141,7 @@ class Expression:
                 target = self._add([self._build(node.part, target), end])
         for _ in range(least):
             if (entry := self._build(node.part, target)) == target:
-                break  # nothing, however often
+                break  # the part is empty
             target = entry
         return target
 
@@ -148,39 +152,36 @@ class Expression:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # `parse` has read the same syntax without them
                 matcher = re.compile(character.expression, character.flags)
-            mask = np.zeros(len(self._characters), np.bool_)
-            mask[[match.start() for match in matcher.finditer(self._characters)]] = True
+            mask = np.zeros(len(self.characters), np.bool_)
+            mask[[match.start() for match in matcher.finditer(self.characters)]] = True
             self._atom_masks.append(mask)
         return number
 
 
-class Occurrences:
-    """Whether one of some texts has occurred: then all is well, or all is over.
+class Occurrences(Automaton):
+    """An automaton that accepts texts in which one of some texts occurs, or none of them.
 
-    A node is the longest end of what was read that starts one of the texts (Aho and Corasick 1975).
+    A node is the longest end of the characters so far that starts one of the texts (Aho and Corasick
+    1975).
 
     Args:
         texts: At least one, none empty. One with a character that is not in the vocabulary never occurs.
-        characters: Distinct ones, the vocabulary's.
-        name: What an error calls them.
-        wanted: Accept from then on; else accept until then (and never go there).
-
-    Raises:
-        UsageError: They have more than 100,000 characters together.
+        wanted: Whether one must occur; else none may.
     """
 
-    exact = True
-
-    def __init__(self, texts: Sequence[str], characters: str, name: str, *, wanted: bool) -> None:
+    def __init__(
+        self, texts: Sequence[str], characters: Sequence[str], name: str, *, wanted: bool
+    ) -> None:
+        self.characters, self.name = _joined(characters), name
         if sum(map(len, texts)) > MOST_STATES:
             raise too_large(name)
         known = set(characters)
         possible = [text for text in texts if known.issuperset(text)]
         letters = set("".join(possible))
-        # Class 0 is all others, where there are others: a class without characters would be a dead end.
+        # Class 0 is all other characters, if there are any: a class without characters is a dead end.
         classes = {c: number for number, c in enumerate(sorted(letters), known != letters)}
-        self.classes = np.array([classes.get(c, 0) for c in characters], np.intp)  # [characters]
-        self.start: Node = (0,)
+        self.classes = np.array([classes.get(c, 0) for c in characters], np.intp)
+        self.start = (0,)
         self._class_count, self._wanted = len(classes) + (known != letters), wanted
         self._children: list[dict[int, int]] = [{}]  # [nodes], class -> longer start
         self._shorter = [0]  # [nodes], the next longest end that starts one
@@ -190,14 +191,12 @@ class Occurrences:
         self._needs = self._connect()  # [nodes], characters until one has occurred
 
     def follow(self, node: Node) -> list[Node | None]:
-        """Return what each class leads to, `[classes]`; None where no text goes on with it."""
         if self._found[node[0]]:
             return [node] * self._class_count
         row = [(following,) for following in self._row(node[0])]
         return [None if self._found[after[0]] and not self._wanted else after for after in row]
 
     def bound(self, node: Node) -> float:
-        """Return how many characters are still needed; inf where no text is accepted."""
         return self._needs[node[0]] if self._wanted else 0
 
     def _plant(self, text: list[int]) -> None:
@@ -242,9 +241,21 @@ class Occurrences:
         return row
 
 
+def _joined(characters: Sequence[str]) -> str:
+    known = "".join(characters)
+    if not known or len(known) != len(characters) or len(set(known)) != len(known):
+        raise refused("A pattern needs a vocabulary", known, "distinct characters, at least one")
+    return known
+
+
 def too_large(name: str) -> UsageError:
-    """Return the error for what would need too many states."""
+    """Return the error for an automaton with too many states."""
     return UsageError(
-        f"What a text must be is too much to keep track of. Received: {name:.200}. Accepted: what "
-        f"needs at most about {MOST_STATES:,} states; smaller numbers in {{m,n}} need fewer."
+        f"The constraints need too many states. Received: {name:.200}. Accepted: constraints with at "
+        f"most about {MOST_STATES:,} states; smaller numbers in {{m,n}} need fewer."
     )
+
+
+def refused(what: str, received: object, accepted: str) -> UsageError:
+    """Return the error for a bad value."""
+    return UsageError(f"{what}. Received: {received!r:.200}. Accepted: {accepted:.200}.")

@@ -1,29 +1,34 @@
 """Trained arrays -> probabilities of classes, in NumPy; no TensorFlow.
 
-Feature-major as the decoder, whose cells it uses. Every row is read to its own length: what pads it is
-never part of a sum, and a layer that reads backwards begins at the last valid step.
+Feature-major as the decoder, whose cells it uses. Padding is never part of a sum, and a layer that reads
+backwards begins at the last valid step of each row.
 """
-
-from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.config.model import ClassifierConfig
-from lstmega.inference.decoder import CELLS, Array, Layer, layer_norm, layer_of, log_softmax, norms_of
+from lstmega.inference.decoder import (
+    CELLS,
+    Array,
+    Layer,
+    Weights,
+    layer_norm,
+    layer_of,
+    log_softmax,
+    norms_of,
+)
 
 
 class Classifier:
-    """Reads sequences, tells classes.
+    """Classifies sequences.
 
     Args:
-        options: The model's.
+        options: The model's options.
         weights: float32 arrays by the names of `ClassifierConfig.weight_shapes`, checked.
     """
 
-    def __init__(
-        self, options: ClassifierConfig, weights: Mapping[str, npt.NDArray[np.float32]]
-    ) -> None:
+    def __init__(self, options: ClassifierConfig, weights: Weights) -> None:
         self._options, self._cell = options, CELLS[options.cell]
         self._layers = [
             [layer_of(options.cell, options.units, weights, name) for name in names]
@@ -42,9 +47,7 @@ class Classifier:
             inputs: Ids `[rows, time]`, or vectors `[rows, time, features]`.
             lengths: Valid steps of each row, `[rows]`, from 1 to time.
         """
-        embedded = (
-            inputs if self._embeddings is None else self._embeddings[inputs]
-        )  # [rows, time, width]
+        embedded = inputs if self._embeddings is None else self._embeddings[inputs]
         hidden = np.ascontiguousarray(embedded.transpose(1, 2, 0), np.float32)  # [time, width, rows]
         for number, ways in enumerate(self._layers):
             below = layer_norm(hidden, *self._norms[number - 1]) if number and self._norms else hidden
@@ -62,7 +65,7 @@ class Classifier:
         time, _, rows = inputs.shape
         zeros = np.zeros((layer.units, rows), np.float32)
         state = (zeros,) * (2 if self._options.cell == "lstm" else 1)
-        gates = layer.kernel @ inputs + layer.bias  # [time, gates, rows]
+        gates = layer.project(inputs)  # [time, gates, rows]
         outputs = np.empty((time, layer.units, rows), np.float32)
         for step in range(time):
             state = self._cell(layer, gates[step], state)
@@ -70,7 +73,7 @@ class Classifier:
         return outputs
 
     def _pooled(self, hidden: Array, lengths: npt.NDArray[np.integer]) -> Array:
-        """Return what the classes are told from, `[rows, width]`."""
+        """Return the input of the last layer, `[rows, width]`."""
         rows, units = np.arange(hidden.shape[2]), self._options.units
         if self._options.pool == "last":
             last: Array = hidden[lengths - 1, :, rows]  # [rows, width]

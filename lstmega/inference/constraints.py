@@ -1,13 +1,11 @@
 """Constrained generation: `GenerationConfig` -> logits processors for one run.
 
-`--regex`, `--acrostic`, `--require` and `--ban` become one automaton over the run's characters. Its
-masks
-allow only characters after which the text can still be completed within the length: no text is thrown
-away, and none runs into a dead end.
+`--regex`, `--acrostic`, `--require` and `--ban` become one automaton over the run's characters. It
+allows only characters after which the text can still be completed within the length, so that no text is
+thrown away, and none reaches a dead end.
 """
 
-from collections.abc import Iterator
-from functools import reduce
+from functools import partial, reduce
 from operator import and_
 
 import numpy as np
@@ -18,17 +16,13 @@ from lstmega.data.vocabulary import Vocabulary
 from lstmega.errors import UsageError
 from lstmega.inference.logits_processors import (
     ENDED,
-    Banned,
+    TRUNCATION,
     Logits,
     LogitsProcessor,
-    MinP,
-    NewColumns,
     NoRepeat,
-    RepetitionPenalty,
     RowHistory,
-    TopK,
-    TopP,
-    Typical,
+    ban,
+    penalise_repetition,
 )
 from lstmega.inference.patterns import Pattern
 from lstmega.inference.sampler import LogitsProcessors
@@ -48,15 +42,15 @@ class Matching:
     def __init__(self, pattern: Pattern, rows: int, length: int | None) -> None:
         self._pattern, self._length = pattern, length
         self._states = [pattern.start] * rows
-        self._follower = NewColumns()
+        self._read = 0  # ids of each row that led to the states
 
     def __call__(self, logits: Logits, history: RowHistory) -> Logits:
-        """Return the logits with -inf at characters that lead to a dead end."""
-        for column in self._follower.new(history):
+        for column in history.written[:, self._read :].T:
             self._states = [
                 state if identity == ENDED else self._pattern.step(state, identity)
                 for state, identity in zip(self._states, column.tolist(), strict=True)
             ]
+        self._read = history.length
         remaining = None if self._length is None else self._length - history.length
         allowed = np.zeros(logits.shape, np.bool_)  # no pattern has <unk>, the last id
         for row, state in enumerate(self._states):
@@ -65,29 +59,19 @@ class Matching:
         return np.where(allowed, logits, -np.inf)
 
 
-class NoCopy:
-    """Forbid copying more than so many consecutive tokens of the training text, the prompt included.
-
-    Args:
-        training: The training text.
-        most: Tokens that may be copied.
-        vocabulary: Ids <-> characters.
-    """
-
-    def __init__(self, training: TextIndex, most: int, vocabulary: Vocabulary) -> None:
-        self._training, self._most, self._vocabulary = training, most, vocabulary
-
-    def __call__(self, logits: Logits, history: RowHistory) -> Logits:
-        """Return the logits with -inf at characters that would continue the copy."""
-        if history.ids.shape[1] < self._most:
-            return logits
-        barred = logits.copy()
-        for row, ids in enumerate(history.ids[:, history.ids.shape[1] - self._most :].tolist()):
-            if ENDED not in ids:
-                copied = self._training.following(self._vocabulary.decode(ids))
-                known = [character for character in copied if character in self._vocabulary]
-                barred[row, self._vocabulary.encode("".join(known))] = -np.inf
-        return barred
+def no_copy(
+    most: int, training: TextIndex, vocabulary: Vocabulary, logits: Logits, history: RowHistory
+) -> Logits:
+    """Exclude characters that would copy more than `most` of the training text; the prompt counts."""
+    if history.ids.shape[1] < most:
+        return logits
+    kept = logits.copy()
+    for row, ids in enumerate(history.ids[:, -most:].tolist()):
+        if ENDED not in ids:
+            copied = training.following(vocabulary.decode(ids))
+            known = [character for character in copied if character in vocabulary]
+            kept[row, vocabulary.encode("".join(known))] = -np.inf
+    return kept
 
 
 class Constraints:
@@ -123,13 +107,9 @@ class Constraints:
         Raises:
             UsageError: No text of that length satisfies the constraints.
         """
-        return LogitsProcessors(
-            tuple(self._hard(rows, length)), tuple(self._penalties()), tuple(self._truncation())
-        )
-
-    def _hard(self, rows: int, length: int | None) -> Iterator[LogitsProcessor]:
+        config, constraints, penalties = self._config, list[LogitsProcessor](), list[LogitsProcessor]()
         if self._vocabulary.unknown_id is not None:
-            yield Banned([self._vocabulary.unknown_id])
+            constraints.append(partial(ban, [self._vocabulary.unknown_id]))
         if self._pattern is not None:
             least = self._pattern.least(self._pattern.start)
             if length is not None and length < least:
@@ -137,26 +117,16 @@ class Constraints:
                     f"--length must be at least {least:,}: no shorter text satisfies the constraints. "
                     f"Received: {length:,}."
                 )
-            yield Matching(self._pattern, rows, length)
-        if self._config.no_copy is not None and self._training is not None:
-            yield NoCopy(self._training, self._config.no_copy, self._vocabulary)
-
-    def _penalties(self) -> Iterator[LogitsProcessor]:
-        if self._config.no_repeat_ngram is not None:
-            yield NoRepeat(self._config.no_repeat_ngram)
-        if (penalty := self._config.repetition_penalty) is not None:
-            yield RepetitionPenalty(penalty, self._config.repetition_window)
-
-    def _truncation(self) -> Iterator[LogitsProcessor]:
-        config = self._config
-        if config.top_k is not None:
-            yield TopK(config.top_k)
-        if config.top_p is not None:
-            yield TopP(config.top_p)
-        if config.min_p is not None:
-            yield MinP(config.min_p)
-        if config.typical_p is not None:
-            yield Typical(config.typical_p)
+            constraints.append(Matching(self._pattern, rows, length))
+        if config.no_copy is not None and self._training is not None:
+            constraints.append(partial(no_copy, config.no_copy, self._training, self._vocabulary))
+        if config.no_repeat_ngram is not None:
+            penalties.append(NoRepeat(config.no_repeat_ngram))
+        if (penalty := config.repetition_penalty) is not None:
+            penalties.append(partial(penalise_repetition, penalty, config.repetition_window))
+        options = ((truncate, getattr(config, name)) for name, truncate in TRUNCATION.items())
+        truncation = [partial(truncate, value) for truncate, value in options if value is not None]
+        return LogitsProcessors(constraints, penalties, truncation)
 
 
 def _pattern(config: GenerationConfig, vocabulary: Vocabulary, lines: bool) -> Pattern | None:

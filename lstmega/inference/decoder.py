@@ -1,7 +1,7 @@
 """Trained arrays -> one recurrent step in NumPy, over all rows at once; no TensorFlow.
 
-Feature-major: inside, everything is `[features, rows]`, kernels are transposed once at load, and a
-step's cost is the product `recurrent [gates, units] @ hidden [units, rows]`.
+Inside, everything is feature-major, `[features, rows]`: kernels are transposed once at load, and the
+cost of a step is the product `recurrent [gates, units] @ hidden [units, rows]`.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,15 +15,16 @@ from lstmega.errors import RunError, UsageError
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer]
+Weights = Mapping[str, Array]  # by the names of `weight_shapes`
 LayerState = tuple[Array, ...]  # (hidden, memory) for lstm, (hidden,) else; each [units, rows]
 States = tuple[LayerState, ...]  # lowest layer first
 
 _NORM_EPSILON = 1e-3  # as in Keras' LayerNormalization
 _TABLE_LIMIT = 1 << 26  # numbers: above 256 MB the embedding is multiplied at each step instead
 
-# Where each gate of our layout stands in Keras', and its scale. Sigmoid gates come first, so that
-# they are one block, and are halved at load, because sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one
-# tanh then runs over all gates in place. Halving is exact.
+# Place of each gate in Keras' layout, and its scale. Sigmoid gates come first, as one block, and are
+# halved at load, because sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one tanh then runs over all gates in
+# place. Halving is exact.
 _GATES: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]] = {
     "lstm": ((0, 1, 3, 2), (0.5, 0.5, 0.5, 1.0)),  # i f c o -> i f o c
     "gru": ((0, 1, 2), (0.5, 0.5, 1.0)),  # z r h
@@ -42,36 +43,27 @@ class Layer:
     candidate_bias: Array  # [units, 1], gru only: inside the product with the reset gate
 
     def project(self, below: Array) -> Array:
-        """Return the gates' inputs `[gates, rows]` of what comes from below, `[width, rows]`."""
-        return self.kernel @ below + self.bias  # [gates, rows]
+        """Return the gates' inputs `[..., gates, rows]` of the layer's, `[..., width, rows]`."""
+        return self.kernel @ below + self.bias
 
 
 class Decoder:
     """One recurrent step over all rows.
 
-    States are values: `step` and `read` return new ones and leave those passed in alone, so that a
-    caller may keep, fork and repeat them. Each state array is feature-major, `[units, rows]`.
-
-    The last bits of a row's logits depend on the number of rows, because a BLAS library sums in
-    another order for another shape.
+    `step` and `read` return new states and never modify old ones, so that a caller may keep, fork and
+    repeat them. The last bits of a row's logits depend on the number of rows, because a BLAS library
+    sums in another order for another shape.
 
     Args:
         options: The model's options.
-        weights: float32 arrays by the names and shapes of `options.weight_shapes`.
-        begins: An id before which everything is forgotten: the line end, where lines are texts of their
-            own.
+        weights: float32 arrays with the shapes of `options.weight_shapes`.
+        begins: An id that resets the state: the line end, where lines are texts of their own.
 
     Raises:
         RunError: A weight is missing, unexpected, of another shape or type, or not finite.
     """
 
-    def __init__(
-        self,
-        options: GeneratorConfig,
-        weights: Mapping[str, npt.NDArray[np.float32]],
-        *,
-        begins: int | None = None,
-    ):
+    def __init__(self, options: GeneratorConfig, weights: Weights, *, begins: int | None = None):
         self.vocabulary_size = _check(options, weights)
         self._begins = begins
         self._units = options.units
@@ -91,14 +83,7 @@ class Decoder:
         )
 
     def zero_states(self, rows: int) -> States:
-        """Return the states before any text.
-
-        Args:
-            rows: Number of texts.
-
-        Returns:
-            Per layer `(hidden, memory)` for lstm, `(hidden,)` for gru and rnn, each `[units, rows]`.
-        """
+        """Return the states before any text: per layer `(hidden, memory)` or `(hidden,)`."""
         zeros = np.zeros((self._units, rows), np.float32)
         return ((zeros,) * self._arrays_per_state,) * len(self._layers)
 
@@ -107,7 +92,7 @@ class Decoder:
 
         Args:
             ids: `[rows]`, each from 0 to vocabulary_size - 1.
-            states: Of as many rows; not modified.
+            states: Of as many rows.
 
         Returns:
             Logits of the next id, `[rows, vocabulary]`, and the new states.
@@ -116,14 +101,7 @@ class Decoder:
         return self._logits(top), states
 
     def read(self, ids: Ids, states: States) -> tuple[Array, States]:
-        """Read a prompt into every row.
-
-        Args:
-            ids: `[time]`, at least one.
-            states: Usually of one row; not modified.
-
-        Returns:
-            Logits of the id after the last one, `[rows, vocabulary]`, and the new states.
+        """Read a prompt, `ids [time]`, into every row; return as `step`.
 
         Raises:
             UsageError: There is no id.
@@ -135,14 +113,7 @@ class Decoder:
         return self._logits(top), states
 
     def logits(self, ids: Ids) -> Array:
-        """Return the logits after each id of one text, from the zero state.
-
-        Args:
-            ids: `[time]`.
-
-        Returns:
-            `[time, vocabulary]`.
-        """
+        """Return the logits `[time, vocabulary]` after each of `ids [time]`, from the zero state."""
         states, logits = self.zero_states(1), np.empty((len(ids), self.vocabulary_size), np.float32)
         for position in range(len(ids)):
             row, states = self.step(ids[position : position + 1], states)
@@ -150,7 +121,7 @@ class Decoder:
         return logits
 
     def _advance(self, ids: Ids, states: States) -> tuple[Array, States]:
-        """Return what the output layer reads, `[units, rows]`, and the new states."""
+        """Return the output layer's input, `[units, rows]`, and the new states."""
         if self._begins is not None and (beginning := ids == self._begins).any():
             states = kept(states, ~beginning)
         top = self._table[ids].T  # [gates or embedding, rows]
@@ -166,7 +137,7 @@ class Decoder:
         return top, tuple(new)
 
     def _normed(self, hidden: Array, number: int) -> Array:
-        """Return what the normalisation above layer `number` makes of its output, if there is one."""
+        """Apply the normalisation above layer `number`, if there is one."""
         return layer_norm(hidden, *self._norms[number]) if self._norms else hidden
 
     def _logits(self, top: Array) -> Array:
@@ -176,23 +147,16 @@ class Decoder:
 
 
 class WindowDecoder(Decoder):
-    """A decoder that reads the last ids anew for each, from the zero state: for windowed models.
+    """A decoder for windowed models: at each step, reads the last `window` ids from the zero state.
 
     Its state is the window, `[window, rows]`: ids plus one, 0 where nothing was read yet.
-
-    Args:
-        options, weights: As for `Decoder`.
-        window: Ids that are read, the new one included.
     """
 
-    def __init__(
-        self, options: GeneratorConfig, weights: Mapping[str, npt.NDArray[np.float32]], *, window: int
-    ):
+    def __init__(self, options: GeneratorConfig, weights: Weights, *, window: int) -> None:
         super().__init__(options, weights)
         self._window = window
 
     def zero_states(self, rows: int) -> States:
-        """Return windows in which nothing was read."""
         return ((np.zeros((self._window, rows), np.float32),),)
 
     def _advance(self, ids: Ids, states: States) -> tuple[Array, States]:
@@ -211,15 +175,7 @@ def kept(states: States, keep: npt.NDArray[np.bool_]) -> States:
 
 
 def repeat(states: States, rows: int) -> States:
-    """Return the states of one row as those of many.
-
-    Args:
-        states: Of one row, each array `[units, 1]`.
-        rows: Number of copies.
-
-    Returns:
-        Each array `[units, rows]`.
-    """
+    """Return the states of one row, `[units, 1]`, as those of many, `[units, rows]`."""
     return tuple(tuple(np.repeat(array, rows, axis=1) for array in state) for state in states)
 
 
@@ -231,9 +187,8 @@ def log_softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return shifted
 
 
-# A cell takes what comes from below, `inputs [gates, rows]` (one column where all rows read the
-# same id), and returns new arrays. Equations as in Keras: the state may be written in place only
-# where the array was made here.
+# A cell takes the gates' `inputs [gates, rows]` (one column where all rows read the same id), and
+# returns new arrays; only arrays that it made are written in place. Equations as in Keras.
 
 
 def _lstm(layer: Layer, inputs: Array, state: LayerState) -> LayerState:
@@ -291,8 +246,8 @@ def _to_sigmoid(tanh_of_half: Array) -> None:
     tanh_of_half += 0.5
 
 
-def layer_of(cell: Cell, units: int, weights: Mapping[str, npt.NDArray[np.float32]], name: str) -> Layer:
-    """Return the arrays of a recurrent layer in our layout."""
+def layer_of(cell: Cell, units: int, weights: Weights, name: str) -> Layer:
+    """Return the arrays of one recurrent layer."""
     kernel, recurrent, bias = (
         _our_gates(cell, weights[f"{name}/{part}"]) for part in ("kernel", "recurrent_kernel", "bias")
     )
@@ -304,19 +259,15 @@ def layer_of(cell: Cell, units: int, weights: Mapping[str, npt.NDArray[np.float3
     return Layer(units, kernel, recurrent, bias[:, :1].copy(), candidate_bias)
 
 
-def norms_of(
-    options: RecurrentConfig, weights: Mapping[str, npt.NDArray[np.float32]]
-) -> list[tuple[Array, Array]]:
+def norms_of(options: RecurrentConfig, weights: Weights) -> list[tuple[Array, Array]]:
     """Return gamma and beta `[width]` of each layer normalisation, lowest first."""
     return [(weights[f"{name}/gamma"], weights[f"{name}/beta"]) for name in options.norm_names()]
 
 
 def layer_norm(hidden: Array, gamma: Array, beta: Array) -> Array:
-    """Apply layer normalisation (Ba et al. 2016, arXiv:1607.06450) to the features of each row.
+    """Normalise the features of `hidden [..., width, rows]` (Ba et al. 2016, arXiv:1607.06450).
 
-    Args:
-        hidden: `[..., width, rows]`.
-        gamma, beta: `[width]`.
+    `gamma` and `beta` are `[width]`.
     """
     centred = hidden - hidden.mean(axis=-2, keepdims=True)
     centred /= np.sqrt((centred * centred).mean(axis=-2, keepdims=True) + _NORM_EPSILON)
@@ -324,20 +275,16 @@ def layer_norm(hidden: Array, gamma: Array, beta: Array) -> Array:
     return normed
 
 
-def _head(
-    options: GeneratorConfig, weights: Mapping[str, npt.NDArray[np.float32]]
-) -> tuple[Array, Array]:
+def _head(options: GeneratorConfig, weights: Weights) -> tuple[Array, Array]:
     """Return the output layer's kernel `[vocabulary, units]` and bias `[vocabulary, 1]`."""
-    if options.tied:
-        embeddings = weights["embedding/embeddings"]
-        kernel = embeddings @ weights["projection/kernel"].T
-        bias = embeddings @ weights["projection/bias"]
-    else:
+    if not options.tied:
         return _dense(weights, "logits")
-    return np.array(kernel, order="C"), bias[:, np.newaxis].copy()
+    embeddings = weights["embedding/embeddings"]
+    kernel = embeddings @ weights["projection/kernel"].T
+    return np.ascontiguousarray(kernel), (embeddings @ weights["projection/bias"])[:, np.newaxis]
 
 
-def _dense(weights: Mapping[str, npt.NDArray[np.float32]], name: str) -> tuple[Array, Array]:
+def _dense(weights: Weights, name: str) -> tuple[Array, Array]:
     """Return a dense layer's kernel `[outputs, inputs]` and bias `[outputs, 1]`."""
     kernel = np.array(weights[f"{name}/kernel"].T, order="C")
     return kernel, weights[f"{name}/bias"][:, np.newaxis].copy()
@@ -351,7 +298,7 @@ def _our_gates(cell: str, array: Array) -> Array:
     return np.ascontiguousarray(ours.reshape(array.shape[-1], -1))  # [gates, n]
 
 
-def _check(options: GeneratorConfig, weights: Mapping[str, npt.NDArray[np.float32]]) -> int:
+def _check(options: GeneratorConfig, weights: Weights) -> int:
     """Check every weight and return the size of the vocabulary."""
     embeddings = weights.get("embedding/embeddings")
     vocabulary_size = len(embeddings) if embeddings is not None and embeddings.ndim == 2 else 1
@@ -365,13 +312,10 @@ def _check(options: GeneratorConfig, weights: Mapping[str, npt.NDArray[np.float3
     for name, shape in shapes.items():
         array = weights[name]
         if array.shape != shape or array.dtype != np.float32:
-            raise RunError(
-                f"The weight {name} does not fit this model. "
-                f"Received: {array.dtype} {array.shape}. Expected: float32 {shape}."
-            )
-        if not np.isfinite(array).all():
-            raise RunError(
-                f"The weight {name} cannot be used. Received: values that are not finite "
-                "(nan or infinity). Expected: finite numbers."
-            )
+            received, expected = f"{array.dtype} {array.shape}", f"float32 {shape}"
+        elif not np.isfinite(array).all():
+            received, expected = "values that are not finite", "finite numbers"
+        else:
+            continue
+        raise RunError(f"The weight {name} is unusable. Received: {received}. Expected: {expected}.")
     return vocabulary_size

@@ -14,9 +14,8 @@ from itertools import islice
 from typing import Protocol, get_args
 
 import numpy as np
-import numpy.typing as npt
 
-from lstmega.config.base import check_int, usage_error
+from lstmega.config.base import check_choice, check_int, usage_error
 from lstmega.config.generation import GenerationConfig
 from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import UnknownPolicy, Vocabulary
@@ -31,35 +30,26 @@ from lstmega.inference.temperature import Varied, check_temperatures
 EXCERPT_LENGTH = 100  # characters: the reference notebook's seed
 _NEAR = 60  # characters within which an excerpt looks for the start of a line or word
 _MOST_TEXTS = 10_000
-_MOST_SEED = 2**63 - 1
+MOST_SEED = 2**63 - 1
 
 
 class GeneratingRun(Protocol):
     """The interface of a run that generates text."""
 
     @property
-    def name(self) -> str:
-        """The run's name."""
-        ...
-
+    def name(self) -> str: ...
     @property
-    def vocabulary(self) -> Vocabulary:
-        """The vocabulary."""
-        ...
-
+    def vocabulary(self) -> Vocabulary: ...
     @property
     def held_out(self) -> str:
         """The held-out text; may be empty."""
-        ...
 
     @property
     def lines(self) -> bool:
         """Whether each line is a text of its own."""
-        ...
 
     def decoder(self) -> Decoder:
         """Return the decoder of the trained weights."""
-        ...
 
 
 def sample(
@@ -75,26 +65,22 @@ def sample(
     training: TextIndex | None = None,
     scored: bool = False,
 ) -> Samples:
-    """Generate texts, all temperatures and repeats in one batch.
+    """Generate texts, all temperatures and repeats in one batch; arguments as for `lstmega.sample`.
 
     Args:
         run: A trained generator.
-        temperatures: Each at least 0; 0 takes the most probable character. With `config.vary` each text
-            cycles through all of them.
+        temperatures: Each at least 0. With `config.vary` each text cycles through all of them.
         length: Tokens to generate at most (characters, or bytes where the run's tokens are bytes).
-        prompt: The text to continue. An empty prompt is a line end where the run knows one, else its
-            first character; None takes a random excerpt of the held-out text, if there is one. A run of
+        prompt: An empty prompt is a line end where the run knows one, else its first character. A run of
             lines starts a line with the prompt, and ends with the line.
-        num_samples: Texts at each temperature.
         seed: From 0 to 2**63 - 1; None draws one, which each `Sample` reports.
-        unknown: Treatment of prompt characters that are not in the vocabulary.
         config: Constraints and stop conditions.
         training: The text that the run was trained on, for `no_copy`.
         scored: Keep the cost of each token.
 
     Returns:
-        One sample per text; temperatures in the order given, repeats of each together. A text
-        depends on (seed, temperature, its number among the repeats) alone: see `generate_ids`.
+        One sample per text; temperatures in the order given, repeats of each together. A text depends on
+        (seed, temperature, its number among the repeats) alone: see `sampler.generate_ids`.
 
     Raises:
         UsageError: An argument is out of bounds.
@@ -122,20 +108,15 @@ def stream(
 ) -> Stream:
     """Generate one text piece by piece; together the pieces are the text that `sample` generates.
 
-    Arguments are checked at once, the prompt is read at the first piece.
+    Arguments (and errors, as for `sample`) are checked at once, the prompt is read at the first piece.
 
     Args:
-        run: A trained generator.
         temperatures: One, or with `config.vary` several to cycle through.
         length: Tokens to generate; None never ends.
-        prompt, seed, unknown, config, training: As for `sample`.
 
     Returns:
-        An iterator of pieces of text, usually one character each; where a piece may be the
-        beginning of a stop text, it waits. `.start` has the seed and the prompt that were used.
-
-    Raises:
-        UsageError, PromptError, RunError: As for `sample`.
+        An iterator of pieces of text, usually one character each, more after the possible beginning of a
+        stop text. `.start` has the seed and the prompt that were used.
     """
     length = None if length is None else check_int("--length", length, 0, sys.maxsize)
     generator = TextGenerator(run, check_temperatures(temperatures), config, training)
@@ -147,11 +128,7 @@ def stream(
 
 
 def check_count(value: object) -> int:
-    """Return a number of texts at each temperature, checked.
-
-    Raises:
-        UsageError: It is out of bounds.
-    """
+    """Return a number of texts at each temperature; UsageError where it is out of bounds."""
     return check_int("--num-samples", value, 1, _MOST_TEXTS)
 
 
@@ -194,7 +171,7 @@ class TextGenerator:
         return other
 
     def rows(self, num_samples: int) -> list[float]:
-        """Return the temperature of each text, with `num_samples` texts at each."""
+        """Return the temperature of each text, `num_samples` times each."""
         each = self._temperatures[:1] if self._config.vary else self._temperatures
         return [temperature for temperature in each for _ in range(num_samples)]
 
@@ -208,7 +185,7 @@ class TextGenerator:
         scored: bool = False,
         with_end: bool = False,
     ) -> Samples:
-        """Continue from a position; arguments and results as for `sample`.
+        """Continue from a position; other arguments and results as for `sample`.
 
         Args:
             position: The position that all texts continue from.
@@ -217,42 +194,40 @@ class TextGenerator:
         """
         rows = self.rows(num_samples)
         if len(rows) > _MOST_TEXTS:
-            raise usage_error(
-                "--temps x --num-samples",
-                f"at most {_MOST_TEXTS:,} texts at once",
-                f"{len(rows):,} texts",
-            )
-        writers = [self._writer(with_end) for _ in rows]
+            accepted, received = f"at most {_MOST_TEXTS:,} texts at once", f"{len(rows):,} texts"
+            raise usage_error("--temps x --num-samples", accepted, received)
+        detectors = [self._detector(with_end) for _ in rows]
         nats = []
         for step in self._steps(position, start.seed, rows, length):
-            for writer, identity in zip(writers, step.ids.tolist(), strict=True):
-                writer.write(identity)
+            for detector, identity in zip(detectors, step.ids.tolist(), strict=True):
+                detector.write(identity)
             if scored:
-                nats.append(_nats(step))  # [rows]
-            if all(writer.done for writer in writers):
+                surprisal = -log_softmax(step.logits)  # [rows, vocabulary]
+                nats.append(surprisal[np.arange(len(rows)), step.ids.clip(min=0)])  # [rows]
+            if all(detector.done for detector in detectors):
                 break
-        for writer in writers:
-            writer.finish()
+        for detector in detectors:
+            detector.finish()
         costs = np.array(nats).reshape(-1, len(rows)).T  # [rows, time]
         return Samples(
             replace(
                 start,
                 temperature=temperature,
-                text=writer.text,
-                nats=row[: writer.tokens] if scored else None,
+                text=detector.text,
+                nats=row[: detector.tokens] if scored else None,
             )
-            for temperature, writer, row in zip(rows, writers, costs, strict=True)
+            for temperature, detector, row in zip(rows, detectors, costs, strict=True)
         )
 
     def stream(self, ids: Ids, start: Sample, length: int | None) -> Iterator[str]:
-        """Yield the pieces of one text after `ids`; see the function of this name."""
-        writer = self._writer()
+        """Yield the pieces of one text after `ids`, as the function of this name does."""
+        detector = self._detector()
         for step in self._steps(self.read(ids), start.seed, self.rows(1), length):
-            if piece := writer.write(int(step.ids[0])):
+            if piece := detector.write(int(step.ids[0])):
                 yield piece
-            if writer.done:
+            if detector.done:
                 return
-        if piece := writer.finish():
+        if piece := detector.finish():
             yield piece
 
     def _steps(
@@ -268,7 +243,7 @@ class TextGenerator:
         )
         return islice(steps, length)
 
-    def _writer(self, with_end: bool = False) -> "StopDetector":
+    def _detector(self, with_end: bool = False) -> "StopDetector":
         return StopDetector(self._vocabulary, self._config.stop, self._lines_left, with_end)
 
     def _varied(self, rows: int) -> Varied | None:
@@ -282,20 +257,10 @@ class TextGenerator:
         return Varied(self._temperatures, self._config.vary, ends, rows)
 
 
-def _nats(step: GeneratedStep) -> npt.NDArray[np.float64]:
-    costs: npt.NDArray[np.float64] = -log_softmax(step.logits)[
-        np.arange(len(step.ids)), step.ids.clip(min=0)
-    ]
-    return costs  # [rows]
-
-
 def excerpt(text: str, seed: int, length: int = EXCERPT_LENGTH) -> str:
-    """Return a random part of a text, from the start of a line or a word where one is near.
+    """Return a random part of `length` characters, from the start of a line or a word where one is near.
 
-    Args:
-        text: Any text.
-        seed: The same seed gives the same part.
-        length: Characters; a shorter text is returned whole.
+    The same seed gives the same part; a shorter text is returned whole.
     """
     last = len(text) - length
     if last <= 0:
@@ -310,7 +275,10 @@ def excerpt(text: str, seed: int, length: int = EXCERPT_LENGTH) -> str:
 
 
 class StopDetector:
-    """Ids of one row -> its text, up to a stop text; possible beginnings of one are held back."""
+    """Converts the ids of one row to text that ends at a stop text or after `lines` line ends.
+
+    The end of the text is held back as long as it may be the beginning of a stop text.
+    """
 
     def __init__(self, vocabulary: Vocabulary, stops: Sequence[str], lines: int, with_end: bool) -> None:
         self._vocabulary, self._with_end = vocabulary, with_end
@@ -321,16 +289,14 @@ class StopDetector:
         self.done = False
 
     def write(self, identity: int) -> str:
-        """Add an id, and return the text that is certain now, possibly none."""
-        if self.done:
-            return ""
-        if identity == ENDED:
+        """Add an id, and return the new text that is certain, possibly none."""
+        if self.done or identity == ENDED:
             return self.finish()
         return self._release(self._decode(identity))
 
     @property
     def tokens(self) -> int:
-        """Number of tokens of the text, without what a stop text cut off."""
+        """Number of tokens of the text, up to the stop text."""
         return len(self._vocabulary.from_user(self.text))
 
     def finish(self) -> str:
@@ -357,7 +323,7 @@ class StopDetector:
 
 
 def _begun(text: str, stop: str) -> int:
-    """Return how many characters at the end of a text may be the beginning of `stop`."""
+    """Return the number of characters at the end of a text that may be the beginning of `stop`."""
     sizes = range(min(len(stop) - 1, len(text)), 0, -1)
     return next((size for size in sizes if text.endswith(stop[:size])), 0)
 
@@ -365,13 +331,9 @@ def _begun(text: str, stop: str) -> int:
 def opening(
     run: GeneratingRun, prompt: str | None, seed: int | None, unknown: UnknownPolicy
 ) -> tuple[Ids, Sample]:
-    """Return the ids of the prompt, and the fields that all samples share.
-
-    Args and errors as for `sample`.
-    """
-    seed = secrets.randbits(32) if seed is None else check_int("--seed", seed, 0, _MOST_SEED)
-    if unknown not in get_args(UnknownPolicy):
-        raise usage_error("--unknown", f"one of: {', '.join(get_args(UnknownPolicy))}", unknown)
+    """Return the ids of the prompt, and the fields that all samples share; errors as for `sample`."""
+    seed = secrets.randbits(32) if seed is None else check_int("--seed", seed, 0, MOST_SEED)
+    check_choice("--unknown", unknown, get_args(UnknownPolicy))
     if prompt is not None and not isinstance(prompt, str):
         raise usage_error("--prompt", "text", prompt)
     vocabulary, shown = run.vocabulary, prompt or ""

@@ -1,12 +1,13 @@
-"""LogitsProcessors for what may follow: each takes logits and history, and returns logits.
+"""Logits processors: functions that return new logits, with -inf for a token that must not follow.
 
--inf means "may not follow". The first three act on a model's own logits, the others on logits after
-temperature. Their numbers are checked where they come in, by `GenerationConfig`.
+Constraints and penalties act on a model's own logits and take the history of the rows; truncation acts
+on logits after temperature. All logits are float64, `[rows, vocabulary]`. Parameters come first, for
+`functools.partial`; `GenerationConfig` checks them.
 """
 
 import math
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,6 @@ import numpy.typing as npt
 from lstmega.inference.decoder import Ids, log_softmax
 
 Logits = npt.NDArray[np.float64]
-
 
 ENDED = -1  # the id in the history of a row that has ended
 
@@ -62,70 +62,36 @@ class RowHistory:
         self._length += 1
 
 
-class NewColumns:
-    """Iterates over the ids that were generated since the last call."""
-
-    def __init__(self) -> None:
-        self._seen = 0
-
-    def new(self, history: RowHistory) -> Iterator[npt.NDArray[np.intp]]:
-        """Yield the new ids `[rows]` of each time step, oldest first; each once."""
-        while self._seen < history.length:
-            self._seen += 1
-            yield history.written[:, self._seen - 1]
+LogitsProcessor: TypeAlias = Callable[[Logits, RowHistory], Logits]
 
 
-class LogitsProcessor(Protocol):
-    """The interface of a logits processor."""
-
-    def __call__(self, logits: Logits, history: RowHistory) -> Logits:
-        """Return new logits, `[rows, vocabulary]`; the given ones are not modified."""
-        ...
-
-
-class Banned:
-    """Exclude some ids always.
-
-    Args:
-        ids: The excluded ids.
-    """
-
-    def __init__(self, ids: list[int]) -> None:
-        self._ids = ids
-
-    def __call__(self, logits: Logits, history: RowHistory) -> Logits:
-        """Return the logits with -inf at the banned ids."""
-        barred = logits.copy()
-        barred[:, self._ids] = -np.inf
-        return barred
+def ban(ids: Sequence[int], logits: Logits, history: RowHistory) -> Logits:
+    """Exclude some ids always."""
+    kept = logits.copy()
+    kept[:, ids] = -np.inf
+    return kept
 
 
-class RepetitionPenalty:
-    """Make ids that occurred before less likely (Keskar et al. 2019, CTRL).
+def penalise_repetition(
+    penalty: float, window: int | None, logits: Logits, history: RowHistory
+) -> Logits:
+    """Make ids that occurred before less probable (Keskar et al. 2019, CTRL).
 
     Args:
         penalty: Divides positive logits and multiplies negative ones; below 1 it rewards repetition.
         window: Number of last ids that count, including the prompt's; None is all.
     """
-
-    def __init__(self, penalty: float, window: int | None = None) -> None:
-        self._penalty = penalty
-        self._window = window
-
-    def __call__(self, logits: Logits, history: RowHistory) -> Logits:
-        """Return the logits with those of ids in the window reduced."""
-        recent = history.ids if self._window is None else history.ids[:, -self._window :]
-        rows, columns = np.nonzero(recent >= 0)
-        seen = np.zeros(logits.shape, np.bool_)
-        seen[rows, recent[rows, columns]] = True
-        penalised = np.where(logits > 0, logits / self._penalty, logits * self._penalty)
-        return np.where(seen, penalised, logits)
+    recent = history.ids if window is None else history.ids[:, -window:]
+    rows, columns = np.nonzero(recent >= 0)
+    seen = np.zeros(logits.shape, np.bool_)
+    seen[rows, recent[rows, columns]] = True
+    return np.where(seen, np.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
 class NoRepeat:
-    """Exclude n-grams that occurred before (Paulus et al. 2018), including the prompt's.
+    """Exclude ids that would complete an n-gram again (Paulus et al. 2018); the prompt counts.
 
-    A row where that would exclude every id is left alone.
+    A row where that would exclude every id is not changed. An instance serves one batch.
 
     Args:
         size: n, at least 1.
@@ -137,18 +103,17 @@ class NoRepeat:
         self._seen = 0
 
     def __call__(self, logits: Logits, history: RowHistory) -> Logits:
-        """Return the logits with -inf at ids that would complete a repeated n-gram."""
-        self._catch_up(history)
-        barred = logits.copy()
+        self._read_new(history)
+        kept = logits.copy()
         for row, followers in enumerate(self._followers):
             before = history.ids[row, history.ids.shape[1] - self._size + 1 :].tobytes()
             if found := followers.get(before):
-                barred[row, list(found)] = -np.inf
-                if not np.isfinite(barred[row]).any():
-                    barred[row] = logits[row]
-        return barred
+                kept[row, list(found)] = -np.inf
+                if not np.isfinite(kept[row]).any():
+                    kept[row] = logits[row]
+        return kept
 
-    def _catch_up(self, history: RowHistory) -> None:
+    def _read_new(self, history: RowHistory) -> None:
         self._followers = self._followers or [{} for _ in range(history.rows)]
         for end in range(max(self._seen, self._size - 1), history.ids.shape[1]):
             for row, followers in enumerate(self._followers):
@@ -157,81 +122,52 @@ class NoRepeat:
         self._seen = history.ids.shape[1]
 
 
-class TopK:
-    """Keep the k most probable ids, all where there are fewer (Fan et al. 2018).
-
-    Args:
-        k: At least 1. The lower id ranks first among equals.
-    """
-
-    def __init__(self, k: int) -> None:
-        self._k = k
-
-    def __call__(self, logits: Logits, history: RowHistory) -> Logits:
-        """Return the logits with -inf outside the k most probable ids."""
-        order = np.argsort(-logits, axis=1, kind="stable")  # [rows, rank] -> id
-        return _without(logits, order[:, self._k :])
+def top_k(k: int, logits: Logits) -> Logits:
+    """Keep the k most probable ids, the lower of two equals (Fan et al. 2018)."""
+    kept = logits.copy()
+    order = np.argsort(-logits, axis=1, kind="stable")  # [rows, rank] -> id
+    np.put_along_axis(kept, order[:, k:], -np.inf, axis=1)
+    return kept
 
 
-class TopP:
+def top_p(p: float, logits: Logits) -> Logits:
     """Keep the smallest set of most probable ids with this total probability (Holtzman et al. 2020).
 
-    Args:
-        p: Above 0 and at most 1. The lower id ranks first among equals; the most probable id always
-            stays.
+    The lower id ranks first among equals; the most probable id is always kept.
     """
-
-    def __init__(self, p: float) -> None:
-        self._p = p
-
-    def __call__(self, logits: Logits, history: RowHistory) -> Logits:
-        """Return the logits with -inf outside the nucleus."""
-        if self._p == 1:
-            return logits
-        return _nucleus(logits, np.argsort(-logits, axis=1, kind="stable"), self._p)
+    if p == 1:
+        return logits
+    return _nucleus(logits, np.argsort(-logits, axis=1, kind="stable"), p)
 
 
-class MinP:
-    """Keep ids with at least this fraction of the highest probability (Nguyen et al. 2024).
-
-    Args:
-        share: From 0 to 1.
-    """
-
-    def __init__(self, share: float) -> None:
-        self._share = share
-
-    def __call__(self, logits: Logits, history: RowHistory) -> Logits:
-        """Return the logits with -inf at less probable ids."""
-        if self._share == 0:
-            return logits
-        least = logits.max(axis=1, keepdims=True) + math.log(self._share)  # [rows, 1]
-        return np.where(logits >= least, logits, -np.inf)
+def min_p(share: float, logits: Logits) -> Logits:
+    """Keep ids with at least this fraction of the highest probability (Nguyen et al. 2024)."""
+    if share == 0:
+        return logits
+    least = logits.max(axis=1, keepdims=True) + math.log(share)  # [rows, 1]
+    return np.where(logits >= least, logits, -np.inf)
 
 
-class Typical:
+def typical_p(mass: float, logits: Logits) -> Logits:
     """Keep the most typical ids with this total probability (Meister et al. 2023).
 
-    An id is the more typical, the smaller the distance of its surprisal from the entropy.
-
-    Args:
-        mass: Above 0 and at most 1. The lower id ranks first among equals.
+    An id is the more typical, the nearer its surprisal is to the entropy; the lower id ranks first
+    among equals.
     """
+    if mass == 1:
+        return logits
+    surprisal = -log_softmax(logits)
+    with np.errstate(invalid="ignore"):  # inf * 0 of excluded ids
+        entropy = np.nansum(surprisal * np.exp(-surprisal), axis=1, keepdims=True)
+    return _nucleus(logits, np.argsort(np.abs(surprisal - entropy), axis=1, kind="stable"), mass)
 
-    def __init__(self, mass: float) -> None:
-        self._mass = mass
 
-    def __call__(self, logits: Logits, history: RowHistory) -> Logits:
-        """Return the logits with -inf at less typical ids."""
-        if self._mass == 1:
-            return logits
-        surprisal = -log_softmax(logits)
-        probabilities = np.exp(-surprisal)
-        with np.errstate(invalid="ignore"):  # inf * 0 of excluded ids
-            entropy = np.nansum(surprisal * probabilities, axis=1, keepdims=True)
-        return _nucleus(
-            logits, np.argsort(np.abs(surprisal - entropy), axis=1, kind="stable"), self._mass
-        )
+TRUNCATION: Mapping[str, Callable[[Any, Logits], Logits]] = {  # by option, in the order of application
+    "top_k": top_k,
+    "top_p": top_p,
+    "min_p": min_p,
+    "typical_p": typical_p,
+}
 
 
 def _nucleus(logits: Logits, order: npt.NDArray[np.intp], share: float) -> Logits:
@@ -242,11 +178,4 @@ def _nucleus(logits: Logits, order: npt.NDArray[np.intp], share: float) -> Logit
     enough[:, 1:] = mass[:, :-1] >= share * mass[:, -1:]
     kept = logits.copy()
     np.put_along_axis(kept, order, np.where(enough, -np.inf, ranked), axis=1)
-    return kept
-
-
-def _without(logits: Logits, ids: npt.NDArray[np.intp]) -> Logits:
-    """Return the logits with -inf at `ids [rows, any]`."""
-    kept = logits.copy()
-    np.put_along_axis(kept, ids, -np.inf, axis=1)
     return kept

@@ -1,4 +1,4 @@
-"""Texts that a run wrote: what `sample` and `stream` return, and how they show themselves."""
+"""Generated texts: the results of `sample` and `stream`, and their display."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,17 +15,17 @@ from lstmega.display.formatting import plain
 
 @dataclass(frozen=True)
 class Sample:
-    """One text that a run wrote.
+    """One generated text.
 
     Args:
         run: The run's name.
-        temperature: What the logits were divided by.
+        temperature: The temperature of its tokens.
         seed: Of the whole call.
-        prompt: What came before, as a reader sees it.
-        text: What the run wrote, without the prompt.
+        prompt: The text before it.
+        text: The generated text, without the prompt.
         prompt_is_excerpt: Whether the prompt was taken from the held-out text.
-        nats: What each token cost the model, where that was asked for; of its own distribution, before
-            temperature and rules.
+        nats: The cost of each token, `[tokens]`, in the model's distribution before temperature and
+            constraints; None where it was not asked for.
     """
 
     run: str
@@ -38,17 +38,11 @@ class Sample:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `sample --json`."""
-        return {
-            "run": self.run,
-            "temperature": self.temperature,
-            "seed": self.seed,
-            "prompt": self.prompt,
-            "text": self.text,
-        }
+        return {name: getattr(self, name) for name in ("run", "temperature", "seed", "prompt", "text")}
 
     @property
     def heading(self) -> str:
-        """One line that says where the text is from."""
+        """The origin of the text in one line."""
         source = ", prompt from the held-out text" if self.prompt_is_excerpt else ""
         return f"{self.run}: temperature {self.temperature:g}, seed {self.seed}{source}"
 
@@ -57,7 +51,7 @@ class Sample:
 
 
 class Samples(Sequence[Sample]):
-    """The result of `sample`: a sequence that shows itself in a terminal and a notebook."""
+    """The result of `sample`: a sequence that displays itself in a terminal and a notebook."""
 
     def __init__(self, samples: Iterable[Sample]) -> None:
         self._samples = tuple(samples)
@@ -97,16 +91,10 @@ class Samples(Sequence[Sample]):
 
 
 class Stream(Iterator[str]):
-    """Pieces of text as they come, with what they started from.
-
-    Args:
-        pieces: The text, usually a character at a time.
-        start: Seed, temperature and prompt of the text; its own text is empty.
-    """
+    """Pieces of one text; `start` has its seed, temperature and prompt, and an empty text."""
 
     def __init__(self, pieces: Iterator[str], start: Sample) -> None:
-        self._pieces = pieces
-        self.start = start
+        self._pieces, self.start = pieces, start
 
     def __next__(self) -> str:
         return next(self._pieces)

@@ -1,8 +1,8 @@
-"""Let a text have a form: which characters may come next so that a pattern can still be met, exactly.
+"""Constrained decoding: masks of the characters after which a pattern can still be completed.
 
-    expression, acrostic, required or banned texts -> automata -> both at once -> masks
+    expression, acrostic, required or banned texts -> automata -> intersection -> masks
 
-No dead ends: a character is allowed where, and only where, an accepted text goes on with it.
+The masks are exact: a character is allowed if and only if an accepted text continues with it.
 """
 
 import heapq
@@ -15,15 +15,24 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.errors import UsageError
-from lstmega.inference.automata import MOST_STATES, Expression, Mask, Node, Occurrences, too_large
+from lstmega.inference.automata import (
+    MOST_STATES,
+    Automaton,
+    Expression,
+    Mask,
+    Node,
+    Occurrences,
+    refused,
+    too_large,
+)
 
-_STATE_CELLS = 100  # what a state costs besides its tables
+_STATE_CELLS = 100  # cost of a state besides its tables
 _MOST_CELLS = MOST_STATES * _STATE_CELLS  # entries of all tables of a pattern, about 100 MB
 _MASK_BYTES = 1 << 24  # masks for a given number of characters left, kept
 
 
 class _Row(NamedTuple):
-    """What may follow a state."""
+    """The steps that may follow a state."""
 
     steps: list[int | None]  # [classes] -> state
     needs: npt.NDArray[np.float64]  # [classes], characters needed after one of this class
@@ -32,18 +41,20 @@ class _Row(NamedTuple):
 
 
 class Pattern:
-    """A regular language over a vocabulary's characters: which of them may come next.
+    """A regular language over a vocabulary's characters, with the mask of each state.
 
-    Make one with `regex`, `acrostic`, `containing` or `without`; `&` demands both. States are whole
-    numbers, made as they are visited, and each leads to an accepted text. Any method may raise
-    UsageError, where the states that were visited or searched are more than about 100,000.
+    Make one with `regex`, `acrostic`, `containing` or `without`; their `characters` are the
+    vocabulary's, one code point each, and the position is the id. `&` intersects two. States are whole
+    numbers, made as they are visited, and from each an accepted text can be reached.
+
+    Any method may raise UsageError, where more than about 100,000 states were visited or searched.
     """
 
     start: int
     """The state before any character."""
 
-    def __init__(self, machine: "Expression | Occurrences | _Both", name: str, characters: str) -> None:
-        self._machine, self._name, self._characters = machine, name, characters
+    def __init__(self, machine: Automaton) -> None:
+        self._machine = machine
         self._class_of: list[int] = machine.classes.tolist()
         self._class_count = int(machine.classes.max(initial=0)) + 1
         self._numbers: dict[Node, int] = {}
@@ -57,8 +68,8 @@ class Pattern:
         self.start = self._number(machine.start)
         if self._need(self.start) == math.inf:
             raise UsageError(
-                f"No text can be as asked. Received: {name:.200}. "
-                f"Accepted: what some text of the vocabulary's {len(characters)} characters can be."
+                f"No text satisfies the constraints. Received: {machine.name:.200}. "
+                f"Accepted: constraints that {len(machine.characters)} characters can satisfy."
             )
 
     @classmethod
@@ -66,18 +77,14 @@ class Pattern:
         r"""Accept what `re.fullmatch` matches: the whole text.
 
         Args:
-            pattern: Python's syntax. Lazy repeats and groups that capture mean what the others mean;
-                `^`, `$`, `\A` and `\Z` at the ends mean nothing, elsewhere they are refused.
-            characters: The vocabulary's, one code point each; the position is the id.
+            pattern: Python's syntax. Lazy repeats and capturing groups are as greedy ones and plain
+                groups; `^`, `$`, `\A` and `\Z` have no effect at the ends, elsewhere they are refused.
 
         Raises:
-            UsageError: The syntax is wrong; there is a reference, a condition, a look around, an
-                atomic group, a possessive repeat or a word boundary; no text of these characters
-                matches; or the pattern needs too many states.
+            UsageError: `regular_expression.parse` refuses the pattern, or no text of these characters
+                matches.
         """
-        known = _joined(characters)
-        name = f"the pattern {pattern!r}"
-        return cls(Expression(pattern, known, name), name, known)
+        return cls(Expression(pattern, characters, f"the pattern {pattern!r}"))
 
     @classmethod
     def acrostic(cls, word: str, characters: Sequence[str], *, longest: int | None = None) -> "Pattern":
@@ -88,63 +95,49 @@ class Pattern:
 
         Args:
             word: At least one character, no white space.
-            characters: The vocabulary's, one code point each; the position is the id.
             longest: Characters that a line may have; None is any number.
 
         Raises:
-            UsageError: The word is empty or has white space, a letter is in the vocabulary in neither
-                case, or there are too many lines.
+            UsageError: The word is empty or has white space, or a letter is in the vocabulary in neither
+                case.
         """
         if not isinstance(word, str) or not word or any(letter.isspace() for letter in word):
-            raise _refusal("An acrostic needs a word", word, "one character or more, no white space")
-        known = _joined(characters)
+            raise refused("An acrostic needs a word", word, "one character or more, no white space")
         rest = "*" if longest is None else f"{{0,{longest - 1}}}"
         pattern = r"\n".join(f"(?i:{re.escape(letter)})[^\\n]{rest}" for letter in word)
-        name = f"an acrostic of {word!r}"
-        return cls(Expression(pattern, known, name), name, known)
+        return cls(Expression(pattern, characters, f"an acrostic of {word!r}"))
 
     @classmethod
     def containing(cls, text: str, characters: Sequence[str]) -> "Pattern":
-        """Accept texts in which `text` occurs at least once (Knuth, Morris and Pratt 1977).
-
-        Args:
-            text: At least one character; case matters.
-            characters: The vocabulary's, one code point each; the position is the id.
+        """Accept texts in which `text` occurs at least once; case matters.
 
         Raises:
-            UsageError: The text is empty, too long or has a character that the vocabulary has not.
+            UsageError: The text is empty, too long or has a character that is not in the vocabulary.
         """
-        known = _joined(characters)
-        name = f"a text with {text!r}"
         texts = _texts("A required text", [text])
-        return cls(Occurrences(texts, known, name, wanted=True), name, known)
+        return cls(Occurrences(texts, characters, f"a text with {text!r}", wanted=True))
 
     @classmethod
     def without(cls, texts: Sequence[str], characters: Sequence[str]) -> "Pattern":
-        """Accept texts in which none of `texts` occurs, the empty one too (Aho and Corasick 1975).
-
-        Args:
-            texts: At least one, each of at least one character; case matters.
-            characters: The vocabulary's, one code point each; the position is the id.
+        """Accept texts in which none of `texts` occurs, the empty one too; case matters.
 
         Raises:
             UsageError: There is no text, one is empty, or they are too long.
         """
-        known = _joined(characters)
         name = "a text without " + ", ".join(map(repr, _texts("Banned texts", texts)))
-        return cls(Occurrences(texts, known, name, wanted=False), name, known)
+        return cls(Occurrences(texts, characters, name, wanted=False))
 
     def __and__(self, other: "Pattern") -> "Pattern":
-        """Accept what both accept.
+        """Accept the texts that both accept.
 
         Raises:
-            UsageError: They have different vocabularies, no text is in both, or it takes too many
-                states to find one.
+            UsageError: They have different vocabularies, or no text is in both.
         """
-        if self._characters != other._characters:
-            received = f"{len(self._characters)} and {len(other._characters)} characters"
-            raise _refusal("Patterns of different vocabularies cannot meet", received, "the same one")
-        return Pattern(_Both(self, other), f"{self._name} and {other._name}", self._characters)
+        first, second = self._machine.characters, other._machine.characters
+        if first != second:
+            received = f"{len(first)} and {len(second)} characters"
+            raise refused("Patterns need the same vocabulary", received, "one vocabulary")
+        return Pattern(_Both(self, other))
 
     def step(self, state: int, identity: int) -> int:
         """Return the state after the character of this id.
@@ -154,15 +147,16 @@ class Pattern:
         """
         following = (self._rows[state] or self._look(state)).steps[self._class_of[identity]]
         if following is None:
-            raise _refusal("The text does not fit", self._characters[identity], self._name)
+            character = self._machine.characters[identity]
+            raise refused("The text does not fit", character, self._machine.name)
         return following
 
     def allowed(self, state: int, remaining: int | None) -> Mask:
-        """Return which characters may come next, so that an accepted text can still be completed.
+        """Return the mask of the characters after which an accepted text can still be completed.
 
         Args:
-            state: As `start` or `step` gave it.
-            remaining: How many characters may still come, this one included; None: any number.
+            state: From `start` or `step`.
+            remaining: Characters that may still come, this one included; None: any number.
 
         Returns:
             `[characters]`, read-only; none where `remaining` is below `least(state)` or 1.
@@ -173,24 +167,24 @@ class Pattern:
         return self._mask(row.needs < remaining)
 
     def may_end(self, state: int) -> bool:
-        """Return whether the text is accepted as it is."""
+        """Return whether the text so far is accepted."""
         return self._need(state) == 0
 
     def must_end(self, state: int) -> bool:
-        """Return whether the text is accepted as it is and nothing may follow."""
+        """Return whether the text so far is accepted and nothing may follow."""
         return self._need(state) == 0 and (self._rows[state] or self._look(state)).most < 0
 
     def least(self, state: int) -> int:
-        """Return the fewest characters that complete an accepted text, 0 where it is one."""
+        """Return the smallest number of characters that complete an accepted text, 0 for one."""
         return int(self._need(state))
 
     def _number(self, node: Node) -> int:
-        """Return the number of a node, a new one where it is new."""
+        """Return the state of a node, a new one for a new node."""
         if (found := self._numbers.get(node)) is not None:
             return found
         self._cells += _STATE_CELLS + self._class_count + len(node)
         if self._cells > _MOST_CELLS:
-            raise too_large(self._name)
+            raise too_large(self._machine.name)
         bound = self._machine.bound(node)
         self._nodes.append(node)
         self._bounds.append(bound)
@@ -208,7 +202,7 @@ class Pattern:
         return found
 
     def _look(self, state: int) -> _Row:
-        """Make the row of a state, without what leads nowhere."""
+        """Make the row of a state, without steps to dead ends."""
         steps = self._follow(state)
         needs = np.array([math.inf if step is None else self._need(step) for step in steps])
         live = needs < math.inf
@@ -221,19 +215,19 @@ class Pattern:
     def _mask(self, classes: Mask) -> Mask:
         key = classes.tobytes()
         if (found := self._masks.get(key)) is None:
-            if len(self._masks) * len(self._characters) > _MASK_BYTES:
+            if len(self._masks) * len(self._machine.characters) > _MASK_BYTES:
                 self._masks.clear()
             found = self._masks[key] = classes[self._machine.classes]  # [characters]
             found.setflags(write=False)
         return found
 
     def _need(self, state: int) -> float:
-        """Return the fewest characters to acceptance, inf where there is no way."""
+        """Return the smallest number of characters to acceptance, inf where there is no way."""
         known = self._known[state]
         return self._search(state) if known is None else known
 
     def _search(self, start: int) -> float:
-        """Find the shortest way to acceptance, or that there is none (A*: Hart et al. 1968)."""
+        """Return the length of the shortest way to acceptance, inf for none (A*: Hart et al. 1968)."""
         so_far, origins = {start: 0}, {start: start}
         heap = [(0.0, 0.0, start)]  # characters in all, still needed, state
         done: set[int] = set()
@@ -243,7 +237,7 @@ class Pattern:
                 total = so_far[here] + need
                 for state in done:  # nearer bounds for later (Adaptive A*: Koenig, Likhachev 2005)
                     self._bounds[state] = total - so_far[state]
-                while here != start:  # a shortest way is one from each state on it
+                while here != start:  # the rest of a shortest way is a shortest way
                     here = origins[here]
                     self._known[here] = self._bounds[here]
                 return total
@@ -260,18 +254,20 @@ class Pattern:
         return math.inf
 
 
-class _Both:
-    """Two patterns at once; a node is a state of each. Only its bounds are known, not its needs."""
+class _Both(Automaton):
+    """The intersection of two patterns; a node is a state of each."""
 
     exact = False
 
     def __init__(self, *patterns: Pattern) -> None:
         self._patterns = patterns
+        self.characters = patterns[0]._machine.characters
+        self.name = " and ".join(pattern._machine.name for pattern in patterns)
         each = np.stack([pattern._machine.classes for pattern in patterns])  # [patterns, characters]
         pairs, classes = np.unique(each, axis=1, return_inverse=True)
         self._pairs = pairs.T.tolist()
-        self.classes: npt.NDArray[np.intp] = classes.reshape(-1)  # [characters]
-        self.start: Node = tuple(pattern.start for pattern in patterns)
+        self.classes = classes.reshape(-1)
+        self.start = tuple(pattern.start for pattern in patterns)
 
     def follow(self, node: Node) -> list[Node | None]:
         first, second = (
@@ -285,18 +281,7 @@ class _Both:
         return max(p._need(state) for p, state in zip(self._patterns, node, strict=True))
 
 
-def _joined(characters: Sequence[str]) -> str:
-    known = "".join(characters)
-    if not known or len(known) != len(characters) or len(set(known)) != len(known):
-        raise _refusal("A pattern needs a vocabulary", known, "distinct characters, at least one")
-    return known
-
-
 def _texts(what: str, texts: Sequence[str]) -> Sequence[str]:
     if isinstance(texts, str) or not texts or not all(isinstance(t, str) and t for t in texts):
-        raise _refusal(f"{what} must not be empty", texts, "texts of at least one character")
+        raise refused(f"{what} must not be empty", texts, "texts of at least one character")
     return texts
-
-
-def _refusal(what: str, received: object, accepted: str) -> UsageError:
-    return UsageError(f"{what}. Received: {received!r:.200}. Accepted: {accepted:.200}.")

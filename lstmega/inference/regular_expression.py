@@ -2,21 +2,21 @@ r"""Regular expressions in Python's syntax, read into a tree from which an autom
 
     pattern -> `re.compile` checks the syntax -> recursive descent -> anchors resolved -> tree
 
-`re` reports syntax errors, with their positions, so the parser reads only patterns that `re` accepts.
-The parser refuses references, look arounds and the like, which have no finite automaton or a large one.
-The leaves of the tree keep the syntax of `re` (`[^a-z]`, `\d`, `.`), and `re` decides which characters
-they match.
+The parser reads only patterns that `re` accepts, and refuses references, look arounds and the like,
+which have no finite automaton or a large one. The leaves of the tree keep the syntax of `re` (`[^a-z]`,
+`\d`, `.`), and `re` decides which characters they match.
 """
 
 import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NoReturn, TypeAlias
 
 from lstmega.errors import UsageError
 
-ACCEPTED = (
+_ACCEPTED = (
     "Accepted: Python's syntax of characters, classes, ., groups, |, *, +, ?, {m,n} "
     "and the flags (?aimsux)."
 )
@@ -24,15 +24,10 @@ ACCEPTED = (
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """One character.
+    """One character."""
 
-    Attributes:
-        expression: An expression of `re` that matches single characters.
-        flags: The flags that `re` needs for it.
-    """
-
-    expression: str
-    flags: int
+    expression: str  # matches single characters
+    flags: int  # of `re`
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +46,7 @@ class Alternation:
 
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """A part, repeated.
-
-    Attributes:
-        part: The repeated node.
-        least: The smallest number of repetitions.
-        most: The largest number of repetitions; None is any number.
-    """
+    """A part, repeated from `least` to `most` times; None is any number."""
 
     part: "Node"
     least: int
@@ -116,25 +105,27 @@ def parse(pattern: str) -> Node:
         pattern: Python's syntax.
 
     Returns:
-        The tree, without groups, comments and anchors. The flags are stored with each character.
-        Anchors are accepted where they always hold: at the ends of the text.
+        The tree, without groups, comments and anchors; anchors are accepted at the ends of the text.
 
     Raises:
         UsageError: `re` refuses the pattern, or it has a reference, a condition, a look around, an
             atomic group, a possessive repeat, a word boundary or an anchor inside.
     """
     if not isinstance(pattern, str):
-        raise UsageError(f"A pattern must be text. Received: {pattern!r:.200}. {ACCEPTED}")
+        raise _error("A pattern must be text", pattern)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about syntax that a later Python may read differently
             re.compile(pattern)
         return _Parser(pattern).parse()
     except (re.error, ValueError, OverflowError) as error:
-        what = f"The pattern cannot be read: {error}"
+        raise _error(f"The pattern cannot be read: {error}", pattern) from None
     except RecursionError:
-        what = "The pattern cannot be read: it is too deep"
-    raise UsageError(f"{what}. Received: {pattern!r:.200}. {ACCEPTED}")
+        raise _error("The pattern cannot be read: it is too deep", pattern) from None
+
+
+def _error(what: str, received: object) -> UsageError:
+    return UsageError(f"{what}. Received: {received!r:.200}. {_ACCEPTED}")
 
 
 class _Parser:
@@ -179,7 +170,8 @@ class _Parser:
             else:
                 refused = (what for token, what in _REFUSED.items() if self._take(token))
                 self._refuse(next(refused, "unknown syntax"), start)
-        return Concatenation(tuple(each for part in parts for each in _spliced(part)))
+        spliced = (part.parts if isinstance(part, Concatenation) else [part] for part in parts)
+        return Concatenation(tuple(chain.from_iterable(spliced)))
 
     def _group(self, opening: re.Match[str]) -> list[Node]:
         """Read the rest of a group; `(?i)` and its like only set flags and add no node."""
@@ -202,11 +194,7 @@ class _Parser:
 
         Args:
             node: A node as the parser read it.
-            starts: Whether the node is at the start of the text: only anchors come before it.
-            ends: Whether the node is at the end of the text: only anchors come after it.
-
-        Raises:
-            UsageError: An anchor is neither at the start nor at the end.
+            starts, ends: Whether only anchors come before, or after, the node.
         """
         match node:
             case Concatenation(parts):
@@ -236,8 +224,7 @@ class _Parser:
         return found
 
     def _refuse(self, what: str, position: int) -> NoReturn:
-        found = f"The pattern has {what}, at position {position}"
-        raise UsageError(f"{found}. Received: {self._pattern!r:.200}. {ACCEPTED}")
+        raise _error(f"The pattern has {what}, at position {position}", self._pattern)
 
 
 def _counts(repeat: re.Match[str]) -> tuple[int, int | None]:
@@ -248,11 +235,6 @@ def _counts(repeat: re.Match[str]) -> tuple[int, int | None]:
     if not repeat["comma"]:
         return least, least
     return least, int(repeat["most"]) if repeat["most"] else None
-
-
-def _spliced(node: Node) -> Sequence[Node]:
-    """Return the parts of a concatenation, and any other node alone."""
-    return node.parts if isinstance(node, Concatenation) else [node]
 
 
 def _alternation(parts: Sequence[Node]) -> Node:

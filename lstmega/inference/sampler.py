@@ -4,7 +4,7 @@ logits -> hard constraints -> penalties -> / temperature -> truncation -> Gumbel
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lstmega.inference.decoder import Array, Ids, States, repeat
 from lstmega.inference.logits_processors import ENDED, Logits, LogitsProcessor, RowHistory
-from lstmega.inference.temperature import Fixed, Varied
+from lstmega.inference.temperature import Varied
 
 _SMALLEST = np.finfo(np.float64).tiny  # keeps log(0) out of the noise
 
@@ -23,20 +23,17 @@ class Stepper(Protocol):
 
     def zero_states(self, rows: int) -> States:
         """Return the states before any text."""
-        ...
 
     def read(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Read `ids [time]`; return logits `[rows, vocabulary]` and new states."""
-        ...
 
     def step(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Read `ids [rows]`; return logits `[rows, vocabulary]` and new states."""
-        ...
 
 
 @dataclass(frozen=True)
 class Position:
-    """A decoder after a text: a value, from which any number of texts may continue.
+    """The state of a decoder after a text; any number of texts may continue from it.
 
     Args:
         ids: The ids that were read, `[time]`.
@@ -72,9 +69,9 @@ class LogitsProcessors:
         truncation: Applied to the logits after temperature.
     """
 
-    constraints: tuple[LogitsProcessor, ...] = ()
-    penalties: tuple[LogitsProcessor, ...] = ()
-    truncation: tuple[LogitsProcessor, ...] = ()
+    constraints: Sequence[LogitsProcessor] = ()
+    penalties: Sequence[LogitsProcessor] = ()
+    truncation: Sequence[Callable[[Logits], Logits]] = ()
 
 
 def read(decoder: Stepper, ids: Ids, after: Position | None = None) -> Position:
@@ -104,11 +101,10 @@ def choose(
 
     Args:
         logits: `[rows, vocabulary]`; -inf is never drawn.
-        temperatures: `[rows]`, finite, at least 0; 0 takes the most probable id, the lowest where
-            several are.
+        temperatures: `[rows]`, finite, at least 0; 0 takes the most probable id, the lowest of equals.
         processors: Constraints, penalties and truncation.
-        history: The ids that each row has read and written.
-        generators: One per row; only its own row draws from it.
+        history: The ids that each row has read and generated.
+        generators: One per row.
 
     Returns:
         Ids `[rows]`, `ENDED` where no id is left.
@@ -125,8 +121,8 @@ def choose(
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     with np.errstate(over="ignore"):
         scaled /= np.where(temperatures > 0, temperatures, 1.0)[:, np.newaxis]
-    for process in processors.truncation:
-        scaled = process(scaled, history)
+    for truncate in processors.truncation:
+        scaled = truncate(scaled)
     noise = np.ones_like(scaled)
     for row, generator in enumerate(generators):
         if temperatures[row] > 0:
@@ -148,31 +144,30 @@ def generate_ids(
 ) -> Iterator[GeneratedStep]:
     """Continue a text: yield one id for each row at a time, until all rows have ended.
 
-    A row's randomness comes from (seed, its temperature, its number among the rows of the same
-    temperature) alone. So the row of temperature 0.8 writes the same text whatever other
-    temperatures and however many repeats are asked for, and in whatever order. The one exception:
-    a BLAS library may round the last bits of a logit (about 1e-7) differently for another number of
-    rows, which changes a text where two candidates are that close (in none of the 20,000 characters
-    that we compared). The same rows on the same machine always write the same texts.
+    A row's randomness depends on (seed, its temperature, its number among the rows of the same
+    temperature) alone, so other rows and their order do not change its text. The one exception: a BLAS
+    library may round the last bits of a logit (about 1e-7) differently for another number of rows, which
+    changes a text where two candidates are that close (in none of 20,000 characters compared). The same
+    rows on the same machine always give the same texts.
 
     Args:
         decoder: The model.
         start: The position that all rows continue from.
         temperatures: One per row.
         seed: From 0 to 2**63 - 1.
-        processors: None leaves the logits alone. They keep state for the rows of one call.
+        processors: None does not change the logits. They keep state for the rows of one call.
         vary: Temperatures that replace those of the rows.
     """
     processors = processors or LogitsProcessors()
     generators = _generators(temperatures, seed)
-    rows = len(temperatures)
-    temperature = vary or Fixed(temperatures)
+    rows, fixed = len(temperatures), np.array(temperatures, np.float64)
     history = RowHistory(start.ids, rows)
     # BLAS kernels take columns by fours: five rows cost more than eight (measured, OpenBLAS).
     padded = np.zeros(rows if rows < 4 else rows + -rows % 4, np.intp)
     logits, states = np.repeat(start.logits, rows, axis=0), repeat(start.states, len(padded))
     while True:
-        ids = choose(logits, temperature(history), processors, history, generators)
+        now = fixed if vary is None else vary(history)  # [rows]
+        ids = choose(logits, now, processors, history, generators)
         if (ids == ENDED).all():
             return
         yield GeneratedStep(ids, logits)

@@ -1,12 +1,12 @@
 """Interactive writing: a text that a person and a run continue in turns.
 
-Every version of the text is kept with the run's state after it. So undoing costs nothing, and only added
-text is read: a long prompt runs once.
+Every version of the text is kept with the run's state after it: an undo costs nothing, and only added
+text is read.
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 from lstmega import files
@@ -15,12 +15,10 @@ from lstmega.config.generation import GenerationConfig
 from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import UnknownPolicy
 from lstmega.errors import UsageError
-from lstmega.inference.generate import GeneratingRun, TextGenerator, opening
+from lstmega.inference.generate import MOST_SEED, GeneratingRun, TextGenerator, opening
 from lstmega.inference.outputs import Samples
 from lstmega.inference.sampler import Position
 from lstmega.inference.temperature import check_temperatures
-
-_MOST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Version:
     """One version of the text.
 
     Args:
-        text: The text, as it is displayed.
+        text: The text.
         position: The run's state after it.
         proposals: The last proposals for its continuation, None before any.
     """
@@ -45,9 +43,12 @@ class Session:
     Constraints (`regex`, `acrostic`, `require`, `lines`, ...) apply to each proposal on its own. A
     proposal that ends at a stop text or a line end includes it, so that the next one follows it.
 
+    Methods raise UsageError for a value out of bounds and where there is nothing to do, PromptError for
+    new characters that `unknown="error"` refuses; the text is then unchanged.
+
     Args:
         run: A trained generator.
-        temperatures: One proposal at each, times `num_samples`.
+        temperatures: `num_samples` proposals at each.
         length: Tokens of a proposal, at most.
         num_samples: Proposals at each temperature.
         prompt: The beginning of the text; None takes an excerpt of the held-out text.
@@ -79,7 +80,6 @@ class Session:
         self._lenient: UnknownPolicy = "fold" if unknown == "error" else unknown
         self.length, self.num_samples = length, num_samples
         self._generator = TextGenerator(run, check_temperatures(temperatures), config, training)
-        seed = secrets.randbits(32) if seed is None else seed
         ids, self._start = opening(run, prompt, seed, unknown)
         self._past = [Version(self._start.prompt, self._generator.read(ids))]
         self._future: list[Version] = []
@@ -130,15 +130,12 @@ class Session:
 
         A proposal that reaches its length ends with a whole word, where it has one.
         """
-        seed = (self._start.seed + self._turn) % (_MOST_SEED + 1)
+        seed = (self._start.seed + self._turn) % (MOST_SEED + 1)
         self._turn += 1
         start = replace(self._start, seed=seed, prompt=self.text, prompt_is_excerpt=False)
+        position, count = self._past[-1].position, self.num_samples
         found = self._generator.write(
-            self._past[-1].position,
-            start,
-            length=self.length,
-            num_samples=self.num_samples,
-            with_end=True,
+            position, start, length=self.length, num_samples=count, with_end=True
         )
         proposals = Samples(replace(item, text=self._in_words(item.text)) for item in found)
         self._past[-1] = replace(self._past[-1], proposals=proposals)
@@ -156,11 +153,7 @@ class Session:
         return text[: last + 1] if text[: last + 1].strip() else text
 
     def pick(self, number: int) -> str:
-        """Take a proposal, from 1 on, and return what was added.
-
-        Raises:
-            UsageError: There is none of that number.
-        """
+        """Add a proposal to the text, and return it; the first has number 1."""
         if self.proposals is None or not 1 <= number <= len(self.proposals):
             count = len(self.proposals or ())
             raise UsageError(f"There are {count} proposals. Received: {number}.")
@@ -169,19 +162,11 @@ class Session:
         return added
 
     def add(self, text: str) -> None:
-        """Go on with a text of one's own.
-
-        Raises:
-            PromptError: It has unknown characters under `unknown="error"`.
-        """
+        """Add a text of your own."""
         self.replace(self.text + text)
 
     def cut(self, count: int) -> str:
-        """Take away so many characters at the end, and return them.
-
-        Raises:
-            UsageError: There are not so many.
-        """
+        """Remove `count` characters at the end, and return them."""
         if not self.text:
             raise UsageError(f"There is nothing to cut. Received: {count}, and an empty text.")
         check_int("The number of characters to cut", count, 1, len(self.text))
@@ -190,24 +175,15 @@ class Session:
         return cut
 
     def edit(self, line: str) -> None:
-        """Put another line, or several, in the place of the last one.
-
-        Raises:
-            PromptError: It has unknown characters under `unknown="error"`.
-        """
+        """Replace the last line by one or several lines."""
         self.replace(self.text.removesuffix(self.last_line) + line)
 
     def replace(self, text: str) -> None:
-        """Put another text in the place of this one; only what is new is read.
-
-        Raises:
-            PromptError: What is new has unknown characters under `unknown="error"`.
-        """
-        differing = (
-            at for at, pair in enumerate(zip(self.text, text, strict=False)) if len({*pair}) > 1
-        )
-        new = text[next(differing, min(len(self.text), len(text))) :]
-        self._run.vocabulary.encode_prompt(new, unknown=self._unknown)  # or refuses
+        """Replace the whole text; only characters behind the first change are read."""
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(self.text, text, strict=False))
+        self._run.vocabulary.encode_prompt(
+            text[len(list(same)) :], unknown=self._unknown
+        )  # checks the new characters
         self._go_to(text, self._lenient)
 
     def _go_to(self, text: str, unknown: UnknownPolicy) -> None:
@@ -224,40 +200,23 @@ class Session:
         self._future.clear()
 
     def undo(self) -> None:
-        """Go back to the text before the last change, and to its proposals.
-
-        Raises:
-            UsageError: Nothing was changed.
-        """
+        """Restore the text before the last change, and its proposals."""
         if len(self._past) == 1:
             raise UsageError("There is nothing to undo. Received: a text as it began.")
         self._future.append(self._past.pop())
 
     def redo(self) -> None:
-        """Take the last undoing back.
-
-        Raises:
-            UsageError: Nothing was undone since the last change.
-        """
+        """Take the last undo back."""
         if not self._future:
             raise UsageError("There is nothing to do again. Received: no undoing before.")
         self._past.append(self._future.pop())
 
     def heat(self, temperatures: Sequence[float]) -> None:
-        """Propose at other temperatures from now on.
-
-        Raises:
-            UsageError: One is below 0 or not finite.
-        """
+        """Set the temperatures of the next proposals."""
         self._generator = self._generator.at(check_temperatures(temperatures))
 
     def save(self, path: str | Path) -> Path:
-        """Write the text to a file, whole or not at all, and return its path.
-
-        Raises:
-            UsageError: Another text is there that this session did not write, or no directory is.
-            OSError: The disk refuses.
-        """
+        """Write the text to a file, whole or not at all, and return its path; errors of `save_text`."""
         path = Path(path)
         save_text(path, self.text, ours=path.resolve() in self._saved)
         self._saved.add(path.resolve())
@@ -268,7 +227,7 @@ def load_text(path: Path) -> str | None:
     """Return the text of a file that `save_text` wrote, None where there is no file.
 
     Raises:
-        UsageError: It is not a file of UTF-8.
+        UsageError: It is not a regular file of UTF-8.
         OSError: It cannot be read.
     """
     if not path.exists():
@@ -287,10 +246,10 @@ def save_text(path: Path, text: str, *, ours: bool) -> None:
     Args:
         path: The file; its directory must exist.
         text: Every character is kept, and nothing is added.
-        ours: Whether what is there may be replaced. An empty file may, and the same text.
+        ours: Whether another text in the file may be replaced.
 
     Raises:
-        UsageError: Another text is there, or no directory is.
+        UsageError: The file has another text, or its directory does not exist.
         OSError: The disk refuses.
     """
     if not path.parent.is_dir():

@@ -1,11 +1,12 @@
-"""What logits are divided by: lists and ranges as a user writes them, and changes within a text.
+"""Temperatures, by which logits are divided: the command line's lists and ranges, changes in a text.
 
-Temperature 0 takes the likeliest id; 1 leaves the model's own distribution; above 1 is wilder.
+Temperature 0 takes the most probable id, 1 keeps the model's own distribution.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from lstmega.config.base import check_float, usage_error
 from lstmega.config.generation import Vary
 from lstmega.errors import UsageError
-from lstmega.inference.logits_processors import NewColumns, RowHistory
+from lstmega.inference.logits_processors import RowHistory
 
 OVER = 40  # tokens of a line within which `line` goes through its temperatures
 
@@ -21,7 +22,7 @@ _MOST_TEMPERATURES = 1000
 
 
 def parse_temperatures(text: str) -> tuple[float, ...]:
-    """Read a list of temperatures as the command line takes it.
+    """Parse the command line's list of temperatures.
 
     Args:
         text: Numbers and ranges `start:stop:step` (the end included) between commas:
@@ -31,15 +32,14 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
         The temperatures in the order given, ranges in decimal steps without drift.
 
     Raises:
-        UsageError: A part is no number of at least 0, a range runs backwards, or there are more
-            than 1,000.
+        UsageError: A part is not a number of at least 0, a range has no end, or there are more than
+            1,000.
     """
-    temperatures: list[float] = []
-    for part in text.split(","):
-        temperatures += _temperature_range(part.strip(), text)
+    parts = (_temperature_range(part.strip(), text) for part in text.split(","))
+    temperatures = tuple(chain.from_iterable(parts))
     if len(temperatures) > _MOST_TEMPERATURES:
         raise _bad_temperatures(f"lists more than {_MOST_TEMPERATURES} numbers", text)
-    return tuple(temperatures)
+    return temperatures
 
 
 def _temperature_range(part: str, text: str) -> list[float]:
@@ -80,60 +80,46 @@ def check_temperatures(values: Iterable[float]) -> list[float]:
     found = list(values)
     if not 0 < len(found) <= _MOST_TEMPERATURES:
         raise usage_error("--temps", f"from 1 to {_MOST_TEMPERATURES} numbers", f"{len(found)} numbers")
-    for value in found:
-        if check_float("--temps", value) < 0:
-            raise usage_error("--temps", "at least 0", value)
-    return [float(value) for value in found]
-
-
-class Fixed:
-    """One temperature for each row.
-
-    Args:
-        temperatures: `[rows]`, each finite and at least 0.
-    """
-
-    def __init__(self, temperatures: Sequence[float]) -> None:
-        self._by_row = np.array(temperatures, np.float64)  # [rows]
-
-    def __call__(self, history: RowHistory) -> npt.NDArray[np.float64]:
-        """Return the temperatures of the next ids, `[rows]`."""
-        return self._by_row
+    temperatures = [check_float("--temps", value) for value in found]
+    if min(temperatures) < 0:
+        raise usage_error("--temps", "at least 0", min(temperatures))
+    return temperatures
 
 
 class Varied:
-    """The same changing temperature for all rows, after textgenrnn's cycled lists.
+    """Temperatures that change within each text, after textgenrnn's cycled lists.
 
     Args:
-        temperatures: To go through.
+        temperatures: The cycle.
         by: `char` takes the next one for each token and begins again after the last; `word` for each
-            word; `line` goes from the first to the last, evenly between them, within the first `OVER`
-            tokens of a line, and stays there until the line ends.
-        ends: Ids that end a unit: what stands between words, or the line end.
-        rows: Texts that are written side by side.
+            word; `line` moves evenly from the first to the last within the first `OVER` tokens of a
+            line, and keeps the last until the line ends.
+        ends: Ids that end a word (white space) or a line.
+        rows: Texts that are generated side by side.
     """
 
     def __init__(self, temperatures: Sequence[float], by: Vary, ends: Iterable[int], rows: int) -> None:
         self._temperatures = np.array(temperatures, np.float64)
         self._by = by
         self._ends = np.array(sorted(ends), np.intp)
-        self._follower = NewColumns()
+        self._read = 0  # ids of each row that are counted below
         self._words = np.zeros(rows, np.intp)  # ended so far
         self._places = np.zeros(rows, np.intp)  # tokens since the last end
         self._inside = np.zeros(rows, np.bool_)  # whether a word has begun
 
     def __call__(self, history: RowHistory) -> npt.NDArray[np.float64]:
         """Return the temperatures of the next ids, `[rows]`."""
-        for column in self._follower.new(history):
+        for column in history.written[:, self._read :].T:
             ended = np.isin(column, self._ends)
             self._words += ended & self._inside  # spaces in a row end one word
             self._inside = ~ended
             self._places = np.where(ended, 0, self._places + 1)
+        self._read = history.length
         count = len(self._temperatures)
         if self._by == "line":
             shares = np.minimum(self._places / OVER, 1) * (count - 1)
-            between: npt.NDArray[np.float64] = np.interp(shares, np.arange(count), self._temperatures)
-            return between
-        turns = self._words if self._by == "word" else np.full_like(self._words, history.length)
-        turned: npt.NDArray[np.float64] = self._temperatures[turns % count]
-        return turned
+            found: npt.NDArray[np.float64] = np.interp(shares, np.arange(count), self._temperatures)
+        else:
+            turns = self._words if self._by == "word" else np.full_like(self._words, history.length)
+            found = self._temperatures[turns % count]
+        return found

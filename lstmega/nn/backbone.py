@@ -1,26 +1,27 @@
 """The backbone that generators and classifiers share: embedding, recurrent stack, normalisation.
 
-A network is a plain `keras.Model`, and keeps its layers by name. The same wiring builds it symbolically
-and computes its gradient step, where dropout masks come in from outside.
+A network is a plain `keras.Model`. The same wiring builds it symbolically and computes its gradient
+step, where dropout masks are arguments.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lstmega.config.model import RecurrentConfig
 from lstmega.data.vocabulary import Vocabulary
+from lstmega.inference.decoder import Array, Weights
 from lstmega.nn import rnn
 from lstmega.nn.devices import keras, tf
-from lstmega.nn.dropout import NO_MASKS, Masks, Wanted, masked_kernel
+from lstmega.nn.dropout import NO_MASKS, Masks, MaskSpecs, masked_kernel
 
 Tensor = Any
+Tensors = Sequence[Tensor]
 Layers = Mapping[str, keras.Layer]
 
 CELLS = {"lstm": rnn.LSTM, "gru": rnn.GRU, "rnn": keras.layers.SimpleRNN}
-_FOLDED = 3  # a table's row costs about a third of a feature: one product has all steps' one-hot ids
+_FOLDED = 3  # the cost of a feature in rows of a table (`rnn_loops._weight_gradients`)
 _SEEDS = 4096  # more than any network has weights
 
 
@@ -45,7 +46,7 @@ def recurrent_layers(config: RecurrentConfig, seeds: Iterator[int]) -> list[kera
                 return_state=True,
                 kernel_initializer=keras.initializers.GlorotUniform(seed=kernel),
                 recurrent_initializer=keras.initializers.Orthogonal(seed=recurrent),
-                seed=recurrent,  # of masks that we do not use, but that are part of the exact state
+                seed=recurrent,  # of Keras' own dropout: never used, but part of the exact state
                 dtype="float32",
                 name=name,
             )
@@ -65,7 +66,7 @@ def states_of(config: RecurrentConfig) -> tuple[str, ...]:
     return ("h", "c") if config.cell == "lstm" else ("h",)
 
 
-def kernel_masks(config: RecurrentConfig) -> Wanted:
+def kernel_masks(config: RecurrentConfig) -> MaskSpecs:
     """Return rate and shape of the masks of all recurrent kernels."""
     return {
         name: (config.weight_drop, shape)
@@ -78,7 +79,7 @@ class Backbone:
     """Embedding -> recurrent layers -> normalisation, as a function of inputs, states and masks.
 
     Args:
-        config: How the layers are wired.
+        config: The wiring.
         layers: The layers by name; without one named `embedding` the inputs are vectors.
         fold: Compute the product of embedding and first kernel once for each token of the vocabulary
             instead of each step of the batch, where that is faster (`LSTM.read`).
@@ -90,7 +91,7 @@ class Backbone:
     def __call__(
         self,
         inputs: Tensor,
-        states: Sequence[Tensor] = (),
+        states: Tensors = (),
         *,
         lengths: Tensor | None = None,
         masks: Masks = NO_MASKS,
@@ -108,55 +109,46 @@ class Backbone:
             The top layer's output `[rows, time, width]`, and the new states.
         """
         config, parts = self._config, len(states) // self._config.layers
-        hidden, after = None, []
+        hidden, after, folded = inputs, [], self._folds(masks)
         for number, names in enumerate(config.layer_names()):
             given = states[number * parts : (number + 1) * parts]
-            if hidden is None:
-                above, new = self._lowest(names, inputs, given, lengths, masks)
+            if number == 0 and folded:
+                layer = self._layers[names[0]]
+                with masked_kernel(layer, masks):
+                    above, *new = layer.read(inputs, self._layers["embedding"].embeddings, given)
             else:
-                below = self._layers[f"{names[0]}_norm"](hidden) if config.layer_norm else hidden
+                below = hidden if number else self._embedded(inputs, masks)
+                if number and config.layer_norm:
+                    below = self._layers[f"{names[0]}_norm"](below)
                 above, new = self._read(names, below, given, lengths, masks)
-            hidden = hidden + above if config.residual and hidden is not None else above
-            if number + 1 < config.layers and names[0] in masks:
+            hidden = hidden + above if number and config.residual else above
+            if number + 1 == config.layers and config.layer_norm:
+                hidden = self._layers["head_norm"](hidden)
+            if names[0] in masks:
                 hidden *= masks[names[0]]
             after += new
-        if config.layer_norm:
-            hidden = self._layers["head_norm"](hidden)
-        if names[0] in masks:
-            hidden *= masks[names[0]]
         return hidden, after
 
-    def _lowest(
-        self,
-        names: Sequence[str],
-        inputs: Tensor,
-        given: Sequence[Tensor],
-        lengths: Tensor | None,
-        masks: Masks,
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Return output and new states of the lowest layer, which reads the embedded inputs."""
-        embedding, layer = self._layers.get("embedding"), self._layers[names[0]]
+    def _folds(self, masks: Masks) -> bool:
+        """Return whether a table of the first layer's gates costs less than the embedding's products."""
+        if not self._fold or "embedding" in masks:
+            return False
+        vocabulary_size, width = self._layers["embedding"].embeddings.shape
+        first = self._layers[self._config.layer_names()[0][0]]
+        return rnn.is_fast(first) and bool(vocabulary_size <= _FOLDED * width)
+
+    def _embedded(self, inputs: Tensor, masks: Masks) -> Tensor:
+        """Return the input of the lowest layer, `[rows, time, features]`."""
+        embedding = self._layers.get("embedding")
         if embedding is None:
-            return self._read(names, inputs, given, lengths, masks)
+            return inputs
         if isinstance(inputs, keras.KerasTensor):
-            return self._read(names, embedding(inputs), given, lengths, masks)
-        table = embedding.embeddings
-        if self._fold and "embedding" not in masks and _folds(layer, table.shape):
-            with masked_kernel(layer, masks):
-                output, *new = layer.read(inputs, table, given)
-            return output, new
-        embedded = tf.gather(table, inputs)  # [rows, time, embedding]
-        if "embedding" in masks:
-            embedded *= masks["embedding"]
-        return self._read(names, embedded, given, lengths, masks)
+            return embedding(inputs)
+        embedded = tf.gather(embedding.embeddings, inputs)  # [rows, time, embedding]
+        return embedded * masks["embedding"] if "embedding" in masks else embedded
 
     def _read(
-        self,
-        names: Sequence[str],
-        below: Tensor,
-        given: Sequence[Tensor],
-        lengths: Tensor | None,
-        masks: Masks,
+        self, names: Sequence[str], below: Tensor, given: Tensors, lengths: Tensor, masks: Masks
     ) -> tuple[Tensor, list[Tensor]]:
         """Return output `[rows, time, width]` and new states of all directions of one layer."""
         outputs, new = [], []
@@ -182,36 +174,32 @@ class Reversed(keras.layers.Layer):
         return inputs_shape
 
 
-def _folds(layer: keras.Layer, shape: Sequence[int]) -> bool:
-    """Return whether a table of the first layer's gates costs less than the embedding's products."""
-    vocabulary_size, width = shape
-    return rnn.is_fast(layer) and vocabulary_size <= _FOLDED * width
-
-
 def layers_of(network: keras.Model) -> dict[str, keras.Layer]:
     """Return a network's layers by name."""
     return {layer.name: layer for layer in network.layers}
 
 
-def weights_of(network: keras.Model) -> dict[str, npt.NDArray[np.float32]]:
-    """Return a copy of all weights, by the names of the configuration's `weight_shapes`."""
-    return {
-        f"{layer.name}/{variable.name}": np.array(variable.numpy())
-        for layer in network.layers
-        for variable in layer.weights
-    }
-
-
-def load_weights(network: keras.Model, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
-    """Set all weights, by the names of `weights_of`."""
+def _variables(network: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Yield all weights with the names of the configuration's `weight_shapes`."""
     for layer in network.layers:
         for variable in layer.weights:
-            variable.assign(weights[f"{layer.name}/{variable.name}"])
+            yield f"{layer.name}/{variable.name}", variable
+
+
+def weights_of(network: keras.Model) -> dict[str, Array]:
+    """Return a copy of all weights, by the names of the configuration's `weight_shapes`."""
+    return {name: np.array(variable.numpy()) for name, variable in _variables(network)}
+
+
+def load_weights(network: keras.Model, weights: Weights) -> None:
+    """Set all weights, by the names of `weights_of`."""
+    for name, variable in _variables(network):
+        variable.assign(weights[name])
 
 
 def warm_start(
     network: keras.Model,
-    weights: Mapping[str, npt.NDArray[np.float32]],
+    weights: Weights,
     before: Vocabulary,
     now: Vocabulary,
     *,
@@ -224,27 +212,19 @@ def warm_start(
         weights: The other network's, by name.
         before: The vocabulary of `weights`.
         now: The network's vocabulary.
-        token_axes: Name -> axis of the weights with one row for each token. Rows of tokens that both
-            vocabularies know are loaded.
+        token_axes: Name -> axis of the weights with one row for each token. Rows of tokens of both
+            vocabularies are loaded.
     """
-    for layer in network.layers:
-        for variable in layer.weights:
-            name = f"{layer.name}/{variable.name}"
-            if name in weights and name in token_axes:
-                fresh = np.array(variable.numpy())
-                variable.assign(_moved_rows(fresh, weights[name], token_axes[name], before, now))
-            elif name in weights and tuple(variable.shape) == weights[name].shape:
-                variable.assign(weights[name])
+    for name, variable in _variables(network):
+        if name in weights and name in token_axes:
+            fresh = np.array(variable.numpy())
+            variable.assign(_moved_rows(fresh, weights[name], token_axes[name], before, now))
+        elif name in weights and tuple(variable.shape) == weights[name].shape:
+            variable.assign(weights[name])
 
 
-def _moved_rows(
-    fresh: npt.NDArray[np.float32],
-    known: npt.NDArray[np.float32],
-    axis: int,
-    before: Vocabulary,
-    now: Vocabulary,
-) -> npt.NDArray[np.float32]:
-    """Return `fresh` with the rows of the tokens that both vocabularies know taken from `known`."""
+def _moved_rows(fresh: Array, known: Array, axis: int, before: Vocabulary, now: Vocabulary) -> Array:
+    """Return `fresh` with the rows of the tokens of both vocabularies taken from `known`."""
     rows, source = np.moveaxis(fresh, axis, 0), np.moveaxis(known, axis, 0)  # [vocabulary, ...]
     shared = "".join(character for character in before.characters if character in now)
     rows[now.encode(shared)] = source[before.encode(shared)]

@@ -1,8 +1,8 @@
 """ClassifierConfig -> keras.Model: `[inputs, lengths] -> logits`.
 
 Rows are padded on the right and no mask is used, so that the fast layers run: a forward layer has read
-no padding at any valid step, a backward layer is given the valid steps in reverse, and pooling looks at
-valid steps only.
+no padding at any valid step, a backward layer reads the valid steps in reverse, and only these are
+pooled.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from lstmega.nn.backbone import (
     seeds_of,
 )
 from lstmega.nn.devices import keras, tf
-from lstmega.nn.dropout import NO_MASKS, Masks, Wanted
+from lstmega.nn.dropout import NO_MASKS, Masks, MaskSpecs
 
 Tensor = Any
 
@@ -96,23 +96,23 @@ def forward(
     return _wired(config, layers_of(network), inputs, lengths, masks)
 
 
-def dropout_masks(config: ClassifierConfig, rows: int, time: int, *, tokens: bool) -> Wanted:
+def dropout_masks(config: ClassifierConfig, rows: int, time: int, *, tokens: bool) -> MaskSpecs:
     """Return rate and shape of every dropout mask of a batch; one mask is for all steps of a row.
 
     Args:
         config: The rates.
-        rows, time: Of the batch.
-        tokens: Whether sequences consist of tokens; `tokens [rows, time]` are then dropped too.
+        rows, time: The size of the batch.
+        tokens: Whether sequences consist of tokens, of which some are dropped: `tokens [rows, time]`.
     """
     between = config.dropout if config.layers > 1 else 0.0
-    wanted: dict[str, tuple[float, tuple[int, ...]]] = {
+    specs: dict[str, tuple[float, tuple[int, ...]]] = {
         "pooled": (config.dropout, (rows, config.width)),
         "between": (between, (config.layers - 1, rows, 1, config.width)),
     }
     if tokens:
-        wanted["embedding"] = config.input_dropout, (rows, 1, config.embedding)
-        wanted["tokens"] = config.token_dropout, (rows, time)
-    return wanted | dict(kernel_masks(config))
+        specs["embedding"] = config.input_dropout, (rows, 1, config.embedding)
+        specs["tokens"] = config.token_dropout, (rows, time)
+    return specs | dict(kernel_masks(config))
 
 
 def split_masks(config: ClassifierConfig, masks: Masks) -> Masks:

@@ -106,9 +106,10 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
         return Device("cpu", _threads(), tf.distribute.OneDeviceStrategy("/cpu:0"))
     used = max(n for n in range(1, len(gpus) + 1) if rows % n == 0)
     names = [f"/gpu:{index}" for index in range(used)]
-    if used == 1:
-        return Device("gpu", _threads(), tf.distribute.OneDeviceStrategy(names[0]))
-    return Device("gpu", _threads(), tf.distribute.MirroredStrategy(names))
+    one = tf.distribute.OneDeviceStrategy
+    return Device(
+        "gpu", _threads(), tf.distribute.MirroredStrategy(names) if used > 1 else one(names[0])
+    )
 
 
 def _set_threads(threads: int | None) -> None:
@@ -138,14 +139,9 @@ def _hide_gpus() -> None:
 
 
 def _threads() -> int:
-    return tf.config.threading.get_intra_op_parallelism_threads() or _cores()
-
-
-def _cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return TensorFlow's threads of one operation: as set, or the cores that this process may use."""
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return tf.config.threading.get_intra_op_parallelism_threads() or own
 
 
 def versions() -> dict[str, str]:

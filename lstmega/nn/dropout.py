@@ -1,7 +1,7 @@
 """Dropout masks of activations and of recurrent kernels.
 
-Masks are pure functions of a seed, so a resumed training has nothing to remember of them. They are drawn
-outside of the graph that XLA compiles: on a CPU, XLA's random numbers cost more than the network.
+Masks are pure functions of a seed, so no saved state has them. They are drawn outside of the graph that
+XLA compiles: on a CPU, XLA's random numbers cost more than the network.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,15 +13,15 @@ from lstmega.nn.devices import keras, tf
 
 Tensor = Any
 Masks = Mapping[str, Tensor]
-Wanted = Mapping[str, tuple[float, tuple[int, ...]]]  # name -> (rate, shape)
+MaskSpecs = Mapping[str, tuple[float, tuple[int, ...]]]  # name -> (rate, shape)
 NO_MASKS: Masks = MappingProxyType({})
 
 
-def draw(wanted: Wanted, seed: Tensor) -> dict[str, Tensor]:
+def draw(specs: MaskSpecs, seed: Tensor) -> dict[str, Tensor]:
     """Draw the masks of a batch: 0 where a number is dropped, the rest scaled to keep the mean.
 
     Args:
-        wanted: Rate and shape of each mask; a mask's place in this order is part of its seed.
+        specs: Rate and shape of each mask; a mask's place in this order is part of its seed.
         seed: Two integers, `[2]`.
 
     Returns:
@@ -29,7 +29,7 @@ def draw(wanted: Wanted, seed: Tensor) -> dict[str, Tensor]:
     """
     return {
         name: mask(rate, shape, tf.random.experimental.stateless_fold_in(seed, place))
-        for place, (name, (rate, shape)) in enumerate(wanted.items())
+        for place, (name, (rate, shape)) in enumerate(specs.items())
         if rate > 0
     }
 

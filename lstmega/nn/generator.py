@@ -1,17 +1,15 @@
 """GeneratorConfig -> keras.Model: `[ids, *states] -> [logits, *states]`.
 
-State is explicit, so one set of weights trains at 64 rows, samples at 1 or 1,000, and is validated in
-between without touching its training state.
+State is explicit: one set of weights trains at 64 rows, samples at 1 or 1,000, and is validated in
+between without a change of its training state.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from lstmega.config.model import GeneratorConfig
 from lstmega.data.vocabulary import Vocabulary
+from lstmega.inference.decoder import Weights
 from lstmega.nn import backbone
 from lstmega.nn.backbone import (
     CELLS,
@@ -25,7 +23,7 @@ from lstmega.nn.backbone import (
     states_of,
 )
 from lstmega.nn.devices import keras, tf
-from lstmega.nn.dropout import NO_MASKS, Masks, Wanted
+from lstmega.nn.dropout import NO_MASKS, Masks, MaskSpecs
 
 Tensor = Any
 
@@ -115,23 +113,23 @@ def forward(
     return [_logits(config, layers, hidden, masks), *after]
 
 
-def dropout_masks(config: GeneratorConfig, rows: int, time: int) -> Wanted:
+def dropout_masks(config: GeneratorConfig, rows: int, time: int) -> MaskSpecs:
     """Return rate and shape of every dropout mask of a batch, by the names that `forward` takes.
 
     Activations have shape `[rows, time, features]`, the time 1 where one mask is for all steps.
     """
     steps, kernels = 1 if config.variational else time, kernel_masks(config)
-    wanted: dict[str, tuple[float, tuple[int, ...]]] = {
+    specs: dict[str, tuple[float, tuple[int, ...]]] = {
         "embedding": (config.input_dropout, (rows, steps, config.embedding))
     }
     for (name,), rate in zip(config.layer_names(), config.dropouts(), strict=True):
         kernel = f"{name}/recurrent_kernel"
-        wanted |= {name: (rate, (rows, steps, config.units)), kernel: kernels[kernel]}
+        specs |= {name: (rate, (rows, steps, config.units)), kernel: kernels[kernel]}
     for name, rate, units in zip(
         config.hidden_names(), config.hidden_dropout, config.hidden, strict=False
     ):
-        wanted[name] = rate, (rows, steps, units)
-    return wanted
+        specs[name] = rate, (rows, steps, units)
+    return specs
 
 
 def zero_states(config: GeneratorConfig, rows: int) -> list[Tensor]:
@@ -139,19 +137,10 @@ def zero_states(config: GeneratorConfig, rows: int) -> list[Tensor]:
     return [tf.zeros((rows, config.units)) for _ in range(config.layers * len(states_of(config)))]
 
 
-def warm_start(
-    network: keras.Model,
-    weights: Mapping[str, npt.NDArray[np.float32]],
-    before: Vocabulary,
-    now: Vocabulary,
-) -> None:
-    """Load another generator's weights; rows of new tokens keep their fresh values.
+def warm_start(network: keras.Model, weights: Weights, before: Vocabulary, now: Vocabulary) -> None:
+    """Load the weights of a generator of the same configuration; rows of new tokens stay fresh.
 
-    Args:
-        network: Fresh from `build`, of the same configuration.
-        weights: By the names of `GeneratorConfig.weight_shapes`.
-        before: The vocabulary of `weights`.
-        now: The network's vocabulary; it has every character of `before`.
+    `now`, the network's vocabulary, has every character of `before`.
     """
     axes = {"embedding/embeddings": 0, "logits/kernel": -1, "logits/bias": -1}
     if not network.get_layer("embedding").trainable:  # one-hot: the first kernel reads characters

@@ -1,12 +1,12 @@
 """Keras' LSTM and GRU with the same weights and numbers, faster on a CPU.
 
-Three things make them fast. The gradient is written by hand: its loop over time only propagates, and the
-kernel's gradient is one large product over all steps at the end. Inside, everything is feature-major,
-`[features, rows]`, because products of a wide matrix with a narrow one are faster than the reverse. And
-everything that does not depend on the previous step stays out of the loops (`rnn_loops.py`).
+The gradient is written by hand: its loop over time only propagates, and the kernel's gradient is one
+large product over all steps at the end. Inside, everything is feature-major, `[features, rows]`, because
+products of a wide matrix with a narrow one are faster than the reverse. Work that does not depend on the
+previous step is outside of the loops (`rnn_loops.py`).
 
-Where Keras would use cuDNN, and for everything that the loops cannot do (masks, recurrent dropout, other
-activations, mixed precision), the layers fall back to Keras' own.
+Where Keras would use cuDNN, and for masks, recurrent dropout, other activations and mixed precision, the
+layers fall back to Keras' own.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ Tensor = Any
 
 
 def is_fast(layer: keras.Layer) -> bool:
-    """Return whether a layer runs in our loop, when it is called without a mask."""
+    """Return whether a layer uses our loop when it is called without a mask."""
     if not isinstance(layer, _Fast):
         return False
     cell = layer.cell
@@ -38,27 +38,16 @@ def is_fast(layer: keras.Layer) -> bool:
     )
 
 
-class _Fast:
+class _Fast(keras.layers.Layer):
     """Base of LSTM and GRU: converts between Keras' axes and feature-major axes."""
 
     _loop: Callable[..., Any]
     _input_bias: Callable[[], Tensor]
     _recurrent_weights: Callable[[], tuple[Tensor, ...]]
-    # Keras' own.
-    built: bool
-    cell: Any
-    compute_dtype: str
-    dropout: float
-    get_config: Callable[[], dict[str, Any]]
-    go_backwards: bool
-    name: str
-    units: int
-    unroll: bool
-    use_cudnn: bool | str
 
     @cached_property
-    def _graph(self) -> Callable[..., Any]:
-        """The loop as a graph of its own, for eager calls: one by one its operations would be slow.
+    def _graph(self) -> Any:
+        """The loop as a graph for eager calls, in which its operations would be slow one by one.
 
         One graph serves all lengths and batch sizes.
         """
@@ -66,16 +55,14 @@ class _Fast:
         weights = [tf.TensorSpec(part.shape, kind) for part in self._recurrent_weights()]
         states = [tf.TensorSpec((self.units, None), kind) for _ in tf.nest.flatten(self.cell.state_size)]
         given = tf.TensorSpec((None, self.cell.kernel.shape[-1], None), kind)
-        made: Callable[..., Any] = graph(
+        return graph(
             lambda given, weights, states: self._loop(given, None, *weights, *states),
             input_signature=[given, weights, states],
         )
-        return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Pickle would look for the class in the module that files name.
-        reduced: Any = super().__reduce__()
-        method, arguments = reduced
+        # Pickle would look for the class in Keras' module.
+        method, arguments = super().__reduce__()
         return _restored, (type(self).__name__, method.__name__, arguments)
 
     def inner_loop(
@@ -85,7 +72,7 @@ class _Fast:
         initial_state = tf.nest.flatten(initial_state)
         masked = any(part is not None for part in tf.nest.flatten(mask))
         if masked or not is_fast(self):
-            return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[misc,no-any-return]
+            return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[no-any-return]
         if training and self.dropout:
             sequences *= self.cell.get_dropout_mask(sequences[:, 0])[:, None]
         projected = tf.einsum("rti,ig->tgr", sequences, self.cell.kernel)
@@ -97,8 +84,7 @@ class _Fast:
     ) -> tuple[Tensor, ...]:
         """Compute the layer on `embeddings[ids]`, with the embedding folded into the gates.
 
-        `embeddings @ kernel + bias` is one small table; the row of an id is the layer's whole input, and
-        the gradients of embedding, kernel and bias follow from that of the table.
+        `embeddings @ kernel + bias` is one small table, of which the row of an id is the layer's input.
 
         Args:
             ids: `[rows, time]`.
@@ -110,14 +96,12 @@ class _Fast:
             and `return_state` have no effect.
 
         Raises:
-            ValueError: The layer is not built, drops its inputs, or does not run in our loop
-                (`is_fast`).
+            ValueError: The layer is not built, drops its inputs, or is not `is_fast`.
         """
         if not self.built or self.dropout or not is_fast(self):
             raise ValueError(
-                f"{self.name} cannot fold an embedding: it must be built, without dropout, and not one "
-                f"that Keras' own loop runs. Received: built={self.built}, {self.get_config()}. "
-                "Call it with the embedded ids."
+                f"{self.name} cannot fold an embedding: it must be built, without dropout, and a fast "
+                f"layer. Received: built={self.built}, {self.get_config()}. Accepted: the embedded ids."
             )
         table = embeddings @ self.cell.kernel + self._input_bias()  # [vocabulary, gates]
         _, outputs, states = self._run(table, tf.transpose(ids), initial_state)
@@ -141,10 +125,7 @@ class _Fast:
 
 
 def _as_keras(layer: type) -> type:
-    """Name the class as Keras' own in files, so that they open without lstmega.
-
-    Where this module is imported, every file that names a Keras LSTM or GRU opens with ours.
-    """
+    """Give the class Keras' name in files: they open without lstmega, and as our layers with it."""
     layer.__module__ = "keras.layers"
     keras.saving.get_custom_objects()[layer.__name__] = layer
     return layer

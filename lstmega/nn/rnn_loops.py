@@ -3,9 +3,9 @@
 Every array is `[..., features, rows]`. The input of a step is either projected for all steps at once,
 `[time, gates, rows]`, or a row of a table, `[vocabulary, gates]`, by the ids `[time, rows]`.
 
-The gradients follow from the equations. Each is a factor that is known after the forward pass, computed
-for all steps together, times the gradient that comes back through time. So the backward loop has one
-product and a few multiplications a step, and the kernel's gradient is one product over all steps.
+Each gradient is a factor that is known after the forward pass, computed for all steps together, times
+the gradient that comes back through time. So the backward loop has one product and a few multiplications
+a step, and the kernel's gradient is one product over all steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +26,7 @@ def lstm(
             `[vocabulary, 4 * units]`. The order is Keras': i, f, c, o.
         ids: `[time, rows]`, or None.
         kernel: Recurrent, `[units, 4 * units]`.
-        hidden: State before the first step, `[units, rows]`.
-        memory: Cell state before the first step, `[units, rows]`.
+        hidden, memory: State before the first step, each `[units, rows]`.
 
     Returns:
         Outputs `[time, units, rows]`, and hidden and memory after the last step, `[units, rows]`.
@@ -83,12 +82,8 @@ def gru(
     """Run a GRU (Cho et al. 2014) with the reset gate after the product, as in cuDNN.
 
     Args:
-        given: The gates' inputs, bias included: `[time, 3 * units, rows]`, or with ids a table
-            `[vocabulary, 3 * units]`. The order is Keras': z, r, h.
-        ids: `[time, rows]`, or None.
-        kernel: Recurrent, `[units, 3 * units]`.
+        given, ids, kernel, hidden: As in `lstm`, for 3 gates in Keras' order: z, r, h.
         bias: The candidate's, inside the reset gate, `[units]`.
-        hidden: State before the first step, `[units, rows]`.
 
     Returns:
         Outputs `[time, units, rows]`, and hidden after the last step, `[units, rows]`.
@@ -154,8 +149,7 @@ def _weight_gradients(
     """Return the gradients of `given` and of the recurrent kernel.
 
     Args:
-        given: As in `lstm`.
-        ids: As in `lstm`.
+        given, ids: As in `lstm`.
         hiddens: The factors of the kernel's product, `[time, units, rows]`.
         d_gates: Gradient of the product with the kernel, `[time, gates, rows]`.
         d_given: Gradient of the input of a step, where it differs from `d_gates`.

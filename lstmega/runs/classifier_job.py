@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.config import presets
 from lstmega.config.base import check_choice, check_int
-from lstmega.config.model import ClassifierConfig, RecurrentConfig
+from lstmega.config.model import ClassifierConfig
 from lstmega.config.training import TEXT_ONLY, TrainingConfig
 from lstmega.data.bucketing import ExampleBatches, Examples, Ints, split_examples
 from lstmega.data.labelled import Labelled
 from lstmega.data.vocabulary import MAX_SIZE, AnyVocabulary, Vocabulary, WordVocabulary
 from lstmega.display import formatting
 from lstmega.errors import CorpusError, UsageError
-from lstmega.runs import directory
+from lstmega.runs import directory, provenance
 from lstmega.runs.job import Changes, TrainingJob, check_warm_start, gives_length, run_path
 from lstmega.runs.record import ClassifierRecord, DataInfo
 from lstmega.runs.run import ClassifierRun, GeneratorRun, Run, encoded
@@ -41,10 +41,11 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
         data: Labelled sequences.
         tokens: The kind of token: `char`, `word` or `vector`.
         max_vocabulary: Words or characters to keep, at most.
-        reading: How the data was read, for the record.
+        reading: The options with which the data was read, for the record; `data` has absolute paths.
         initial: The run whose embedding and recurrent layers a new run starts from.
     """
 
+    run_type: ClassVar[type[ClassifierRun]] = ClassifierRun
     model: ClassifierConfig
     data: Labelled
     tokens: DataTokens
@@ -107,18 +108,6 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
         return np.asarray(weights / mean, np.float32)
 
     @property
-    def source(self) -> Labelled:
-        return self.data
-
-    @property
-    def vocabulary_sha256(self) -> str:
-        return "" if self.vocabulary is None else self.vocabulary.sha256
-
-    @property
-    def unit(self) -> str:
-        return "example"
-
-    @property
     def notes(self) -> list[str]:
         most = self.training.sequence_length
         long = int((self.examples.lengths == most).sum())
@@ -141,32 +130,40 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
             + (f"; {formatting.count(dropped, 'repeat')} dropped" if dropped else ""),
         ]
 
-    def create_run(self) -> ClassifierRun:
-        return ClassifierRun.create(self.path, self._record(), self.vocabulary)
-
-    def attach(self, run: ClassifierRun) -> None:
-        run.attach(self.vocabulary)
-
-    def _opened(self) -> ClassifierRun:
-        return ClassifierRun.open(self.path)
+    def _texts(self) -> tuple[AnyVocabulary | None]:
+        return (self.vocabulary,)
 
     def _resuming(self, run: ClassifierRun) -> tuple[Self, Changes]:
-        record = run.record
-        job = replace(self, run=run)
+        info, job = run.record.data, replace(self, run=run)
         return job, {
-            "the data of sha256": (record.data.sha256, job.data.sha256),
-            "--tokens": (record.data.tokens, job.tokens),
-            "the vocabulary of sha256": (record.vocabulary_sha256, job.vocabulary_sha256),
+            "the data of sha256": (info.sha256, job.data.sha256),
+            "--tokens": (info.tokens, job.tokens),
+            "the vocabulary of sha256": (run.record.vocabulary_sha256, job.vocabulary_sha256),
         }
 
     def _record(self) -> ClassifierRecord:
-        held_out = Counter(self.data.labels[place] for place in self.split[1].tolist())
+        data, reading, path = self.data, dict(self.reading), self.path.resolve()
+        places = tuple(os.path.relpath(place, path) for place in reading.pop("data", ()))
+        counts = Counter(data.labels)
+        held_out = Counter(data.labels[place] for place in self.split[1].tolist())
+        info = DataInfo(
+            name=data.name,
+            sha256=data.sha256,
+            kind=data.kind,
+            tokens=self.tokens,
+            examples=len(data.labels),
+            counts=tuple(counts[name] for name in data.classes),
+            sources=provenance.source_lines(data.sources),
+            notes=data.notes,
+            places=places,
+            reading={name: value for name, value in reading.items() if value},
+        )
         return ClassifierRecord(
             **self.record_fields(),
             preset=self.tokens,
-            data=describe(self.data, self.tokens, self.path, self.reading),
+            data=info,
             inputs=self.inputs,
-            classes=self.data.classes,
+            classes=data.classes,
             held_out=len(self.split[1]),
             majority=max(held_out.values(), default=0) / max(1, len(self.split[1])),
         )
@@ -177,33 +174,6 @@ def split_of(data: Labelled, model: ClassifierConfig, training: TrainingConfig) 
     keys = [one if isinstance(one, str) else one.tobytes() for one in data.sequences]
     distinct = model.split == "distinct"
     return split_examples(keys, data.labels, training.validation, training.seed, distinct=distinct)
-
-
-def describe(data: Labelled, tokens: DataTokens, path: Path, reading: Mapping[str, Any]) -> DataInfo:
-    """Return the description of labelled data in run.json.
-
-    Args:
-        data: The data.
-        tokens: The kind of token.
-        path: The run directory, to which places are relative.
-        reading: How the data was read; `data` has the absolute paths.
-    """
-    counts = Counter(data.labels)
-    return DataInfo(
-        name=data.name,
-        sha256=data.sha256,
-        kind=data.kind,
-        tokens=tokens,
-        examples=len(data.labels),
-        counts=tuple(counts[name] for name in data.classes),
-        sources=tuple(
-            f"{Path(source.path).name} ({source.encoding}, {source.size:,} bytes), {source.sha256}"
-            for source in data.sources
-        ),
-        notes=data.notes,
-        places=tuple(os.path.relpath(place, path.resolve()) for place in reading.get("data", ())),
-        reading={name: value for name, value in reading.items() if name != "data" and value},
-    )
 
 
 def prepare(
@@ -218,21 +188,10 @@ def prepare(
     reading: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> ClassifierJob:
-    """Check everything that can be checked without TensorFlow.
+    """Check everything that can be checked without TensorFlow; arguments as for `classify.train`.
 
     Args:
-        data: Labelled sequences.
-        tokens: Read texts by `char` or `word`; None reads short texts by character.
-        run: A name below `checkpoints`, or a path; None makes one of the data's name and the time.
-        checkpoints: The directory of runs.
-        resume: None resumes `run` if it exists; True, without `run`, the newest unfinished run on this
-            data; False never resumes.
-        init_from: Start a new run from the embedding and the recurrent layers of this run, a generator
-            of characters or a classifier, with its sizes.
-        max_vocabulary: Keep this many characters or words; the rest become `<unk>`.
-        reading: How the data was read, for the record.
-        options: Fields of `ClassifierConfig` and `TrainingConfig`; None keeps the default for this kind
-            of token, and for a resumed run its own.
+        reading: The options with which the data was read, for the record.
 
     Raises:
         UsageError: An option does not exist or is out of bounds, or the run exists and differs.
@@ -250,10 +209,11 @@ def prepare(
         defaults = record.model, record.training
     initial = _initial(init_from, kind)
     if initial is not None:
-        options = _backbone(initial.record.model) | presets.given_of(options)
+        before = vars(initial.record.model)
+        options = {name: before[name] for name in _BACKBONE} | presets.given_of(options)
     model, training = presets.changed(defaults, options)
     if initial is not None:
-        _check_backbone(initial, model)
+        check_warm_start(initial, model, _BACKBONE)
     job = ClassifierJob(
         model=model,
         training=training,
@@ -289,22 +249,13 @@ def _initial(run: Run | None, tokens: DataTokens) -> GeneratorRun | ClassifierRu
     return run
 
 
-def _backbone(model: RecurrentConfig) -> dict[str, Any]:
-    return {name: getattr(model, name) for name in _BACKBONE}
-
-
-def _check_backbone(run: Run, model: ClassifierConfig) -> None:
-    before, now = _backbone(run.record.model), _backbone(model)
-    check_warm_start(run, {n: (before[n], now[n]) for n in _BACKBONE if before[n] != now[n]})
-
-
 def _tokens(data: Labelled, tokens: TextTokens | None, initial: Run | None) -> DataTokens:
     if data.kind == "vectors":
         if tokens is not None:
             raise UsageError(f"--tokens applies to texts. Received: {tokens}, and vectors.")
         return "vector"
     if tokens is not None:
-        check_choice("--tokens", tokens, ("char", "word"))
+        check_choice("--tokens", tokens, get_args(TextTokens))
         return tokens
     short = np.mean([len(text) for text in data.sequences]) < _SHORT
     return "char" if short or initial is not None else "word"

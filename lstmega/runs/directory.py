@@ -42,8 +42,7 @@ RECORDS: dict[str, type[RunRecord]] = {"generator": GeneratorRecord, "classifier
 RECORD, VOCABULARY, HELD_OUT = "run.json", "vocabulary.json", "held_out.txt"
 HISTORY, SAMPLES, CARD, _LOCK = "history.csv", "samples.txt", "README.md", ".lock"
 WEIGHTS, STATES = "weights", "state"
-MAX_JSON = 64 << 20  # bytes: above any vocabulary that we write
-MAX_LOG = 64 << 20
+MAX_JSON = MAX_LOG = schema.MAX_JSON
 _NAME = re.compile(r"\w[\w.+-]{0,199}")
 WEIGHTS_NAME = re.compile(r"[\w-]{1,100}\.weights\.h5")
 
@@ -83,14 +82,14 @@ def exists(path: Path) -> bool:
 def locked(path: Path) -> Iterator[None]:
     """Lock a run directory against a second writer; the directory is made if it is not there.
 
-    The lock is freed with the process, however that ends.
+    The lock ends with the process.
 
     Raises:
         RunError: Another process holds it; the message has its number.
     """
     path.mkdir(parents=True, exist_ok=True)
     for inside in (path / WEIGHTS, path / STATES):
-        if inside.is_symlink():  # a foreign run must not redirect our writing
+        if inside.is_symlink():  # a foreign run must not redirect what is written
             raise RunError(f"{inside} is a link. Received: {inside.readlink()}; it must be a directory.")
     with _held(path / _LOCK):
         yield
@@ -100,7 +99,7 @@ def located(checkpoints: Path, name: str | Path) -> Path:
     """Return the directory of a run, given by name or path.
 
     Raises:
-        UsageError: There is none; the message lists those that there are.
+        UsageError: The run does not exist; the message lists the runs that exist.
     """
     for path in (checkpoints / name, Path(name)):
         if exists(path):
@@ -120,11 +119,8 @@ def _known(checkpoints: Path, name: str) -> str:
 def directories(checkpoints: Path) -> list[Path]:
     """Return the run directories below `checkpoints`, newest first."""
     records = checkpoints.glob(f"*/{RECORD}") if checkpoints.is_dir() else ()
-    return [path.parent for path in sorted(records, key=_age)]
-
-
-def _age(path: Path) -> tuple[int, str]:
-    return -path.stat().st_mtime_ns, path.parent.name
+    ages = sorted((-path.stat().st_mtime_ns, path.parent) for path in records)
+    return [path for _, path in ages]
 
 
 def check_name(name: str) -> str:
@@ -145,21 +141,31 @@ def weights_name(epoch: int, step: int, *, whole: bool) -> str:
     return f"epoch-{epoch:03d}.weights.h5" if whole else f"epoch-{epoch:03d}-step-{step:08d}.weights.h5"
 
 
-def read_file(path: Path, most: int) -> bytes:
+def read_file(path: Path, most: int, sha256: str | None = None) -> bytes:
     """Return a file's content.
 
     Raises:
-        RunError: It cannot be read, or is longer than `most` bytes.
+        RunError: It cannot be read, is longer than `most` bytes, or its sha256 is another.
     """
     try:
-        return files.read(path, most)
+        content = files.read(path, most)
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+    if sha256 is not None:
+        compare_hashes(path, digest(content), sha256)
+    return content
 
 
 def encode(text: str) -> bytes:
     """Return a text as the bytes of a run's files."""
     return text.encode("utf-8", "surrogatepass")
+
+
+def write_text(path: Path, text: str) -> str:
+    """Replace a file by a text, atomically, and return the sha256 of its content."""
+    content = encode(text)
+    files.write(path, content)
+    return digest(content)
 
 
 def digest(content: bytes) -> str:
@@ -168,7 +174,8 @@ def digest(content: bytes) -> str:
 
 
 def max_weights(record: RunRecord) -> int:
-    return 4 * sum(map(math.prod, record.shapes.values())) + (16 << 20)  # bytes: HDF5 needs some
+    """Return the largest size of a weights file in bytes, with room for what HDF5 adds."""
+    return 4 * sum(map(math.prod, record.shapes.values())) + (16 << 20)
 
 
 def compare_hashes(path: Path, found: str, expected: str) -> None:
@@ -183,7 +190,7 @@ def _held(path: Path) -> Iterator[None]:
 
     Raises:
         RunError: Another process holds it, or it is no regular file.
-        OSError: The disk refuses, or the path is a link.
+        OSError: The file cannot be written, or the path is a link.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with os.fdopen(os.open(path, flags, 0o644), "r+b", buffering=0) as file:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from lstmega.config.base import check_int
 from lstmega.config.model import GeneratorConfig
 from lstmega.data.batching import (
     MAX_MEASURED,
+    MOST_ROWS,
     BatchPlan,
     LaneBatches,
     TextBatches,
@@ -27,23 +28,14 @@ from lstmega.data.vocabulary import MAX_SIZE, Vocabulary
 from lstmega.display import formatting
 from lstmega.errors import CorpusError
 from lstmega.runs import directory, provenance
-from lstmega.runs.job import (
-    CHECKPOINTS,
-    Changes,
-    TrainingJob,
-    check_warm_start,
-    differences,
-    gives_length,
-    run_path,
-)
-from lstmega.runs.record import GeneratorRecord
+from lstmega.runs.job import CHECKPOINTS, Changes, TrainingJob, check_warm_start, gives_length, run_path
+from lstmega.runs.record import MOST_LEARNT, GeneratorRecord
 from lstmega.runs.run import GeneratorRun
 
 LF = "\n"
 VALIDATED = 200_000  # held-out characters that a validation reads, at most
 VALIDATED_WINDOWS = 10_000  # windows that a validation reads, about
 _BASELINES = 4e-6  # seconds that the baselines take for each training character
-_MOST_ROWS = 64
 _WINDOW_ROWS = 256
 
 
@@ -52,13 +44,14 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
     """The training of a generator.
 
     Args:
-        corpus: The whole text.
+        data: The whole text.
         vocabulary: Its tokens.
         preset: The preset's name, for the record.
     """
 
+    run_type: ClassVar[type[GeneratorRun]] = GeneratorRun
     model: GeneratorConfig
-    corpus: Corpus
+    data: Corpus
     vocabulary: Vocabulary
     preset: str
 
@@ -66,7 +59,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         try:
             _ = self.batches
         except CorpusError as error:
-            total, held_out = len(self.corpus.text), len(self.texts[1])
+            total, held_out = len(self.data.text), len(self.texts[1])
             raise CorpusError(
                 f"{error} The whole text has {total:,}; the last {held_out:,} are held out "
                 "(--validation 0 trains on all)."
@@ -75,7 +68,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
     @cached_property
     def texts(self) -> tuple[str, str]:
         """The training part and the held-out part."""
-        return provenance.parts(self.corpus, self.training)
+        return provenance.parts(self.data, self.training)
 
     @cached_property
     def batches(self) -> TextBatches:
@@ -108,7 +101,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         """Return how `held_out_ids` are read; a validation of a windowed run reads some windows."""
         options, held_out = self.training, self._measured(everything)
         if options.lines:
-            return LineBatches.of(held_out, _MOST_ROWS, options.sequence_length).plan(0)
+            return LineBatches.of(held_out, MOST_ROWS, options.sequence_length).plan(0)
         if options.order != "windows":
             return stream_plan(len(held_out))
         time_steps = options.sequence_length
@@ -127,16 +120,8 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         return length <= VALIDATED and not (windowed and length >= 2 * VALIDATED_WINDOWS)
 
     @property
-    def source(self) -> Corpus:
-        return self.corpus
-
-    @property
-    def vocabulary_sha256(self) -> str:
-        return self.vocabulary.sha256
-
-    @property
     def unit(self) -> str:
-        return self.corpus.tokens
+        return self.data.tokens
 
     @property
     def step_units(self) -> float:
@@ -144,10 +129,10 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
 
     @property
     def final_seconds(self) -> float:
-        return _BASELINES * min(2_000_000, len(self.texts[0]))
+        return _BASELINES * min(MOST_LEARNT, len(self.texts[0]))
 
     def summary(self, device: str) -> list[str]:
-        size, text = len(self.vocabulary), self.corpus
+        size, text = len(self.vocabulary), self.data
         layers = formatting.layers(self.model.trained_shapes(size))
         return [
             f"Training on {device}: {self.model.parameters(size):,} parameters ({layers})",
@@ -161,33 +146,29 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
             return f"{training.count(LF):,} lines to learn, {held_out.count(LF):,} held out"
         return f"the last {len(held_out):,} are held out" if held_out else "nothing is held out"
 
-    def create_run(self) -> GeneratorRun:
+    def _record(self) -> GeneratorRecord:
         held_out = self.texts[1]
-        record = GeneratorRecord(
+        return GeneratorRecord(
             **self.record_fields(),
             preset=self.preset,
-            text=provenance.describe(self.corpus, self.path),
+            text=provenance.describe(self.data, self.path),
             held_out_characters=len(held_out),
             held_out_sha256=directory.digest(directory.encode(held_out)),
             vocabulary_size=len(self.vocabulary),
         )
-        return GeneratorRun.create(self.path, record, self.vocabulary, held_out)
 
-    def attach(self, run: GeneratorRun) -> None:
-        run.attach(self.vocabulary, self.texts[1])
-
-    def _opened(self) -> GeneratorRun:
-        return GeneratorRun.open(self.path)
+    def _texts(self) -> tuple[Vocabulary, str]:
+        return self.vocabulary, self.texts[1]
 
     def _resuming(self, run: GeneratorRun) -> tuple[Self, Changes]:
         record, text = run.record, run.record.text
         # A warm-started run has the characters of the run that it started from, too.
         vocabulary = run.vocabulary if record.initial else self.vocabulary
         changes: Changes = {
-            "the text of sha256": (text.sha256, self.corpus.sha256),
-            "--tokens": (text.tokens, self.corpus.tokens),
-            "line ends": (text.line_ends, self.corpus.line_ends),
-            "--lower": (text.lower, self.corpus.lower),
+            "the text of sha256": (text.sha256, self.data.sha256),
+            "--tokens": (text.tokens, self.data.tokens),
+            "line ends": (text.line_ends, self.data.line_ends),
+            "--lower": (text.lower, self.data.lower),
             "the vocabulary of sha256": (record.vocabulary_sha256, vocabulary.sha256),
         }
         return replace(self, vocabulary=vocabulary), changes
@@ -204,19 +185,7 @@ def prepare(
     max_vocabulary: int | None = None,
     **options: Any,
 ) -> GeneratorJob:
-    """Check everything that can be checked without TensorFlow.
-
-    Args:
-        corpus: The whole text.
-        preset: A key of `presets.PRESETS`; None takes what fits `minutes`, else `small`; a resumed run
-            keeps its own.
-        run: A name below `checkpoints`, or a path; None makes one of the text's name and the time.
-        checkpoints: The directory of runs.
-        resume: None resumes `run` if it exists; True, without `run`, the newest unfinished run on this
-            text; False never resumes.
-        init_from: Start a new run from this run's best weights, with its model options.
-        max_vocabulary: Keep this many tokens; the rest become `<unk>`.
-        options: Fields of `GeneratorConfig` and `TrainingConfig`; None keeps the preset's value.
+    """Check everything that can be checked without TensorFlow; arguments as for `lstmega.train`.
 
     Raises:
         UsageError: An option does not exist or is out of bounds, or the run exists and differs.
@@ -239,14 +208,14 @@ def prepare(
     vocabulary = Vocabulary.of(known, kind=corpus.tokens, max_size=max_vocabulary)
     if init_from is not None:
         vocabulary = init_from.vocabulary.merged(vocabulary)
-        check_warm_start(init_from, differences(init_from.record.model, model))
+        check_warm_start(init_from, model, model.names())
     job = GeneratorJob(
         model=model,
         training=training,
         path=path,
         initial=init_from,
         keeps_length=not gives_length(options),
-        corpus=corpus,
+        data=corpus,
         vocabulary=vocabulary,
         preset=preset,
     )

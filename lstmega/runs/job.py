@@ -1,51 +1,36 @@
 """The training of a generator or a classifier: its directory, its options, its rules for a resume.
 
-Every mistake of a user is found here, before the seconds that the import of TensorFlow takes.
+Every mistake of a user is reported here, before TensorFlow is imported (five seconds).
 """
 
 import dataclasses
 import platform
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from lstmega.config.base import Config, flag
 from lstmega.config.model import RecurrentConfig
 from lstmega.config.training import LENGTHS, TrainingConfig
+from lstmega.data.batching import TextBatches
+from lstmega.data.bucketing import ExampleBatches
+from lstmega.data.corpus import Corpus
+from lstmega.data.labelled import Labelled
 from lstmega.errors import RunError, UsageError
 from lstmega.runs import directory
+from lstmega.runs.record import RunRecord
 from lstmega.runs.run import Run
 
 CHECKPOINTS = Path("checkpoints")
 RunT = TypeVar("RunT", bound=Run)
-Changes = dict[str, tuple[Any, Any]]  # name -> (the run's value, the value now)
+Changes = dict[str, tuple[Any, Any]]  # name or flag -> (the run's value, the value now)
 
 _MAY_CHANGE = {*LENGTHS, "patience"}
-
-
-class TrainingData(Protocol):
-    """A text or labelled sequences."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def notes(self) -> Sequence[str]: ...
-
-
-class Batches(Protocol):
-    """The batches of a training."""
-
-    @property
-    def batches(self) -> int: ...
-    @property
-    def steps(self) -> float: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +40,7 @@ class TrainingJob(ABC, Generic[RunT]):
     Args:
         model: The options of the model.
         training: The options of the training.
+        data: The training data.
         path: The run directory.
         run: The run to resume; None starts a new one.
         initial: The run whose weights a new run starts from (warm start).
@@ -63,8 +49,10 @@ class TrainingJob(ABC, Generic[RunT]):
         started: `time.monotonic()` at the start of the command; `--minutes` counts from there.
     """
 
+    run_type: ClassVar[type[Any]]  # a subclass of Run
     model: RecurrentConfig
     training: TrainingConfig
+    data: Corpus | Labelled
     path: Path
     run: RunT | None = None
     initial: Run | None = None
@@ -74,23 +62,13 @@ class TrainingJob(ABC, Generic[RunT]):
 
     @property
     @abstractmethod
-    def source(self) -> "TrainingData":
-        """The training data."""
-
-    @property
-    @abstractmethod
-    def vocabulary_sha256(self) -> str:
-        """The sha256 of the vocabulary; empty where there is none."""
-
-    @property
-    @abstractmethod
-    def batches(self) -> "Batches":
+    def batches(self) -> TextBatches | ExampleBatches:
         """The training batches."""
 
     @property
-    @abstractmethod
     def unit(self) -> str:
         """The unit that a loss is per: `char`, `byte` or `example`."""
+        return "example"
 
     @property
     @abstractmethod
@@ -105,27 +83,29 @@ class TrainingJob(ABC, Generic[RunT]):
     @property
     def notes(self) -> Sequence[str]:
         """Sentences about the data that the user should read."""
-        return self.source.notes
+        return self.data.notes
 
     @abstractmethod
     def summary(self, device: str) -> list[str]:
         """Return the lines that describe model and data before the training starts."""
 
     @abstractmethod
-    def create_run(self) -> RunT:
-        """Make the directory of a new run."""
+    def _record(self) -> RunRecord:
+        """Return run.json of a new run."""
 
     @abstractmethod
-    def attach(self, run: RunT) -> None:
-        """Give a run its vocabulary and texts, which then need not be read from its directory."""
-
-    @abstractmethod
-    def _opened(self) -> RunT:
-        """Open the run at `path`."""
+    def _texts(self) -> tuple[Any, ...]:
+        """Return the arguments of `Run.attach`: the vocabulary (None for vectors), then texts."""
 
     @abstractmethod
     def _resuming(self, run: RunT) -> tuple[Self, Changes]:
-        """Return the job that resumes a run, and which of its data differ from the run's."""
+        """Return the job that resumes a run, and its data beside the run's."""
+
+    @property
+    def vocabulary_sha256(self) -> str:
+        """The sha256 of the vocabulary; empty where there is none."""
+        vocabulary = self._texts()[0]
+        return "" if vocabulary is None else str(vocabulary.sha256)
 
     @property
     def epoch_steps(self) -> int:
@@ -150,13 +130,16 @@ class TrainingJob(ABC, Generic[RunT]):
 
         Raises:
             UsageError: The path is taken.
-            OSError: The disk refuses.
+            OSError: Writing fails.
         """
-        return self.create_run() if self.run is None else self.run
+        if self.run is not None:
+            return self.run
+        created: RunT = self.run_type.create(self.path, self._record(), *self._texts())
+        return created
 
     def rewind(self, run: RunT, step: int) -> list[str]:
         """Make a run's directory fit for resuming from `step`; see `Run.rewind`."""
-        self.attach(run)
+        run.attach(*self._texts())
         return run.rewind(step)
 
     def refresh(self) -> Self:
@@ -167,23 +150,24 @@ class TrainingJob(ABC, Generic[RunT]):
         """
         if not directory.exists(self.path):
             return dataclasses.replace(self, run=None, extended=False)
-        run = self._opened()
-        training, extended = self._length(run)
+        run: RunT = self.run_type.open(self.path)
+        record, length = run.record, run.record.training.length
+        training = self.training.replace(**length) if self.keeps_length else self.training
         job, data = self._resuming(run)
+        extended = training.length != length
         job = dataclasses.replace(job, run=run, training=training, extended=extended)
-        record = run.record
-        changes = option_changes((record.model, record.training), (job.model, job.training))
+        changes = differences(record.model, job.model, job.model.names())
+        names = [name for name in training.names() if name not in _MAY_CHANGE]
+        changes |= differences(record.training, training, names)
         changes |= {name: values for name, values in data.items() if values[0] != values[1]}
         if job.initial is not None and not record.initial:
             changes["--init-from"] = (None, job.initial.name)
-        check_unchanged(run, changes)
+        if changes:
+            raise UsageError(
+                f"Run {run.name} was trained with {_listed(changes)}. Use the same to resume it, or "
+                "choose another --run."
+            )
         return job
-
-    def _length(self, run: Run) -> tuple[TrainingConfig, bool]:
-        """Return the options of a resumed training, and whether its length changes."""
-        before = run.record.training.length
-        now = self.training.replace(**before) if self.keeps_length else self.training
-        return now, before != now.length
 
     def _length_change(self) -> list[str]:
         """Describe, for the log, how the length of a resumed run changed."""
@@ -215,21 +199,21 @@ def gives_length(options: Mapping[str, Any]) -> bool:
 
 
 def run_path(
-    run: str | Path | None, checkpoints: Path, source: TrainingData, resume: bool | None
+    run: str | Path | None, checkpoints: Path, data: Corpus | Labelled, resume: bool | None
 ) -> Path:
     """Return the directory of a run that is to start or to be resumed.
 
     Args:
         run: Its name below `checkpoints`, or its path; None makes one of the data's name and the time.
         checkpoints: The directory of runs.
-        source: The training data.
+        data: The training data.
         resume: True, without `run`, takes the newest unfinished run on the same data; False refuses a
             run that exists.
 
     Raises:
         UsageError: The run does not exist, or exists although it must not.
     """
-    path = _named(run, checkpoints, source, resume)
+    path = _named(run, checkpoints, data, resume)
     if not directory.exists(path) and not directory.is_free(path):
         raise UsageError(f"{path} exists already, and is not a run. Choose another name with --run.")
     if resume is False and directory.exists(path):
@@ -239,65 +223,52 @@ def run_path(
     return path
 
 
-def _named(run: str | Path | None, checkpoints: Path, source: TrainingData, resume: bool | None) -> Path:
+def _named(
+    run: str | Path | None, checkpoints: Path, data: Corpus | Labelled, resume: bool | None
+) -> Path:
     if run is None and resume:
-        return _unfinished(checkpoints, source)
+        return _unfinished(checkpoints, data)
     if run is None:
-        return checkpoints / f"{source.name}-{datetime.now():%Y%m%d-%H%M%S}"
+        return checkpoints / f"{data.name}-{datetime.now():%Y%m%d-%H%M%S}"
     path = Path(run)
     if len(path.parts) > 1 or path.is_absolute():
         return path
     return checkpoints / directory.check_name(path.name)
 
 
-def _unfinished(checkpoints: Path, source: TrainingData) -> Path:
+def _unfinished(checkpoints: Path, data: Corpus | Labelled) -> Path:
     for path in directory.directories(checkpoints):
         try:
             record = directory.read_record(path)
         except RunError:
             continue
-        if record.status != "finished" and record.info.sha256 == source.sha256:
+        if record.status != "finished" and record.info.sha256 == data.sha256:
             return path
     raise UsageError(
-        f"--resume: {checkpoints} has no unfinished run on {source.name}. Name one with --run."
+        f"--resume: {checkpoints} has no unfinished run on {data.name}. Name one with --run."
     )
 
 
-def differences(before: Config, now: Config) -> Changes:
-    """Return the fields in which two configurations differ: name -> (before, now)."""
-    pairs = ((name, getattr(before, name), getattr(now, name)) for name in now.names())
+def differences(before: Config, now: Config, names: Iterable[str]) -> Changes:
+    """Return the named fields in which two configurations differ: flag -> (before, now)."""
+    pairs = ((flag(name), getattr(before, name), getattr(now, name)) for name in names)
     return {name: (old, new) for name, old, new in pairs if old != new}
 
 
-def option_changes(before: tuple[Config, TrainingConfig], now: tuple[Config, TrainingConfig]) -> Changes:
-    """Return the options that differ and may not differ in a resumed run: flag -> (before, now)."""
-    changed = differences(before[0], now[0]) | differences(before[1], now[1])
-    return {flag(name): values for name, values in changed.items() if name not in _MAY_CHANGE}
+def _listed(changes: Changes) -> str:
+    return "; ".join(f"{name} {old}, not {new}" for name, (old, new) in changes.items())
 
 
-def check_unchanged(run: Run, changes: Changes) -> None:
-    """Refuse to train a run with other options or data than it has.
+def check_warm_start(run: Run, model: Config, names: Iterable[str]) -> None:
+    """Refuse a warm start whose model differs from the run's in one of the named options.
 
     Raises:
-        UsageError: Something changed; the message has both values.
+        UsageError: One differs; the message has both values.
     """
-    if changes:
-        listed = "; ".join(f"{name} {old}, not {new}" for name, (old, new) in changes.items())
+    if changes := differences(run.record.model, model, names):
         raise UsageError(
-            f"Run {run.name} was trained with {listed}. Use the same to resume it, or choose another "
-            "--run."
+            f"--init-from {run.name} has {_listed(changes)}. Accepted: the sizes of that run."
         )
-
-
-def check_warm_start(run: Run, changes: Changes) -> None:
-    """Refuse a warm start whose model differs from the run's: field -> (the run's value, the value now).
-
-    Raises:
-        UsageError: An option of the model differs.
-    """
-    if changes:
-        listed = "; ".join(f"{flag(name)} {old}, not {new}" for name, (old, new) in changes.items())
-        raise UsageError(f"--init-from {run.name} has {listed}. Accepted: the sizes of that run.")
 
 
 def _provenance(run: Run) -> str:
@@ -306,7 +277,7 @@ def _provenance(run: Run) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what reads and writes text."""
+    """Return the versions of lstmega, Python and NumPy."""
     return {
         "lstmega": _version("lstmega"),
         "python": platform.python_version(),

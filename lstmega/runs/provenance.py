@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lstmega.config.training import TrainingConfig
 from lstmega.data.bucketing import split_lines
-from lstmega.data.corpus import CORPORA, Corpus, read
+from lstmega.data.corpus import CORPORA, Corpus, Source, read
 from lstmega.data.download import Progress
 from lstmega.errors import LstmegaError, UsageError
 from lstmega.runs.record import TextInfo
@@ -26,14 +26,19 @@ def describe(corpus: Corpus, path: Path) -> TextInfo:
         characters=len(corpus.text),
         tokens=corpus.tokens,
         line_ends=corpus.line_ends,
-        sources=tuple(
-            f"{Path(source.path).name} ({source.encoding}, {source.size:,} bytes), {source.sha256}"
-            for source in corpus.sources
-        ),
+        sources=source_lines(corpus.sources),
         notes=tuple(corpus.notes),
         places=tuple(_place(source.path, path) for source in corpus.sources),
         encoding=_declared({source.encoding for source in corpus.sources}),
         lower=corpus.lower,
+    )
+
+
+def source_lines(sources: Sequence[Source]) -> tuple[str, ...]:
+    """Return name, encoding, size and sha256 of each file."""
+    return tuple(
+        f"{Path(source.path).name} ({source.encoding}, {source.size:,} bytes), {source.sha256}"
+        for source in sources
     )
 
 
@@ -60,7 +65,7 @@ def training_text(
         progress: Called with the bytes done and in all, should a named corpus be downloaded.
 
     Raises:
-        UsageError: The text is not there any more, or another one is.
+        UsageError: The text no longer exists, or is another one.
     """
     info = run.record.text
     corpus = given if isinstance(given, Corpus) else _read(run, given, Path(corpora), progress)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Literal
 
 from lstmega.config.model import ClassifierConfig, GeneratorConfig, RecurrentConfig
@@ -12,6 +13,8 @@ from lstmega.display import formatting
 Status = Literal["running", "finished", "stopped", "failed"]
 Table = list[list[str]]
 
+MOST_LEARNT = 2_000_000  # characters that baselines learn; of a longer text the last
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -19,6 +22,9 @@ class Baseline:
 
     name: str
     bits_per_character: float
+
+
+_bits = attrgetter("bits_per_character")
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ class RunRecord:
         status: State of the training.
         step: Steps done when the last training state or the last weights were saved.
         seconds: Training time so far.
-        device: Where it was trained.
+        device: The device of the training.
         compiled: Whether XLA compiles the steps; decided once, because it changes the last bits.
         initial: The run that this one was warm-started from, and the sha256 of its weights.
         exact: Whether every step so far was computed on a CPU with one number of threads and one set of
@@ -144,7 +150,7 @@ class RunRecord:
     @property
     def unit(self) -> str:
         """The unit that a loss is per: `char`, `byte` or `example`."""
-        raise NotImplementedError
+        return "example"
 
     @property
     def info(self) -> SourceInfo:
@@ -154,7 +160,7 @@ class RunRecord:
     @property
     def tied(self) -> bool:
         """Whether the output layer shares the embedding."""
-        return False
+        return isinstance(self.model, GeneratorConfig) and self.model.tied
 
     @property
     def baselines(self) -> Sequence[Baseline]:
@@ -176,27 +182,18 @@ class RunRecord:
         """The number of trained parameters."""
         return sum(math.prod(shape) for shape in self.trained_shapes.values())
 
-    @property
-    def status_line(self) -> str:
-        """Status and position of the training."""
-        return f"{self.status}, step {self.step:,} of {formatting.number(self.total_steps)}"
-
-    @property
-    def loss_line(self) -> str:
-        """The loss of the best weights, and where in the training they were saved."""
-        if self.best is None or self.nats is None:
-            return "none yet"
-        loss = formatting.loss(self.nats, self.unit)
-        return f"{loss} at step {self.best.step:,}, epoch {self.best.epoch}"
-
     def facts(self) -> list[tuple[str, str]]:
         """Return the most important facts as (label, text) pairs."""
+        total, best = formatting.number(self.total_steps), "none yet"
+        if self.best is not None and self.nats is not None:
+            loss = formatting.loss(self.nats, self.unit)
+            best = f"{loss} at step {self.best.step:,}, epoch {self.best.epoch}"
         return [
-            ("status", self.status_line),
+            ("status", f"{self.status}, step {self.step:,} of {total}"),
             *self._data_facts(),
             ("model", self._model_line()),
             ("parameters", f"{self.parameters:,} ({formatting.layers(self.trained_shapes)})"),
-            (f"best {self.monitor}", self.loss_line),
+            (f"best {self.monitor}", best),
             ("trained", f"{formatting.duration(self.seconds)} on {self.device or '?'}"),
             ("resumes", "bit by bit" if self.exact else "within float noise"),
             ("preset", self.preset),
@@ -259,10 +256,6 @@ class GeneratorRecord(RunRecord):
         return self.held_out_characters > 1
 
     @property
-    def tied(self) -> bool:
-        return self.model.tied
-
-    @property
     def reading(self) -> str:
         """How the recurrent state is treated while a text is read."""
         if self.training.lines:
@@ -323,10 +316,6 @@ class ClassifierRecord(RunRecord):
         return self.data
 
     @property
-    def unit(self) -> str:
-        return "example"
-
-    @property
     def holds_out(self) -> bool:
         return self.held_out > 0
 
@@ -365,28 +354,23 @@ def baseline_table(bits: float, baselines: Sequence[Baseline], tokens: str = "ch
         tokens: The unit of the losses.
     """
     ranked = sorted((Baseline("this model", bits), *baselines), key=_bits)
-    return [["", "nats", f"bits/{tokens}", "perplexity"], *map(_row, ranked)]
-
-
-def _row(item: Baseline) -> list[str]:
-    bits = item.bits_per_character
-    return [item.name, f"{bits * math.log(2):.3f}", f"{bits:.3f}", f"{2**bits:.2f}"]
-
-
-def _bits(item: Baseline) -> float:
-    return item.bits_per_character
+    rows = [
+        [item.name, f"{_bits(item) * math.log(2):.3f}", f"{_bits(item):.3f}", f"{2 ** _bits(item):.2f}"]
+        for item in ranked
+    ]
+    return [["", "nats", f"bits/{tokens}", "perplexity"], *rows]
 
 
 def baseline_summary(bits: float, baselines: Sequence[Baseline]) -> str:
-    """Return where a model stands among its baselines, as in "between xz and unigram".
+    """Return the place of a model among its baselines, as in "between xz and unigram".
 
     Args:
         bits: The model's bits per character.
         baselines: Simple models of the same text, at least one.
     """
     ranked = sorted(baselines, key=_bits)
-    better = [item for item in ranked if item.bits_per_character < bits]
-    worse = [item for item in ranked if item.bits_per_character >= bits]
+    better = [item for item in ranked if _bits(item) < bits]
+    worse = ranked[len(better) :]
     if not better:
         gap = worse[0].bits_per_character - bits
         return f"better than every baseline: the next, {worse[0].name}, needs {gap:.2f} bits more"

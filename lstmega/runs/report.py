@@ -119,7 +119,7 @@ def card(run: Run) -> str:
         f"# {run.name}",
         title,
         formatting.markdown_table([("", run.name), *record.facts()]),
-        "## How it learned",
+        "## Losses",
         protocol,
         formatting.markdown_table(history_table(run)),
         history.verdict(rows),
@@ -139,7 +139,7 @@ def card(run: Run) -> str:
 
 
 def _card_words(run: Run) -> tuple[str, str, str, str]:
-    """Return what differs between the cards: title, protocol, heading of the previews, warning."""
+    """Return the words of a kind of run: title, protocol, heading of the previews, warning."""
     record, name = run.record, run.name
     if isinstance(record, ClassifierRecord):
         return (
@@ -157,7 +157,7 @@ def _card_words(run: Run) -> tuple[str, str, str, str]:
         f"A {unit}-level text generator, trained by lstmega. Generate text with it:\n\n"
         f"    lstmega sample --run {name} --temps 0.5,0.8",
         f"Losses are per {unit}. The held-out text is read once, {reading}.",
-        "## What it writes",
+        "## Samples",
         "It repeats the habits, the errors and the prejudices of its text, and may quote it verbatim.",
     )
 

@@ -1,8 +1,9 @@
-"""Runs: what all have in common, and the two kinds, generators and classifiers."""
+"""Runs: the base class, and the two kinds, generators and classifiers."""
 
 import dataclasses
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -52,8 +53,8 @@ class Run:
         """Make the directory of a new run; `texts` are the arguments of `attach`.
 
         Raises:
-            UsageError: The path is taken by something else.
-            OSError: The disk refuses.
+            UsageError: The path is taken.
+            OSError: Writing fails.
         """
         if not directory.is_free(path):
             raise UsageError(f"{path} exists already. Choose another name with --run.")
@@ -98,7 +99,7 @@ class Run:
             trained: Whether the newest must have weights.
 
         Raises:
-            UsageError: There is no such run; the message lists the runs that exist.
+            UsageError: The run does not exist; the message lists the runs that exist.
         """
         if name is not None:
             return cls.open(directory.located(checkpoints, name))
@@ -127,7 +128,7 @@ class Run:
 
     @property
     def states(self) -> Path:
-        """The directory of exact training states (`states.py`)."""
+        """The directory of exact training states (`state.py`)."""
         return self.path / directory.STATES
 
     @property
@@ -175,35 +176,27 @@ class Run:
                 f"{self.path / directory.RECORD}: not a name for weights: {saved.file!r:.80}."
             )
         path = self.weights_path(saved.file)
-        content = directory.read_file(path, directory.max_weights(self.record))
-        directory.compare_hashes(path, directory.digest(content), saved.sha256)
+        content = directory.read_file(path, directory.max_weights(self.record), saved.sha256)
         return weights.read(content, self.record.shapes, tied=self.record.tied, where=str(path))
 
     # Written by the training.
 
     def write_logs(self, history: Sequence[HistoryRow], samples: str, **changes: Any) -> None:
         """Replace history.csv and samples.txt, then name them in run.json with other changes."""
-        contents = {
-            directory.HISTORY: to_csv(history).encode(),
-            directory.SAMPLES: directory.encode(samples),
-        }
-        for name, content in contents.items():
-            files.write(self.path / name, content)
-        self.update(
-            logs={name: directory.digest(content) for name, content in contents.items()}, **changes
-        )
+        contents = {directory.HISTORY: to_csv(history), directory.SAMPLES: samples}
+        logs = {name: directory.write_text(self.path / name, text) for name, text in contents.items()}
+        self.update(logs=logs, **changes)
 
     def _read_log(self, name: str) -> str:
         expected = self.record.logs.get(name)
         if expected is None:
             return ""
-        content = directory.read_file(self.path / name, directory.MAX_LOG)
-        directory.compare_hashes(self.path / name, directory.digest(content), expected)
+        content = directory.read_file(self.path / name, directory.MAX_LOG, expected)
         return content.decode("utf-8", "surrogatepass")
 
     def write_card(self, text: str) -> None:
         """Replace the model card."""
-        files.write(self.path / directory.CARD, directory.encode(text))
+        directory.write_text(self.path / directory.CARD, text)
 
     def rewind(self, step: int) -> list[str]:
         """Make the directory fit for resuming from `step`.
@@ -224,15 +217,14 @@ class Run:
         best = min(weights, key=lambda saved: saved.nats, default=None)
         self.update(weights=weights, best=best, step=step, held_out_nats=None)
         return [
-            f"{self.weights_path(saved.file)} is damaged or missing, and was dropped" for saved in lost
+            f"{self.weights_path(item.file)} is damaged or missing, and was dropped" for item in lost
         ]
 
     def _is_whole(self, saved: SavedWeights) -> bool:
-        try:
-            content = files.read(self.weights_path(saved.file), directory.max_weights(self.record))
-        except OSError:
-            return False
-        return directory.digest(content) == saved.sha256
+        path, most = self.weights_path(saved.file), directory.max_weights(self.record)
+        with suppress(RunError):
+            return bool(directory.read_file(path, most, saved.sha256))
+        return False
 
     def add_weights(self, saved: SavedWeights) -> None:
         """Register a new weights file in run.json; it becomes the best if its loss is the lowest."""
@@ -286,8 +278,8 @@ class GeneratorRun(Run):
         self.__dict__ |= {"vocabulary": vocabulary, "held_out": held_out}
 
     def write_texts(self) -> None:
-        files.write(self.path / VOCABULARY, json.dumps(self.vocabulary.to_json()).encode())
-        files.write(self.path / HELD_OUT, directory.encode(self.held_out))
+        directory.write_text(self.path / VOCABULARY, json.dumps(self.vocabulary.to_json()))
+        directory.write_text(self.path / HELD_OUT, self.held_out)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -300,10 +292,10 @@ class GeneratorRun(Run):
 
     @cached_property
     def held_out(self) -> str:
-        """The text that training never saw; empty where nothing was held out."""
-        path = self.path / HELD_OUT
-        content = directory.read_file(path, 4 * self.record.held_out_characters)
-        directory.compare_hashes(path, directory.digest(content), self.record.held_out_sha256)
+        """The held-out text, which is never trained on; empty where nothing was held out."""
+        record = self.record
+        most, sha256 = 4 * record.held_out_characters, record.held_out_sha256
+        content = directory.read_file(self.path / HELD_OUT, most, sha256)
         return content.decode("utf-8", "surrogatepass")
 
     def decoder(self) -> Decoder:
@@ -329,7 +321,7 @@ class ClassifierRun(Run):
 
     def write_texts(self) -> None:
         if self.vocabulary is not None:
-            files.write(self.path / VOCABULARY, json.dumps(self.vocabulary.to_json()).encode())
+            directory.write_text(self.path / VOCABULARY, json.dumps(self.vocabulary.to_json()))
 
     @cached_property
     def vocabulary(self) -> AnyVocabulary | None:
@@ -349,7 +341,7 @@ class ClassifierRun(Run):
         """Return the NumPy model with the best weights."""
         return Classifier(self.record.model, self.weights())
 
-    def probabilities(self, sequences: Sequence[str] | Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    def probabilities(self, sequences: Sequence[Any]) -> npt.NDArray[np.float64]:
         """Return each class' probability, `[sequences, classes]`.
 
         Args:
@@ -358,6 +350,10 @@ class ClassifierRun(Run):
         Raises:
             UsageError: The sequences are not of the kind that the run reads.
         """
+        return np.exp(self.log_probabilities(sequences))
+
+    def log_probabilities(self, sequences: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Return the logarithms of `probabilities`."""
         if len(sequences) == 0:
             return np.empty((0, len(self.record.classes)))
         examples = Examples.of(
@@ -365,7 +361,7 @@ class ClassifierRun(Run):
             [0] * len(sequences),
             most=self.record.training.sequence_length,
         )
-        return np.exp(log_probabilities(self.classifier(), examples, np.arange(len(examples))))
+        return log_probabilities(self.classifier(), examples, np.arange(len(examples)))
 
 
 def _vocabulary(run: Run, kind: type[VocabularyT], size: int) -> VocabularyT:

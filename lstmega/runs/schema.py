@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from lstmega.errors import DamageError, RunError
 
 T = TypeVar("T")
+MAX_JSON = 64 << 20  # bytes: above any vocabulary, state or log that lstmega writes
 
 
 def seal(content: Mapping[str, Any], number: int) -> bytes:
@@ -70,7 +71,7 @@ def build(cls: type[T], content: Any, where: str) -> T:
     Args:
         cls: A dataclass whose fields are numbers, text, `Literal`s, mappings, other dataclasses, tuples
             of one of these, or one of these or None.
-        content: What JSON held; fields with a default may be absent.
+        content: The value from JSON; fields with a default may be absent.
         where: The object's name in messages.
 
     Raises:

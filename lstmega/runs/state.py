@@ -4,7 +4,7 @@
         arrays.safetensors  weights, optimizer, recurrent states, dropout seeds; no pickle
         state.json          step, losses so far, and the sha256, shape and type of every array
 
-Only whole directories get their name. A state whose hashes do not fit is passed over for the one before.
+Only whole directories get their name. A state with a wrong hash is skipped for the one before.
 """
 
 import dataclasses
@@ -28,13 +28,12 @@ KEPT = 2
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 _ARRAYS, _STATE = "arrays.safetensors", "state.json"
-_MAX_JSON = 64 << 20  # bytes
 _MAX_HEADER = 1 << 20  # bytes of arrays.safetensors beyond the arrays
 
 
 @dataclass(frozen=True)
 class ArrayInfo:
-    """What an array must be when it is read again."""
+    """Hash, shape and type of an array, checked when it is read."""
 
     sha256: str
     shape: tuple[int, ...]
@@ -43,21 +42,21 @@ class ArrayInfo:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a training is, apart from its arrays.
+    """The position of a training, apart from its arrays.
 
     Args:
         step: Steps done.
         total_steps: Steps of the whole run; `--minutes` fixed them once.
-        text_sha256: Of the text that is trained on.
-        vocabulary_sha256: Of its tokens.
+        text_sha256: sha256 of the training data.
+        vocabulary_sha256: sha256 of the vocabulary.
         nats: Sum of the losses since the last validation.
-        losses: How many losses that is.
+        losses: Number of these losses.
         smooth: Smoothed loss, for the display.
         busy: Seconds spent on these steps.
         seconds: Training time so far.
         history: One row for each validation.
-        samples: What samples.txt holds.
-        versions: What computed.
+        samples: The content of samples.txt.
+        versions: Versions of the libraries that computed it.
         arrays: Every array of arrays.safetensors.
     """
 
@@ -85,7 +84,7 @@ def save(directory: Path, state: TrainingState, arrays: Arrays) -> Path:
         arrays: By name.
 
     Raises:
-        OSError: The disk refuses; the states before are as they were.
+        OSError: Writing fails; the earlier states are unchanged.
     """
     directory.mkdir(exist_ok=True)
     infos = {name: _info(array) for name, array in arrays.items()}
@@ -122,10 +121,10 @@ def load(path: Path, shapes: Mapping[str, tuple[Sequence[int], str]]) -> tuple[T
     Raises:
         DamageError: A file is missing or damaged.
         RunError: It is of a newer schema or another model.
-        OSError: The disk refuses.
+        OSError: Reading fails.
     """
     try:
-        content = schema.unseal(files.read(path / _STATE, _MAX_JSON), SCHEMA, str(path / _STATE))
+        content = schema.unseal(files.read(path / _STATE, schema.MAX_JSON), SCHEMA, str(path / _STATE))
         state = schema.build(TrainingState, content, str(path / _STATE))
         if path.name != f"step-{state.step:08d}":
             raise DamageError(f"{path} holds the state of step {state.step}.")

@@ -1,4 +1,4 @@
-"""Arrays by our names <-> a Keras weights file, which is checked before it is believed."""
+"""Arrays by the names of `weight_shapes` <-> a Keras weights file, which is checked before use."""
 
 import io
 import math
@@ -14,7 +14,7 @@ from lstmega.errors import RunError
 Weights = dict[str, npt.NDArray[np.float32]]
 Shapes = Mapping[str, tuple[int, ...]]
 
-LARGEST = 1e6  # far above every trained weight; sums of products of such numbers do not overflow
+LARGEST = 1e6  # far above every trained weight; sums of products of these do not overflow
 _KERAS_CLASS = {"lstm": "lstm", "gru": "gru", "rnn": "simple_rnn"}
 
 
@@ -87,7 +87,7 @@ def _array(file: Any, path: str, shape: tuple[int, ...], where: str) -> npt.NDAr
 
 
 def _keras_paths(names: Iterable[str], tied: bool) -> dict[str, str]:
-    """Return where Keras keeps weights: by class and order of creation, not by layer name."""
+    """Return the paths of weights in Keras' file: by class and order of creation, not by layer name."""
     layers: dict[str, list[str]] = {}
     for name in names:
         layers.setdefault(name.partition("/")[0], []).append(name)
@@ -102,7 +102,7 @@ def _keras_paths(names: Iterable[str], tied: bool) -> dict[str, str]:
 
 
 def _keras_class(layer: str, tied: bool) -> tuple[str, str]:
-    """Return a layer's class in Keras' spelling, and where inside its own weights are."""
+    """Return a layer's class in Keras' spelling, and the path of its own weights inside."""
     if layer == "embedding":
         return f"{'reversible_' if tied else ''}embedding", ""
     if layer.endswith("_norm"):

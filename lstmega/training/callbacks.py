@@ -38,11 +38,6 @@ class LearningRate(keras.callbacks.Callback):
             self.model.optimizer.learning_rate.assign(self._schedule.learning_rate(self._step()))
 
 
-def early_stopping(monitor: str, patience: int) -> keras.callbacks.EarlyStopping:
-    """Return Keras' callback that stops after `patience` validations without a better loss."""
-    return keras.callbacks.EarlyStopping(monitor, patience=patience, mode="min")
-
-
 def check_rates(callbacks: Sequence[keras.callbacks.Callback], schedule: Schedule) -> None:
     """Refuse a user's callback whose learning rate the schedule would overwrite.
 
@@ -63,7 +58,7 @@ class RunCheckpoint(keras.callbacks.ModelCheckpoint):
     updates run.json. The files are Keras' (`load_weights` reads them), without the optimizer.
 
     Args:
-        run: Where to save.
+        run: The run to save to.
         network: The model whose weights are saved.
         monitor: The logged loss that ranks the weights.
     """

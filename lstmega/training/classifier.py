@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.display import formatting
-from lstmega.display.history import HistoryRow
 from lstmega.inference.classifier import Classifier
 from lstmega.nn import backbone, classifier
 from lstmega.nn.backbone import weights_of
@@ -38,22 +37,14 @@ class ClassifierLearner(Learner[ClassifierJob]):
 
     def _prepare(self) -> None:
         job = self.job
-        self._step = ClassifierStep(
-            self.network,
-            job.model,
-            self.optimizer,
-            self._device,
-            seed=job.training.seed,
-            compiled=self.compiled,
+        self._step = self._make_step(
+            ClassifierStep,
             unknown_id=None if job.vocabulary is None else job.vocabulary.unknown_id,
             class_weights=job.class_weights(),
-            examples=job.step_units,
+            counted=job.step_units,
         )
         self._held_out = job.split[1][:VALIDATED]
         self.validated_units, self.final_units = len(self._held_out), len(job.split[1])
-
-    def _time_steps(self) -> float:
-        return self.job.batches.steps
 
     def learn(self, batch: Any) -> float:
         """Take a step on (inputs, lengths, labels), and return its loss in nats per example."""
@@ -86,19 +77,16 @@ class ClassifierLearner(Learner[ClassifierJob]):
         model = Classifier(self.job.model, weights_of(self.network))
         return log_probabilities(model, self.job.examples, places)
 
-    def preview(self, name: str, row: HistoryRow) -> tuple[str, Preview]:
+    def _preview(self, name: str, step: int) -> tuple[str, Preview]:
         """Classify a few held-out examples; training examples, where nothing is held out."""
-        job, random = self.job, np.random.default_rng([self.job.training.seed, row.step])
+        job, random = self.job, np.random.default_rng([self.job.training.seed, step])
         pool = self._held_out if self.validated_units else job.split[0]
         places = random.choice(pool, min(_SHOWN, len(pool)), replace=False)
         shown = [
             (job.data.labels[place], self._prediction(place, logs))
             for place, logs in zip(places.tolist(), self._log_probabilities(places), strict=True)
         ]
-        loss = row.train_nats if row.validation_nats is None else row.validation_nats
-        head = f"=== epoch {row.epoch}, step {row.step:,}: {formatting.loss(loss, 'example')}"
-        lines = "\n".join(f"{label}: {formatting.one_line(text, 200)}" for label, text in shown)
-        return f"{head}\n{lines}\n\n", shown
+        return "\n".join(f"{label}: {formatting.one_line(text, 200)}" for label, text in shown), shown
 
     def _prediction(self, place: int, logs: npt.NDArray[np.float64]) -> str:
         """Return an example and its predicted class in one line."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.config.base import check_float
-from lstmega.evaluation.scoring import Costs, Done
+from lstmega.evaluation.scoring import Costs, ReadProgress
 from lstmega.nn import generator
 from lstmega.nn.backbone import load_weights
 from lstmega.nn.devices import keras, tf
@@ -29,15 +29,15 @@ class DynamicReader:
     Args:
         run: A trained run.
         rate: Learning rate of stochastic gradient descent; the gradient's norm is bounded by 1.
-        done: Called with the characters read so far and in total.
+        progress: Called with the characters read so far and in total.
 
     Raises:
         UsageError: The rate is not a number from 0 to 10.
     """
 
-    def __init__(self, run: GeneratorRun, rate: float, done: Done | None = None) -> None:
+    def __init__(self, run: GeneratorRun, rate: float, progress: ReadProgress | None = None) -> None:
         self._run, self._rate = run, check_float("--dynamic", rate, 0, 10)
-        self._done, self._config = done, run.record.model
+        self._progress, self._config = progress, run.record.model
         self._network = generator.build(self._config, len(run.vocabulary), seed=0)
         self._optimizer = keras.optimizers.SGD(self._rate, global_clipnorm=1.0)
         self._optimizer.build(self._network.trainable_variables)
@@ -51,8 +51,8 @@ class DynamicReader:
             piece = ids[start : start + SEGMENT + 1][None]  # [1, characters]
             nats, *states = self._step(tf.constant(piece[:, :-1]), tf.constant(piece[:, 1:]), states)
             costs.append(nats.numpy())
-            if self._done is not None:
-                self._done(min(start + SEGMENT, len(ids) - 1), len(ids) - 1)
+            if self._progress is not None:
+                self._progress(min(start + SEGMENT, len(ids) - 1), len(ids) - 1)
         return np.concatenate(costs).astype(np.float64)
 
     def _learn(self, inputs: Tensor, targets: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:

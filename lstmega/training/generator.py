@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from lstmega.data.batching import MAX_MEASURED, joined
-from lstmega.display.history import HistoryRow
 from lstmega.evaluation import baselines
 from lstmega.nn import generator
 from lstmega.nn.devices import keras, tf
@@ -30,15 +29,8 @@ class GeneratorLearner(Learner[GeneratorJob]):
 
     def _prepare(self) -> None:
         job, batches = self.job, self.job.batches
-        self._step = GeneratorStep(
-            self.network,
-            job.model,
-            self.optimizer,
-            self._device,
-            seed=job.training.seed,
-            compiled=self.compiled,
-            characters=batches.characters if batches.masked else None,
-        )
+        counted = batches.characters if batches.masked else None
+        self._step = self._make_step(GeneratorStep, counted=counted)
         self._carried = CarriedState(job.model, batches.rows, self._device.strategy)
         self._ids = pipeline.compact(job.training_ids(), len(job.vocabulary))
         held_out = job.held_out_ids()
@@ -50,9 +42,6 @@ class GeneratorLearner(Learner[GeneratorJob]):
     def _reads(self, ids: Any, plan: Any) -> Validator:
         compact = pipeline.compact(ids, len(self.job.vocabulary))
         return Validator(self.network, self.job.model, compact, plan)
-
-    def _time_steps(self) -> float:
-        return self.job.batches.steps
 
     def learn(self, batch: Any) -> float:
         """Take a step on (inputs, targets, carries), and return its loss in nats per character."""
@@ -69,15 +58,14 @@ class GeneratorLearner(Learner[GeneratorJob]):
         return None if ids is None else self._reads(ids, plan)().nats_per_character
 
     def _baselines(self) -> dict[str, Any]:
-        corpus, (training, held_out) = self.job.corpus, self.job.texts
+        corpus, (training, held_out) = self.job.data, self.job.texts
         measured = baselines.measure(training, held_out, tokens=corpus.tokens)
         return {"baselines": (*measured, *baselines.published(corpus.sha256, len(held_out)))}
 
-    def preview(self, name: str, row: HistoryRow) -> tuple[str, Preview]:
-        """Sample with the weights of the moment."""
-        samples = previews.write(self.job, name, self.network, row)
-        shown = [(f"{sample.temperature:g}", sample.text) for sample in samples]
-        return previews.entry(row, samples, self.job.unit), shown
+    def _preview(self, name: str, step: int) -> tuple[str, Preview]:
+        """Sample with the current weights."""
+        samples = previews.write(self.job, name, self.network, step)
+        return str(samples), [(f"{sample.temperature:g}", sample.text) for sample in samples]
 
     def warm_start(self, initial: GeneratorRun) -> None:
         """Load another run's best weights; rows of new characters stay fresh."""

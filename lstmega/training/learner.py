@@ -1,4 +1,4 @@
-"""What the training loop trains: a network, its optimizer, its steps, validations and previews."""
+"""The object of the training loop: a network, its optimizer, its steps, validations and previews."""
 
 import time
 from abc import ABC, abstractmethod
@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from lstmega.config.training import TrainingConfig
+from lstmega.display import formatting
 from lstmega.display.history import HistoryRow
 from lstmega.nn.backbone import load_weights
 from lstmega.nn.devices import Device, keras
@@ -17,9 +18,10 @@ from lstmega.runs import report
 from lstmega.runs.job import TrainingJob
 from lstmega.training.callbacks import Snapshot
 from lstmega.training.schedule import Schedule
-from lstmega.training.step import CarriedState
+from lstmega.training.step import CarriedState, TrainStep
 
 JobT = TypeVar("JobT", bound=TrainingJob[Any])
+StepT = TypeVar("StepT", bound=TrainStep)
 Preview = list[tuple[str, str]]  # (label, text): temperature and sample, or class and prediction
 
 _WORTH_COMPILING = 8_000  # time steps: each saves 0.1 ms or more, compiling takes a second or two
@@ -37,9 +39,9 @@ class Learner(ABC, Generic[JobT]):
     """A network and its optimizer; subclasses define the data, the loss and the previews.
 
     Args:
-        job: What to train.
-        device: Where.
-        compiled: Whether XLA compiles the steps; None decides by how many there will be.
+        job: The training.
+        device: Where to compute.
+        compiled: Whether XLA compiles the steps; None decides by their number.
     """
 
     validated_units: int  # units that a validation reads; 0 where nothing is held out
@@ -69,9 +71,9 @@ class Learner(ABC, Generic[JobT]):
     def _prepare(self) -> None:
         """Make step and validator."""
 
-    @abstractmethod
-    def _time_steps(self) -> float:
-        """Return the time steps of a batch, on average."""
+    def _make_step(self, kind: Callable[..., StepT], **options: Any) -> StepT:
+        how = {"seed": self.job.training.seed, "compiled": self.compiled, **options}
+        return kind(self.network, self.job.model, self.optimizer, self._device, **how)
 
     @abstractmethod
     def learn(self, batch: Any) -> float:
@@ -85,7 +87,6 @@ class Learner(ABC, Generic[JobT]):
     def validate(self) -> Validated | None:
         """Measure the held-out data; None where nothing is held out."""
 
-    @abstractmethod
     def preview(self, name: str, row: HistoryRow) -> tuple[str, Preview]:
         """Return the entry of a validation in samples.txt, and its part for the display.
 
@@ -93,6 +94,14 @@ class Learner(ABC, Generic[JobT]):
             name: The run's name.
             row: The validation.
         """
+        text, shown = self._preview(name, row.step)
+        nats = row.train_nats if row.validation_nats is None else row.validation_nats
+        loss = formatting.loss(nats, self.job.unit)
+        return f"=== epoch {row.epoch}, step {row.step:,}: {loss}\n{text}\n\n", shown
+
+    @abstractmethod
+    def _preview(self, name: str, step: int) -> tuple[str, Preview]:
+        """Return the text of a preview after `step` steps, and its part for the display."""
 
     @abstractmethod
     def warm_start(self, initial: Any) -> None:
@@ -100,7 +109,7 @@ class Learner(ABC, Generic[JobT]):
 
     @abstractmethod
     def _final_nats(self) -> float | None:
-        """Measure all of the held-out data with the weights of the moment; None where nothing is."""
+        """Measure all of the held-out data with the current weights; None where nothing is held out."""
 
     def _baselines(self) -> dict[str, Any]:
         """Return the fields of run.json that are measured when the training is finished."""
@@ -122,7 +131,7 @@ class Learner(ABC, Generic[JobT]):
         if options.minutes is not None:
             return options.minutes >= 0.2
         steps = options.steps or (options.epochs or 0) * self.job.epoch_steps
-        return steps * self._time_steps() >= _WORTH_COMPILING
+        return steps * self.job.batches.steps >= _WORTH_COMPILING
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -8,8 +8,6 @@ import numpy.typing as npt
 from lstmega.config.model import GeneratorConfig
 from lstmega.config.training import TrainingConfig
 from lstmega.data.vocabulary import Vocabulary
-from lstmega.display import formatting
-from lstmega.display.history import HistoryRow
 from lstmega.inference import generate
 from lstmega.inference.decoder import Decoder
 from lstmega.inference.outputs import Samples
@@ -42,14 +40,14 @@ class _ModelInTraining:
         return decoder_of(self.config, self.weights, self.training, self.vocabulary)
 
 
-def write(job: GeneratorJob, name: str, network: keras.Model, row: HistoryRow) -> Samples:
-    """Sample with the weights of the moment, from an excerpt of the held-out text.
+def write(job: GeneratorJob, name: str, network: keras.Model, step: int) -> Samples:
+    """Sample with the current weights, from an excerpt of the held-out text.
 
     Args:
-        job: What is trained.
+        job: The training.
         name: The run's name.
         network: The model in training.
-        row: The validation that the samples belong to; with the job's seed it decides them.
+        step: The number of steps done; with the job's seed it is the seed of the samples.
     """
     held_out, weights = job.texts[1], weights_of(network)
     model = _ModelInTraining(name, job.vocabulary, held_out, job.model, job.training, weights)
@@ -58,11 +56,5 @@ def write(job: GeneratorJob, name: str, network: keras.Model, row: HistoryRow) -
         model,
         temperatures=DIVERSITIES if windowed else TEMPERATURES,
         length=LENGTH,
-        seed=job.training.seed + row.step,
+        seed=job.training.seed + step,
     )
-
-
-def entry(row: HistoryRow, samples: Samples, tokens: str) -> str:
-    """Return the entry of one validation in samples.txt."""
-    loss = row.train_nats if row.validation_nats is None else row.validation_nats
-    return f"=== epoch {row.epoch}, step {row.step:,}: {formatting.loss(loss, tokens)}\n{samples}\n\n"

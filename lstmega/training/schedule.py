@@ -1,4 +1,4 @@
-"""When things happen in a training: epochs, validations, learning rate, saves.
+"""The schedule of a training: epochs, validations, learning rate, saves.
 
 `Schedule` is a pure function of the options and the number of steps. A step is one batch; `step` counts
 the steps done, so a fresh run is at step 0, and a resumed run needs nothing but that number.
@@ -17,7 +17,7 @@ MANY_EPOCHS = 30
 SAVE_INTERVAL = 60.0  # seconds between training states, where no number of steps is given
 SAVE_SHARE = 0.02  # of the training time, at most, for states that are saved by time
 
-_READING_COST = 0.4  # of a step on as many characters: validation has no backward pass
+READING_COST = 0.4  # of a step on as many characters: validation has no backward pass
 _ROUND_COST = 0.3  # seconds of each validation for previews and saving
 _SPARE = 0.92  # of the time that is left: the machine may become slower
 
@@ -82,7 +82,7 @@ class Schedule:
             reading: Units that a validation reads, in steps of as many units.
         """
         long_run = dataclasses.replace(self, total_steps=max(1, int(left / seconds)))
-        validation = reading_seconds(seconds, reading) + _ROUND_COST
+        validation = READING_COST * seconds * reading + _ROUND_COST
         return int(_SPARE * left / (seconds + validation / long_run.spacing))
 
     @property
@@ -97,16 +97,6 @@ class Schedule:
     @property
     def _every(self) -> int:
         return max(1, math.ceil(min(self.epochs / MANY_EPOCHS, SHORT_EPOCH / self.epoch_steps)))
-
-
-def reading_seconds(step: float, reading: float) -> float:
-    """Return about how long it takes to read data without learning from it.
-
-    Args:
-        step: Seconds of one training step.
-        reading: Units to read, in steps of as many units.
-    """
-    return _READING_COST * step * reading
 
 
 @dataclass
@@ -142,7 +132,7 @@ class SaveClock:
         self._last, self._cost = time.monotonic(), 0.0
 
     def due(self, step: int, *, validated: bool) -> bool:
-        """Return whether to save after `step` steps, the last of which was just validated or not."""
+        """Return whether to save after `step` steps; `validated` means that a validation just ended."""
         if self._every is not None:
             return step % self._every == 0 or validated
         since = time.monotonic() - self._last

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.config.model import ClassifierConfig, GeneratorConfig
+from lstmega.config.model import GeneratorConfig
 from lstmega.nn import classifier, generator
 from lstmega.nn.devices import Device, graph, keras, tf
 from lstmega.nn.dropout import Masks, draw
@@ -21,29 +21,35 @@ _LEAST_ROWS = 8  # of a shard: with fewer, a product mostly reads the kernel
 class TrainStep(ABC):
     """One data-parallel gradient step; subclasses define the loss and the dropout masks.
 
-    On a CPU the rows of a batch are shared between its threads. Each shard is a computation of its own,
-    so that threads need not wait for each other after every small operation; that is faster than all
+    On a CPU the rows of a batch are shared between its threads. Each shard is a separate computation, so
+    that threads need not wait for each other after every small operation; that is faster than all
     threads working at each product. The result is the same up to float noise, and the same bit by bit
     for the same number of threads.
 
     Args:
-        network: The model that is trained.
-        optimizer: Keras', built.
+        network: The model that is trained, from `nn.generator.build` or `nn.classifier.build`.
+        config: Its configuration.
+        optimizer: A Keras optimizer, built.
         device: Where to compute; the replicas of its strategy share the rows of a batch too.
-        seed: Of the dropout masks; those of a step are a function of it and of the optimizer's count.
+        seed: Seed of the dropout masks, which are a function of it and of the optimizer's step.
         compiled: Whether XLA compiles the step: that takes a second or two, once, and makes it faster.
+        counted: Targets of a batch that count, on average; None where all do. The loss of a step is its
+            total over this number, so that every target of an epoch has the same weight.
     """
 
     def __init__(
         self,
         network: keras.Model,
+        config: Any,
         optimizer: keras.optimizers.Optimizer,
         device: Device,
         *,
         seed: int = 0,
         compiled: bool = False,
+        counted: float | None = None,
     ) -> None:
         self._network, self._optimizer, self._seed = network, optimizer, seed
+        self._config, self._counted = config, counted
         self._strategy, self._threads = device.strategy, device.threads if device.kind == "cpu" else 1
         self._step = graph(self._on_all)
         self._shard = graph(self._gradients, jit_compile=True) if compiled else self._gradients
@@ -55,7 +61,7 @@ class TrainStep(ABC):
 
     @abstractmethod
     def _loss(self, arrays: Sequence[Tensor], masks: Masks, share: float) -> tuple[Tensor, list[Tensor]]:
-        """Return a shard's part of the loss, and what else its rows yield.
+        """Return a shard's part of the loss, and further results with one row for each of its rows.
 
         Args:
             arrays: The shard's rows of the batch.
@@ -106,29 +112,7 @@ class TrainStep(ABC):
 
 
 class GeneratorStep(TrainStep):
-    """One gradient step of a generator; the recurrent state goes in and comes out.
-
-    Args:
-        network: From `nn.generator.build`.
-        config: Its configuration.
-        optimizer, device, seed, compiled: As for `TrainStep`.
-        characters: Targets of a batch that count, on average; None where all do. The loss of a step is
-            its total over this number, so that every character of an epoch has the same weight.
-    """
-
-    def __init__(
-        self,
-        network: keras.Model,
-        config: GeneratorConfig,
-        optimizer: keras.optimizers.Optimizer,
-        device: Device,
-        *,
-        seed: int = 0,
-        compiled: bool = False,
-        characters: float | None = None,
-    ) -> None:
-        super().__init__(network, optimizer, device, seed=seed, compiled=compiled)
-        self._config, self._characters = config, characters
+    """One gradient step of a generator, which carries recurrent states; arguments as for `TrainStep`."""
 
     def __call__(
         self, inputs: Tensor, targets: Tensor, carries: Tensor, states: Sequence[Tensor]
@@ -154,8 +138,8 @@ class GeneratorStep(TrainStep):
         inputs, targets, carries, *states = arrays
         states = [state * carries[:, None] for state in states]  # [rows, units] each
         logits, *states = generator.forward(self._network, self._config, inputs, states, masks=masks)
-        if self._characters is not None:
-            return tf.reduce_sum(counted_nats(targets, logits)) / self._characters, states
+        if self._counted is not None:
+            return tf.reduce_sum(counted_nats(targets, logits)) / self._counted, states
         nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # [rows, time]
         return tf.reduce_mean(nats) * share, states
 
@@ -164,31 +148,16 @@ class ClassifierStep(TrainStep):
     """One gradient step of a classifier.
 
     Args:
-        network: From `nn.classifier.build`.
-        config: Its configuration.
-        optimizer, device, seed, compiled: As for `TrainStep`.
         unknown_id: The id that replaces dropped tokens; None where there are no tokens.
         class_weights: Weight of the examples of each class, `[classes]`.
-        examples: Examples of a batch, on average: the loss of a step is its total over this number, so
-            that every example of an epoch has the same weight.
+        how, options: Arguments of `TrainStep`; `counted` is not None.
     """
 
     def __init__(
-        self,
-        network: keras.Model,
-        config: ClassifierConfig,
-        optimizer: keras.optimizers.Optimizer,
-        device: Device,
-        *,
-        seed: int = 0,
-        compiled: bool = False,
-        unknown_id: int | None,
-        class_weights: npt.NDArray[np.float32],
-        examples: float,
+        self, *how: Any, unknown_id: int | None, class_weights: npt.NDArray[np.float32], **options: Any
     ) -> None:
-        super().__init__(network, optimizer, device, seed=seed, compiled=compiled)
-        self._config, self._unknown_id, self._examples = config, unknown_id, examples
-        self._class_weights = tf.constant(class_weights)
+        super().__init__(*how, **options)
+        self._unknown_id, self._class_weights = unknown_id, tf.constant(class_weights)
 
     def __call__(self, inputs: Tensor, lengths: Tensor, labels: Tensor) -> Tensor:
         """Take a step.
@@ -212,14 +181,12 @@ class ClassifierStep(TrainStep):
         inputs, lengths, labels = arrays
         if "tokens" in masks:
             inputs = tf.where(masks["tokens"] > 0, inputs, self._unknown_id)
-        logits = classifier.forward(
-            self._network, self._config, inputs, lengths, masks=masks
-        )  # [rows, classes]
+        logits = classifier.forward(self._network, self._config, inputs, lengths, masks=masks)
         smoothing, true = self._config.label_smoothing, tf.one_hot(labels, logits.shape[-1])  # 0 for -1
         targets = true * (1 - smoothing) + smoothing / logits.shape[-1]
         nats = tf.nn.softmax_cross_entropy_with_logits(targets, logits)  # [rows]
         weights = tf.linalg.matvec(true, self._class_weights)  # [rows], 0 where a row does not count
-        return tf.reduce_sum(nats * weights) / self._examples, []
+        return tf.reduce_sum(nats * weights) / self._counted, []
 
 
 def counted_nats(targets: Tensor, logits: Tensor) -> Tensor:

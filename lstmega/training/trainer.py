@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,12 @@ from lstmega.training import signals
 from lstmega.training.classifier import ClassifierLearner
 from lstmega.training.generator import GeneratorLearner
 from lstmega.training.learner import Learner
-from lstmega.training.schedule import Meter, SaveClock, Schedule, reading_seconds
+from lstmega.training.schedule import READING_COST, Meter, SaveClock, Schedule
 
+_LEARNERS: dict[type, type[Learner[Any]]] = {
+    GeneratorJob: GeneratorLearner,
+    ClassifierJob: ClassifierLearner,
+}
 _MAX_SAMPLES = 500_000  # characters of samples.txt
 
 
@@ -48,11 +53,8 @@ def train(
     """Train from the start or from the last state, and return the finished run.
 
     Args:
-        job: What to train, checked; the caller has locked its directory.
-        device: `auto`, `cpu` or `gpu`.
-        threads: Threads of one operation on the CPU; None takes the cores.
-        save_every: Steps between states; None saves about every minute and at validations.
-        callbacks: Keras callbacks beside our own; they see `loss` and `val_loss` in nats per unit.
+        job: The training, checked; the caller has locked its directory.
+        device, threads, save_every, callbacks: As for `lstmega.train`.
         progress: Displays the training.
 
     Raises:
@@ -68,17 +70,8 @@ def train(
     try:
         with signals.deferred() as mailbox:
             learner = _learner(job, where, run)
-            loop = _Loop(
-                job,
-                run,
-                learner,
-                device=where,
-                saver=SaveClock(save_every),
-                callbacks=callbacks,
-                progress=progress,
-                mailbox=mailbox,
-            )
-            loop.run()
+            saver = SaveClock(save_every)
+            _Loop(job, run, learner, where, saver, callbacks, progress, mailbox).run()
     except tf.errors.ResourceExhaustedError as error:
         _leave(run, "failed")
         raise TrainingError(
@@ -94,11 +87,7 @@ def train(
 
 def _learner(job: TrainingJob[Any], device: Device, run: Run) -> Learner[Any]:
     compiled = None if job.extended else run.record.compiled
-    if isinstance(job, GeneratorJob):
-        return GeneratorLearner(job, device, compiled=compiled)
-    if isinstance(job, ClassifierJob):
-        return ClassifierLearner(job, device, compiled=compiled)
-    raise TypeError(f"There is no learner for {type(job).__name__}.")
+    return _LEARNERS[type(job)](job, device, compiled=compiled)
 
 
 def _leave(run: Run, status: Status) -> None:
@@ -106,30 +95,23 @@ def _leave(run: Run, status: Status) -> None:
         run.update(status=status)
 
 
+@dataclass(eq=False)
 class _Loop:
-    def __init__(
-        self,
-        job: TrainingJob[Any],
-        run: Run,
-        learner: Learner[Any],
-        *,
-        device: Device,
-        saver: SaveClock,
-        callbacks: Sequence[keras.callbacks.Callback],
-        progress: Progress,
-        mailbox: signals.Mailbox,
-    ) -> None:
-        self._job, self._run, self._device, self._progress = job, run, device, progress
-        self._mailbox, self._saver = mailbox, saver
-        self._learner, self._users = learner, callbacks
-        self._network, self._snapshot, self._model = learner.network, learner.snapshot, learner.model
-        self.step = 0
-        self._saved_step: int | None = None
-        self.schedule: Schedule
-        self._seconds = 0.0  # of training, in earlier processes
-        self._history: list[HistoryRow] = []
-        self._samples = ""
-        self._meter = Meter()
+    _job: TrainingJob[Any]
+    _run: Run
+    _learner: Learner[Any]
+    _device: Device
+    _saver: SaveClock
+    _users: Sequence[keras.callbacks.Callback]
+    _progress: Progress
+    _mailbox: signals.Mailbox
+    step: int = 0
+    schedule: Schedule = field(init=False)
+    _saved_step: int | None = None
+    _seconds: float = 0.0  # of training, in earlier processes
+    _history: list[HistoryRow] = field(default_factory=list)
+    _samples: str = ""
+    _meter: Meter = field(default_factory=Meter)
 
     def run(self) -> None:
         """Train from the last state, or from step 0, to the end."""
@@ -144,7 +126,7 @@ class _Loop:
         self._begin_callbacks()
         self._clock = time.monotonic()
         coming = self._learner.batches(self.schedule, self.step)
-        for batch in coming if not self._model.stop_training else ():
+        for batch in coming if not self._learner.model.stop_training else ():
             self._one_step(batch)
             validated = self.schedule.validates(self.step)
             if validated:
@@ -156,7 +138,7 @@ class _Loop:
                 f"The state of step {self.step:,} is saved; the same command with "
                 f"--run {self._run.path} resumes it."
             )
-            if self._model.stop_training:
+            if self._learner.model.stop_training:
                 break
         if self._meter.losses:  # a callback stopped within an epoch
             self._validate()
@@ -164,7 +146,7 @@ class _Loop:
         self._save()
 
     def _write_plan(self, total: int) -> None:
-        """Write to run.json, at once, where this training ends and what computes it."""
+        """Write length, device and versions of this training to run.json, at once."""
         record, where = self._run.record, self._device
         now, compiled = {**versions(), **devices.versions()}, self._learner.compiled
         same = (record.device, record.versions, record.compiled) == (str(where), now, compiled)
@@ -221,7 +203,9 @@ class _Loop:
         with self._learner.averaged():
             row = self._history_row()
             self._check_finite(row.validation_nats or 0.0)
-            self._check_finite(sum(float(tf.reduce_sum(v)) for v in self._network.trainable_variables))
+            self._check_finite(
+                sum(float(tf.reduce_sum(v)) for v in self._learner.network.trainable_variables)
+            )
             self._history.append(row)
             self._callbacks.on_epoch_end(row.epoch - 1, self._logs(row))
             entry, shown = self._learner.preview(self._run.name, row)
@@ -263,12 +247,14 @@ class _Loop:
         own.check_rates(self._users, self.schedule)
         monitor = "val_loss" if self._learner.validated_units else "loss"
         patience = self._job.training.patience
-        early = [] if patience is None else [own.early_stopping(monitor, patience)]
+        early = []
+        if patience is not None:
+            early.append(keras.callbacks.EarlyStopping(monitor, patience=patience, mode="min"))
         rate = own.LearningRate(self.schedule, lambda: self.step)
-        checkpoint = own.RunCheckpoint(self._run, self._network, monitor=monitor)
+        checkpoint = own.RunCheckpoint(self._run, self._learner.network, monitor=monitor)
         everything = [rate, checkpoint, *early, *self._users]
-        self._callbacks = keras.callbacks.CallbackList(everything, model=self._model)
-        self._model.stop_training = False
+        self._callbacks = keras.callbacks.CallbackList(everything, model=self._learner.model)
+        self._learner.model.stop_training = False
         self._callbacks.on_train_begin()
         for waiting in early:
             for row in self._history:  # its patience counts the validations of earlier processes
@@ -284,24 +270,21 @@ class _Loop:
         now = TrainingState(
             step=self.step,
             total_steps=self.schedule.total_steps,
-            text_sha256=self._job.source.sha256,
+            text_sha256=self._job.data.sha256,
             vocabulary_sha256=self._job.vocabulary_sha256,
-            nats=self._meter.nats,
-            losses=self._meter.losses,
-            smooth=self._meter.smooth,
-            busy=self._meter.busy,
+            **vars(self._meter),
             seconds=begun - self._begun,
             history=tuple(self._history),
             samples=self._samples,
             versions=self._run.record.versions,
         )
-        state.save(self._run.states, now, self._snapshot.take())
+        state.save(self._run.states, now, self._learner.snapshot.take())
         self._run.update(step=self.step, seconds=round(now.seconds, 3))
         self._saved_step = self.step
         self._saver.saved(time.monotonic() - begun)
 
     def _resume(self) -> None:
-        """Go back to the newest state that is whole; where there has been none, to step 0."""
+        """Restore the newest whole state; without any state, start at step 0."""
         damaged = self._load_newest()
         if self._saved_step is None:
             if damaged or self._run.record.weights:
@@ -322,7 +305,7 @@ class _Loop:
 
     def _load_newest(self) -> list[Path]:
         """Load the newest whole state, and return the damaged ones that are newer."""
-        shapes = {n: (a.shape, str(a.dtype)) for n, a in self._snapshot.take().items()}
+        shapes = {n: (a.shape, str(a.dtype)) for n, a in self._learner.snapshot.take().items()}
         damaged: list[Path] = []
         for path in state.paths(self._run.states):
             try:
@@ -332,13 +315,13 @@ class _Loop:
                 damaged.append(path)
                 continue
             self._restore(found)
-            self._snapshot.restore(arrays)
+            self._learner.snapshot.restore(arrays)
             self._saved_step = found.step
             break
         return damaged
 
     def _restore(self, found: TrainingState) -> None:
-        expected = self._job.source.sha256, self._job.vocabulary_sha256
+        expected = self._job.data.sha256, self._job.vocabulary_sha256
         if (found.text_sha256, found.vocabulary_sha256) != expected:
             raise RunError(
                 f"The state of step {found.step:,} in {self._run.path} belongs to another text."
@@ -379,4 +362,4 @@ class _Loop:
     def _final_seconds(self, step: float) -> float:
         """Return the seconds that measuring takes when the training is over; `step` is one step's."""
         more = self._learner.final_units - self._learner.validated_units
-        return self._job.final_seconds + reading_seconds(step, more / self._job.step_units)
+        return self._job.final_seconds + READING_COST * step * more / self._job.step_units

@@ -36,13 +36,13 @@ class Loss:
 
 
 class Validator:
-    """Measures one text again and again while a model learns.
+    """Measures the same text repeatedly during a training.
 
     Args:
         network: `[ids, *states] -> [logits, *states]`.
         config: The network's configuration.
         ids: The text, `[characters]`.
-        plan: How to read it, for example `data.batching.stream_plan`.
+        plan: The order of reading, for example of `data.batching.stream_plan`.
     """
 
     def __init__(

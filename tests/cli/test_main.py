@@ -341,6 +341,12 @@ def test_evaluate_refuses(place, arguments, code, message):
     assert message in done.stderr
 
 
+def test_inspect_refuses_no_characters(place):
+    done = lstmega("inspect", "--characters", "0", cwd=place)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--characters must be from 2" in done.stderr
+
+
 def test_compare(place):
     assert "stream bits" in lstmega("compare", "owl", "owl", cwd=place).stdout
     assert len(json.loads(lstmega("compare", "owl", "--json", cwd=place).stdout)) == 1

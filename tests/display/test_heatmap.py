@@ -172,21 +172,13 @@ class TestLongTexts:
         assert page.count(">a</b>") == heatmap.MOST + 10  # ten are listed above
         assert "Shown are characters 1 to 200,000 of 201,234; 1,234 are left out." in page
 
-    @pytest.mark.parametrize(
-        ("start", "shown", "said"),
-        [
-            (0, "012", "1 to 3 of 10; 7 are"),
-            (4, "456", "5 to 7 of 10; 7 are"),
-            (8, "89", "9 to 10 of 10; 8 are"),
-        ],
-    )
-    def test_start_where_asked(self, start, shown, said):
-        page = page_of("0123456789", bits(*range(1, 10)), title="t", start=start, most=3)
+    def test_the_summary_is_of_the_whole_text(self, monkeypatch):
+        monkeypatch.setattr(heatmap, "MOST", 3)
+        page = page_of("0123456789", bits(*range(1, 10)), title="t")
         read = Reader(page)
-        assert read.text == shown and said in page
-        costs = [f'"{n}" {n}.00 bits' if n != "0" else '"0" first, no cost' for n in shown]
-        assert read.titles == costs
-        assert "5.000 bits per character on average, over 9." in page  # of the whole text
+        assert read.text == "012" and "1 to 3 of 10; 7 are" in page
+        assert read.titles == ['"0" first, no cost', '"1" 1.00 bits', '"2" 2.00 bits']
+        assert "5.000 bits per character on average, over 9." in page
 
     def test_a_whole_text_says_nothing(self):
         assert "left out" not in page_of("abc", np.ones(2), title="t")
@@ -215,9 +207,3 @@ def test_one_cost_for_each_character_but_the_first(text, costs):
         f"nats does not fit the text. Received: {costs} costs for {len(text)} characters. "
         f"Accepted: {accepted}, one for each character but the first."
     )
-
-
-@pytest.mark.parametrize("start", [-1, 4])
-def test_a_start_outside_the_text(start):
-    with pytest.raises(UsageError, match=rf"Received: {start}\. Accepted: from 0 to 3\."):
-        cell_of("abc", np.zeros(2), title="", start=start)

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from lstmega.display import progress
 from lstmega.display.history import HistoryRow
-from lstmega.display.progress import Lines, Live
+from lstmega.display.progress import LiveProgress, PlainProgress
 
 ROW = HistoryRow(10, 1, 2.0, 1.5, 2.164, 1e-3, 1234.5, 61.0)
 
@@ -19,7 +19,7 @@ def tell(listener):
 
 def test_lines_hold_no_control_characters():
     stream = io.StringIO()
-    tell(Lines(stream))
+    tell(PlainProgress(stream))
     said = stream.getvalue()
     assert not any(ord(c) < 32 for c in said.replace("\n", ""))
     assert "held out 1.500 nats (2.164 bits/char)" in said
@@ -30,7 +30,7 @@ def test_lines_hold_no_control_characters():
 def test_lines_are_rare_between_validations(monkeypatch):
     stream, now = io.StringIO(), [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    listener = Lines(stream)
+    listener = PlainProgress(stream)
     listener.begin(100, 1)
     for step in range(100):
         now[0] += 1
@@ -40,7 +40,7 @@ def test_lines_are_rare_between_validations(monkeypatch):
 
 def test_live_shows_loss_speed_and_time_left():
     stream = io.StringIO()
-    tell(Live(Console(file=stream, force_terminal=True, width=200)))
+    tell(LiveProgress(Console(file=stream, force_terminal=True, width=200)))
     said = stream.getvalue()
     for part in ("2.000 nats (2.885 bits/char)", "1,234 char/s", "30 s left", "held out 1.500"):
         assert part in said
@@ -49,11 +49,11 @@ def test_live_shows_loss_speed_and_time_left():
 
 def test_download_bar_ends():
     stream = io.StringIO()
-    listener = Live(Console(file=stream, force_terminal=True, width=200))
+    listener = LiveProgress(Console(file=stream, force_terminal=True, width=200))
     listener.download(0, 100)
     listener.download(100, 100)
     assert listener._bar is None
 
 
 def test_the_stream_decides():
-    assert isinstance(progress.on(io.StringIO()), Lines)
+    assert isinstance(progress.on(io.StringIO()), PlainProgress)

@@ -8,6 +8,7 @@ import pytest
 
 from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import Vocabulary
+from lstmega.display import result
 from lstmega.errors import UsageError
 from lstmega.evaluation import predictions as inspection
 from lstmega.evaluation import scoring
@@ -110,8 +111,8 @@ def test_nothing_of_the_text_is_markup(tmp_path):
 def test_a_cell_and_a_terminal_show_the_beginning():
     run = PlantedRun(TEXT * 30)
     found = inspection.inspect(run, characters=None)
-    assert len(Reader(found._repr_html_()).text) == inspection._PREVIEW
-    assert len(str(found).splitlines()) == inspection._ROWS + 4
+    assert len(Reader(found._repr_html_()).text) == result.PREVIEW
+    assert len(str(found).splitlines()) == inspection._ROWS + 5
     assert f"... and {len(TEXT) * 30 - 41:,} more" in str(found)
     assert "more" not in str(inspection.inspect(run, characters=41))
 
@@ -152,6 +153,7 @@ class TestPassages:
         [
             ({"unknown": "fold"}, "--unknown must be one of: error, skip. Received: 'fold'"),
             ({"characters": 1}, "--characters must be from 2"),
+            ({"characters": 0}, "--characters must be from 2 .* Received: 0"),
             ({"top": 0}, "--top must be from 1 to 100"),
             ({"text": Corpus.from_text("a")}, r"at least 2 characters .* Received: 1\."),
             ({"text": Corpus.from_text("aЖЖ"), "unknown": "skip"}, r"Received: 1\."),
@@ -167,10 +169,10 @@ class TestPassages:
         with pytest.raises(UsageError, match=r"Received: 0\. Name another text with --text"):
             inspection.inspect(run)
 
-    def test_tells_how_far_it_is(self):
-        heard = []
-        inspection.inspect(PlantedRun(TEXT), done=lambda *told: heard.append(told))
-        assert len(heard) > 1 and heard == sorted(heard) and heard[0][1] == len(TEXT) - 1
+    def test_reports_its_progress(self):
+        calls = []
+        inspection.inspect(PlantedRun(TEXT), progress=lambda *call: calls.append(call))
+        assert len(calls) > 1 and calls == sorted(calls) and calls[0][1] == len(TEXT) - 1
 
 
 class TestDataFrames:

@@ -129,7 +129,7 @@ def test_half_of_the_text_has_no_say_in_the_choice():
 )
 def test_a_text_without_the_feature(text, which):
     run = PlantedRun(TEXT)
-    with pytest.raises(UsageError, match=f"{which} half of x tells units that follow brackets"):
+    with pytest.raises(UsageError, match=f"feature brackets is constant in the {which} half of x"):
         findings.find(run, "brackets", Corpus.from_text(text, name="x"))
 
 

@@ -70,11 +70,11 @@ def test_each_window_starts_from_zero(length, characters):
 
 
 @pytest.mark.parametrize("read", [scoring.stream, scoring.windows])
-def test_tells_how_far_it_is(read):
-    heard = []
-    read(made()[2], text(5000), done=lambda *told: heard.append(told))
-    assert heard == sorted(heard) and len(heard) > 1
-    assert {total for _, total in heard} == {4999} and heard[-1][0] <= 4999
+def test_reports_its_progress(read):
+    calls = []
+    read(made()[2], text(5000), progress=lambda *call: calls.append(call))
+    assert calls == sorted(calls) and len(calls) > 1
+    assert {total for _, total in calls} == {4999} and calls[-1][0] <= 4999
 
 
 @pytest.mark.parametrize("read", [scoring.stream, scoring.windows])

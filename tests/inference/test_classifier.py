@@ -168,7 +168,7 @@ def test_the_loss_of_a_step_is_the_textbooks(smoothing):
     optimizer.build(network.trainable_variables)
     step = ClassifierStep(
         network, options, optimizer, devices.Device("cpu", 1, tf.distribute.get_strategy()),
-        seed=0, compiled=False, unknown_id=10, class_weights=weights_, examples=2.5,
+        seed=0, compiled=False, unknown_id=10, class_weights=weights_, counted=2.5,
     )  # fmt: skip
     assert float(step(inputs, lengths, labels)) == pytest.approx(expected / 2.5, rel=1e-5)
 

@@ -1,5 +1,7 @@
 """Each rule against its slow twin, and what it must never do."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,14 +10,14 @@ from hypothesis import strategies as st
 from lstmega.inference.decoder import log_softmax
 from lstmega.inference.logits_processors import (
     ENDED,
-    Banned,
-    MinP,
     NoRepeat,
-    RepetitionPenalty,
     RowHistory,
-    TopK,
-    TopP,
-    Typical,
+    ban,
+    min_p,
+    penalise_repetition,
+    top_k,
+    top_p,
+    typical_p,
 )
 from tests import oracles
 
@@ -28,10 +30,10 @@ ROWS = st.lists(
 SHARES = st.none() | st.floats(0.013, 0.987)
 
 
-def applied(logits, *rules, history=NONE):
+def applied(logits, *rules, history=None):
     for rule in rules:
         before = logits.copy()
-        after = rule(logits, history)
+        after = rule(logits) if history is None else rule(logits, history)
         np.testing.assert_array_equal(logits, before)  # what was given is left alone
         logits = after
     return logits
@@ -40,7 +42,11 @@ def applied(logits, *rules, history=NONE):
 @settings(deadline=None)
 @given(rows=ROWS, k=st.none() | st.integers(1, 9), p=SHARES, least=SHARES)
 def test_shapes_keep_what_the_oracle_keeps(rows, k, p, least):
-    rules = [make(value) for make, value in ((TopK, k), (TopP, p), (MinP, least)) if value is not None]
+    rules = [
+        partial(make, value)
+        for make, value in ((top_k, k), (top_p, p), (min_p, least))
+        if value is not None
+    ]
     filtered = applied(np.array(rows), *rules)
     for row, result in zip(rows, filtered, strict=True):
         kept = {number for number in range(7) if np.isfinite(result[number])}
@@ -53,35 +59,40 @@ def test_shapes_keep_what_the_oracle_keeps(rows, k, p, least):
 def test_typical_keeps_what_the_oracle_keeps(rows, mass, barred):
     logits = np.array(rows)
     logits[:, list(barred)] = -np.inf
-    for row, result in zip(logits, applied(logits, Typical(mass)), strict=True):
+    for row, result in zip(logits, applied(logits, partial(typical_p, mass)), strict=True):
         assert {n for n in range(7) if np.isfinite(result[n])} == oracles.typical(row, mass)
 
 
 def test_typical_may_leave_the_likeliest_out():
     """Of a flat distribution with one peak, the peak tells less than is expected."""
     logits = np.log([[0.3, *[0.07] * 10]])
-    assert not np.isfinite(applied(logits, Typical(0.2))[0, 0])
+    assert not np.isfinite(applied(logits, partial(typical_p, 0.2))[0, 0])
 
 
 def test_shapes_at_their_ends():
     logits = np.array([[0.0, -800.0, 0.0, -1.0]])
-    for everything in (TopK(99), TopP(1), MinP(0), Typical(1)):
+    for everything in (partial(top_k, 99), partial(top_p, 1), partial(min_p, 0), partial(typical_p, 1)):
         np.testing.assert_array_equal(applied(logits, everything), logits)
-    for one in (TopK(1), TopP(1e-9)):  # the lower id wins the tie
+    for one in (partial(top_k, 1), partial(top_p, 1e-9)):  # the lower id wins the tie
         np.testing.assert_array_equal(np.isfinite(applied(logits, one)), [[True, False, False, False]])
-    both = applied(logits, MinP(1))
+    both = applied(logits, partial(min_p, 1))
     np.testing.assert_array_equal(np.isfinite(both), [[True, False, True, False]])
 
 
 def test_shapes_follow_one_another():
     """Top-p counts its share of what top-k left: 0.55 of {0.5, 0.3} is the first alone."""
     logits = np.log([[0.5, 0.3, 0.2]])
-    assert np.isfinite(applied(logits, TopK(2), TopP(0.55))).tolist() == [[True, False, False]]
-    assert np.isfinite(applied(logits, TopP(0.55))).sum() == 2
+    assert np.isfinite(applied(logits, partial(top_k, 2), partial(top_p, 0.55))).tolist() == [
+        [True, False, False]
+    ]
+    assert np.isfinite(applied(logits, partial(top_p, 0.55))).sum() == 2
 
 
 def test_banned_ids_may_not_follow():
-    assert applied(np.zeros((2, 3)), Banned([0, 2])).tolist() == [[-np.inf, 0, -np.inf]] * 2
+    assert (
+        applied(np.zeros((2, 3)), partial(ban, [0, 2]), history=NONE).tolist()
+        == [[-np.inf, 0, -np.inf]] * 2
+    )
 
 
 def written(texts, prompt=(0,)):
@@ -104,7 +115,7 @@ TEXTS = st.integers(0, 12).flatmap(
 )
 def test_the_penalty_is_the_oracles(texts, window, penalty, seed):
     logits = np.random.default_rng(seed).normal(size=(len(texts), 4))
-    found = applied(logits, RepetitionPenalty(penalty, window), history=written(texts))
+    found = applied(logits, partial(penalise_repetition, penalty, window), history=written(texts))
     for row, text, result in zip(logits, texts, found, strict=True):
         np.testing.assert_allclose(result, oracles.penalised(row, [0, *text], penalty, window))
 
@@ -132,7 +143,11 @@ def test_no_repeat_counts_along_as_a_text_grows():
 
 def test_rows_that_ended_are_no_trouble():
     history = written([[1, ENDED, ENDED], [1, 2, 1]])
-    for rule in (NoRepeat(2), RepetitionPenalty(1.5), RepetitionPenalty(1.5, 2)):
+    for rule in (
+        NoRepeat(2),
+        partial(penalise_repetition, 1.5, None),
+        partial(penalise_repetition, 1.5, 2),
+    ):
         assert np.isfinite(applied(np.ones((2, 4)), rule, history=history)[1]).any()
 
 
@@ -143,7 +158,9 @@ def test_log_softmax():
     np.testing.assert_allclose(found[0, 1] - found[0, 0], 1)
 
 
-@pytest.mark.parametrize("rule", [TopK(2), TopP(0.5), MinP(0.1), Typical(0.5)])
+@pytest.mark.parametrize(
+    "rule", [partial(top_k, 2), partial(top_p, 0.5), partial(min_p, 0.1), partial(typical_p, 0.5)]
+)
 def test_what_may_not_follow_stays_so(rule):
     logits = np.array([[-np.inf, 0.0, 0.1, -np.inf]])
     assert np.isneginf(applied(logits, rule)[0, [0, 3]]).all()

@@ -1,6 +1,6 @@
 import numpy as np
 
-from lstmega.inference.logits_processors import ENDED, NewColumns, RowHistory
+from lstmega.inference.logits_processors import ENDED, RowHistory
 
 
 def test_a_history_grows_column_by_column():
@@ -22,11 +22,12 @@ def test_a_row_has_ended_when_its_last_id_says_so():
     assert history.ended.tolist() == [True, False]
 
 
-def test_each_follower_hears_of_each_column_once():
-    history, first, second = RowHistory(np.array([0]), 1), NewColumns(), NewColumns()
+def test_the_ids_since_a_length_are_the_columns_after_it():
+    history = RowHistory(np.array([0]), 1)
     history.append(np.array([1]))
-    assert [column.tolist() for column in first.new(history)] == [[1]]
+    assert history.written[:, 0:].T.tolist() == [[1]]
+    read = history.length
     history.append(np.array([2]))
-    assert [column.tolist() for column in first.new(history)] == [[2]]
-    assert [column.tolist() for column in second.new(history)] == [[1], [2]]
-    assert list(second.new(history)) == []
+    assert history.written[:, read:].T.tolist() == [[2]]
+    assert history.written[:, 0:].T.tolist() == [[1], [2]]
+    assert history.written[:, history.length :].T.tolist() == []

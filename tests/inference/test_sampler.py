@@ -1,10 +1,11 @@
 from collections import Counter
+from functools import partial
 from itertools import islice
 
 import numpy as np
 import pytest
 
-from lstmega.inference.logits_processors import ENDED, Banned, MinP, RowHistory, TopK, TopP
+from lstmega.inference.logits_processors import ENDED, RowHistory, ban, min_p, top_k, top_p
 from lstmega.inference.sampler import LogitsProcessors, choose, generate_ids, read
 from tests import oracles
 from tests.scripted import LETTERS, Fair, Scripted, real_run
@@ -13,8 +14,10 @@ from tests.scripted import LETTERS, Fair, Scripted, real_run
 
 
 def shaped(k=None, p=None, least=None):
-    rules = [(TopK, k), (TopP, p), (MinP, least)]
-    return LogitsProcessors(truncation=tuple(make(value) for make, value in rules if value is not None))
+    rules = [(top_k, k), (top_p, p), (min_p, least)]
+    return LogitsProcessors(
+        truncation=tuple(partial(make, value) for make, value in rules if value is not None)
+    )
 
 
 def draw(row, temperature, times, rules=None, seed=0):
@@ -77,7 +80,7 @@ def test_choose_leaves_its_arguments_alone():
     logits = np.array([[1.0, 2.0]], np.float32)
     logits.setflags(write=False)
     history = RowHistory(np.array([0]), 1)
-    rules = LogitsProcessors((Banned([0]),), (), shaped(1, 0.5, 0.5).truncation)
+    rules = LogitsProcessors((partial(ban, [0]),), (), shaped(1, 0.5, 0.5).truncation)
     choose(logits, np.array([0.5]), rules, history, [np.random.default_rng(0)])
 
 
@@ -131,9 +134,17 @@ def test_banned_ids_are_never_drawn():
         read(decoder, np.array([0])),
         temperatures=[0, 1],
         seed=0,
-        processors=LogitsProcessors((Banned([2]),)),
+        processors=LogitsProcessors((partial(ban, [2]),)),
     )
     assert set(np.ravel(ids_of(found, 300))) == {0, 1, 3}
+
+
+def test_the_temperature_of_a_row_stays():
+    decoder = Fair(4, [2], 9.0)
+    start = read(decoder, np.array([0]))
+    cold, hot = ids_of(generate_ids(decoder, start, temperatures=[0, 1e9], seed=0), 100)
+    assert set(cold) == {2}
+    assert set(hot[:50]) == set(hot[50:]) == {0, 1, 2, 3}
 
 
 class EndsAfter:

@@ -3,7 +3,7 @@ import pytest
 
 from lstmega.errors import UsageError
 from lstmega.inference.logits_processors import ENDED, RowHistory
-from lstmega.inference.temperature import OVER, Fixed, Varied, check_temperatures, parse_temperatures
+from lstmega.inference.temperature import OVER, Varied, check_temperatures, parse_temperatures
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,6 @@ def spelled(varied, rows, texts, alphabet=" \nab"):
         history.append(np.array([alphabet.find(character) for character in column]))
         found.append(varied(history))
     return np.array(found).T
-
-
-def test_fixed_temperatures_stay():
-    history = RowHistory(np.array([0]), 2)
-    assert Fixed([0.5, 1])(history).tolist() == [0.5, 1.0]
 
 
 def test_temperatures_by_character_begin_again_after_the_last():
