@@ -182,6 +182,9 @@ def _become(request, streams):
             os.dup2(stream, number)
         for stream in streams:
             os.close(stream)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", 1, encoding="utf-8", closefd=False)  # noqa: SIM115
         os.chdir(request["cwd"])
         sys.argv = ["lstmega", *request["arguments"]]
         if (before := pickle.loads(bytes.fromhex(request["before"]))) is not None:
@@ -194,9 +197,8 @@ def _become(request, streams):
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except (OSError, ValueError):
-                code = code or 120
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            code = code or 120  # as the interpreter does
         os._exit(code)
