@@ -290,20 +290,6 @@ finally:
     assert int(done.stdout.split("written:")[1].split()[0]) > 20
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_ten_kills():
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.kill_loop", "--rounds", "10"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "10 kills" in done.stdout
-
-
 # A run that somebody sent.
 
 

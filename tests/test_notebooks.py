@@ -40,13 +40,13 @@ def test_all_are_here():
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_they_run_from_clean(name, tmp_path):
-    """With a quarter of the steps; the kept outputs, of all steps, are checked by the next test."""
+    """With half of the steps; the kept outputs, of all steps, are checked by the next test."""
     notebook = nbformat.read(PLACE / f"{name}.ipynb", as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
             cell.source = re.sub(
-                r"steps=(\d+)", lambda found: f"steps={int(found[1]) // 4}", cell.source
+                r"steps=(\d+)", lambda found: f"steps={int(found[1]) // 2}", cell.source
             )
     refresh.execute(notebook, tmp_path)
     check(name, notebook)
