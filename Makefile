@@ -9,7 +9,7 @@ demo: .venv/installed  ## train on the text that ships with Python, and write wi
 	$(BIN)/lstmega sample --temps 0.5,0.8 --length 400
 
 test: .venv/installed-dev  ## the whole suite
-	$(BIN)/python -m pytest --numprocesses=2
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
 check: .venv/installed-dev  ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -10,14 +10,14 @@ import pytest
 from tests.conftest import REPOSITORY
 
 SCRIPTS = sorted(path.stem for path in (REPOSITORY / "benchmarks").glob("*.py"))
-FORKING = {"kill_loop"}  # a process in which TensorFlow computes cannot fork
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_smallest_size(script, tmp_path, monkeypatch, capfd):
     """In this process, where possible: TensorFlow takes five seconds to start."""
     monkeypatch.chdir(tmp_path)
-    if script in FORKING:
+    if script == "kill_loop":  # it forks, which a process in which TensorFlow computes cannot
         path = REPOSITORY / "benchmarks" / f"{script}.py"
         subprocess.run([sys.executable, path, "--check"], check=True)
     else:

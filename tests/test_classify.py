@@ -16,8 +16,8 @@ from lstmega.errors import RunError, UsageError
 from lstmega.runs import classifier_job as classifier_jobs
 from lstmega.runs import state as states
 from lstmega.runs.run import ClassifierRun
-from tests.cli.test_main import lstmega as command
 from tests.comparing import everything
+from tests.processes import lstmega as command
 
 SMALL = {
     "units": 8,
@@ -166,20 +166,25 @@ NOISY = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("place", [0, 1, 0.6, 1.2])
-def test_goes_on_bit_by_bit(place, tmp_path):
-    options = SMALL | NOISY
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that was never interrupted, with the states of all its steps."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(states, "KEPT", 1000)
-        whole = classify.train(names(), checkpoints=tmp_path / "whole", run="a", **options)
+        options = SMALL | NOISY
+        return classify.train(names(), checkpoints=tmp_path_factory.mktemp("w"), run="a", **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [0, 1, 0.6, 1.2])
+def test_goes_on_bit_by_bit(whole, place, tmp_path):
     step = place if isinstance(place, int) else int(place * whole.record.epoch_steps)
     run = ClassifierRun.open(shutil.copytree(whole.path, tmp_path / "a"))
     for path in states.paths(run.states):
         if int(path.name.removeprefix("step-")) > step:
             shutil.rmtree(path)
     run.update(status="running")
-    again = classify.train(names(), checkpoints=tmp_path, run="a", **options)
+    again = classify.train(names(), checkpoints=tmp_path, run="a", **SMALL | NOISY)
     assert everything(again) == everything(whole)
 
 

@@ -26,8 +26,10 @@ from lstmega.runs import report as reports
 from lstmega.runs import schema
 from lstmega.runs import state as states
 from lstmega.runs.run import GeneratorRun
+from tests import processes
 from tests.comparing import everything
 from tests.conftest import TINY, reseal
+from tests.processes import Process
 
 REPOSITORY = Path(__file__).parents[1]
 TEXT = "The owl and the pussy-cat went to sea in a beautiful pea-green boat.\n" * 40
@@ -39,20 +41,9 @@ LONG, SHORT = ["--epochs", "1000"], ["--epochs", "3"]
 EPOCH = 77  # steps
 
 
-def command(*options):
-    return [sys.executable, "-m", "lstmega", "train", "--corpus", "owl.txt", *OPTIONS, *options]
-
-
-def start(place, *options, preexec_fn=None):
+def start(place, *options, **more):
     (place / "owl.txt").write_text(TEXT)
-    return subprocess.Popen(
-        command(*options),
-        cwd=place,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=preexec_fn,
-    )
+    return Process("train", "--corpus", "owl.txt", *OPTIONS, *options, cwd=place, **more)
 
 
 def finish(place, *options, **more):
@@ -64,7 +55,7 @@ def finish(place, *options, **more):
 def wait_for_state(place, process, step=1):
     directory, deadline = place / "checkpoints/a/state", time.monotonic() + 60
     while all(int(path.name[5:]) < step for path in states.paths(directory)):
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.errors()
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -129,7 +120,7 @@ def test_a_full_disk_keeps_what_was_there(tmp_path):
         process.kill()
     run = GeneratorRun.open(tmp_path / "checkpoints/a")
     before = {path: path.read_bytes() for path in sorted(run.states.rglob("*")) if path.is_file()}
-    code, _, err = finish(tmp_path, *wide, preexec_fn=limit_files)
+    code, _, err = finish(tmp_path, *wide, before=limit_files)
     assert code == 1
     assert "File too large" in err
     assert "Traceback" not in err
@@ -299,20 +290,6 @@ finally:
     assert int(done.stdout.split("written:")[1].split()[0]) > 20
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_ten_kills():
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.kill_loop", "--rounds", "10"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "10 kills" in done.stdout
-
-
 # A run that somebody sent.
 
 
@@ -436,14 +413,9 @@ def test_the_largest_weights_still_write(tiny_run):
 def test_control_characters_in_a_record_reach_no_terminal(tiny_run):
     reseal(tiny_run, device="\x1b[2J", preset="\x1b]0;x\x07")
     for arguments in (["show", "owl"], ["runs"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "lstmega", *arguments],
-            cwd=tiny_run.path.parents[1],
-            capture_output=True,
-            check=False,
-        )
+        done = processes.lstmega(*arguments, cwd=tiny_run.path.parents[1])
         assert done.returncode == 0, done.stderr
-        assert b"\x1b" not in done.stdout
+        assert "\x1b" not in done.stdout
 
 
 @pytest.mark.parametrize("name", [".lock", "weights", "state"])
@@ -470,23 +442,19 @@ def test_links_in_a_sent_run_are_not_written_through(tiny_run, tmp_path, name, t
 def test_a_dead_terminal_does_not_stop_a_training(tmp_path):
     """As under nohup: SIGHUP is ignored, and stderr is a terminal that goes away."""
     master, slave = os.openpty()
-    (tmp_path / "owl.txt").write_text(TEXT)
-    ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
-    with subprocess.Popen(
-        command(*SHORT, "--save-every", "5"),
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=slave,
-        preexec_fn=ignore,
-    ) as process:
+    with start(tmp_path, *SHORT, "--save-every", "5", stderr=slave, before=ignore_hangups) as process:
         os.close(slave)
         reader = threading.Thread(target=lambda: [None for _ in iter(lambda: read_some(master), b"")])
         reader.daemon = True
         reader.start()
-        wait_for_running_state(tmp_path, process)
+        wait_for_state(tmp_path, process)
         os.close(master)
         assert process.wait(60) == 0
     assert GeneratorRun.open(tmp_path / "checkpoints/a").record.status == "finished"
+
+
+def ignore_hangups():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def read_some(descriptor):
@@ -494,11 +462,3 @@ def read_some(descriptor):
         return os.read(descriptor, 1000)
     except OSError:
         return b""
-
-
-def wait_for_running_state(place, process):
-    deadline = time.monotonic() + 60
-    while not states.paths(place / "checkpoints/a/state"):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

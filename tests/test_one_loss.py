@@ -10,7 +10,7 @@ from lstmega import classify
 from lstmega.data.corpus import Corpus
 from lstmega.runs import generator_job, report
 from lstmega.training import classifier as classifier_learner
-from tests.cli.test_main import lstmega as command
+from tests.processes import lstmega as command
 
 SMALL = {"preset": "tiny", "units": 12, "embedding": 8, "batch_size": 16, "progress": False}
 # Text without structure makes states drift: a loss that depended on the reading would show it.

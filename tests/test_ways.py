@@ -6,7 +6,7 @@ import pytest
 import lstmega
 from lstmega.data.corpus import Corpus
 from lstmega.errors import UsageError
-from tests.cli.test_main import lstmega as command
+from tests.processes import lstmega as command
 
 SENTENCES = "tenha um bom dia\neu gosto de ler\noi tudo bem\n"
 SMALL = {"preset": "tiny", "units": 12, "embedding": 8, "batch_size": 16, "progress": False}

@@ -18,23 +18,10 @@ from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
 from lstmega.config.training import TrainingConfig
 from tests.conftest import TINY
+from tests.processes import cold, lstmega
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 TRAIN = [part for name, value in TINY.items() if name != "run" for part in (flag(name), str(value))]
-
-
-def lstmega(*arguments, cwd, stdin=None, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "lstmega", *map(str, arguments)],
-        cwd=cwd,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | environment,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -151,7 +138,7 @@ def test_help_shows_the_defaults_of_the_kind_of_training():
 @pytest.mark.slow
 def test_train_then_sample(tmp_path, text):
     (tmp_path / "owl.txt").write_text(text)
-    done = lstmega("train", "--corpus", "owl.txt", *TRAIN, "--run", "a", cwd=tmp_path)
+    done = cold("train", "--corpus", "owl.txt", *TRAIN, "--run", "a", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "checkpoints/a\n"
     first, *_ = done.stderr.splitlines()
@@ -222,7 +209,7 @@ def test_odd_texts_train_and_sample_on_any_terminal(tmp_path, content, arguments
     options = TINY | {"steps": 5, "validation": 0.2, "progress": False} | arguments
     api.train(tmp_path / "odd.txt", checkpoints=tmp_path / "checkpoints", **options)
     for encoding in ("utf-8", "ascii"):
-        wrote = lstmega("sample", "--length", 50, cwd=tmp_path, PYTHONIOENCODING=encoding)
+        wrote = cold("sample", "--length", 50, cwd=tmp_path, PYTHONIOENCODING=encoding)
         assert wrote.returncode == 0, wrote.stderr
         assert not CONTROL.search(wrote.stdout)
     texts = json.loads(lstmega("sample", "--json", "--length", 50, cwd=tmp_path).stdout)

@@ -13,6 +13,8 @@ import time
 
 import pytest
 
+from tests.processes import lstmega
+
 WRITE = [sys.executable, "-m", "lstmega", "write", "--run", "owl", "--prompt", "the ", "--seed", "1"]
 
 
@@ -22,9 +24,7 @@ def place(tiny_run):
 
 
 def piped(place, said, *more):
-    return subprocess.run(
-        [*WRITE, *more], cwd=place, input=said, capture_output=True, text=True, timeout=60, check=False
-    )
+    return lstmega(*WRITE[3:], *more, cwd=place, stdin=said)
 
 
 class Terminal:

@@ -223,14 +223,14 @@ def test_options_hold_in_a_sweep(tiny_run, text):
         lstmega.sweep(tiny_run, corpus=Corpus.from_text(text, name="owl"), vary="char")
 
 
-# On a real run: half a minute of training on the text that ships with Python.
+# On a real run: some seconds of training on the text that ships with Python, another in each version.
 
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     """A sweep as the command makes it, of a run that has learned to spell."""
     run = lstmega.train(
-        "pydoc", preset="tiny", steps=500, checkpoints=tmp_path_factory.mktemp("real"), progress=False
+        "pydoc", preset="tiny", steps=300, checkpoints=tmp_path_factory.mktemp("real"), progress=False
     )
     temperatures = [number / 10 for number in range(2, 15)]
     return run, lstmega.sweep(run, temperatures=temperatures, length=1500, num_samples=3, seed=0)
@@ -248,22 +248,22 @@ def test_with_temperature_known_words_fall_and_novelty_rises(real):
     written = [level for level in found if level.analysis.known_words.whole]  # lines of signs have none
     known = [level.analysis.known_words.share for level in written]
     assert len(written) > 10
-    assert rank_correlation([level.temperature for level in written], known) < -0.9
+    assert rank_correlation([level.temperature for level in written], known) < -0.8
     temperatures = [level.temperature for level in found]
     for number in (1, 2):  # 8 and 12 characters
         novel = [level.analysis.novel[number].share for level in found]
-        assert rank_correlation(temperatures, novel) > 0.9
+        assert rank_correlation(temperatures, novel) > 0.8
     bits = [level.bits_per_character for level in found]
-    assert rank_correlation(temperatures, bits) > 0.9
+    assert rank_correlation(temperatures, bits) > 0.8
     assert "of the words known" in found.recommendation
 
 
 @pytest.mark.slow
-def test_no_copy_holds_over_a_hundred_thousand_characters(real):
+def test_no_copy_holds_over_fifty_thousand_characters(real):
     run, found = real
-    texts = lstmega.sample(run, temperatures=[0.3, 0.6], length=2000, num_samples=25, seed=1, no_copy=20)
+    texts = lstmega.sample(run, temperatures=[0.3, 0.6], length=1000, num_samples=25, seed=1, no_copy=20)
     index = found.reference.index
-    assert sum(len(item.text) for item in texts) == 100_000
+    assert sum(len(item.text) for item in texts) == 50_000
     lengths = [int(index.matches(item.prompt + item.text).lengths[80:].max()) for item in texts]
     assert max(lengths) == 20  # as far as it may go, and not further
     free = lstmega.sample(run, temperatures=[0.3], length=2000, num_samples=5, seed=1)
