@@ -1,7 +1,6 @@
 """Click options that several commands share, and those that are made from option dataclasses."""
 
 import dataclasses
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -220,6 +219,8 @@ def config_option(kind: str = "") -> Decorator:
 
 def _from_toml(context: click.Context, path: Path) -> dict[str, Any]:
     """Return the values of a TOML file by parameter, converted as on the command line."""
+    import tomllib
+
     try:
         given = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
