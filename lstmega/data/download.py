@@ -4,9 +4,6 @@
 """
 
 import hashlib
-import http.client
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,13 +94,15 @@ def fetch(name: str, *, corpora: Path, progress: OnBytes | None = None) -> Path:
     named = NAMED.get(name)
     if named is None or named.url is None:
         raise CorpusError(_not_downloadable(name))
+    from http.client import HTTPException  # noqa: PLC0415 - nothing else needs a network
+
     path = corpora / f"{name}.txt"
     try:
         if path.is_symlink() or path.exists():
             _verify_existing(named, path)
         else:
             _download(named, path, progress)
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise DownloadError(
             f"{name!r} could not be downloaded: {_reason(error)}. Nothing was kept. Put the file at "
             f"{str(path)!r} yourself (address {named.url} , {named.size:,} bytes, sha256 "
@@ -134,10 +133,11 @@ def _verify_existing(named: NamedCorpus, path: Path) -> None:
 
 
 def _download(named: NamedCorpus, path: Path, progress: OnBytes | None) -> None:
-    request = urllib.request.Request(  # noqa: S310 (the address is the registry's, not a user's)
-        named.url or "", headers={"User-Agent": "lstmega"}
-    )
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310 (as above)
+    from urllib.request import Request, urlopen  # noqa: PLC0415
+
+    # The address is the registry's, not a user's.
+    request = Request(named.url or "", headers={"User-Agent": "lstmega"})  # noqa: S310
+    with urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.replacing(path) as temporary, temporary.open("wb") as file:
             _copy(named, response, file, progress)
@@ -163,9 +163,11 @@ def _copy(named: NamedCorpus, response: Any, file: BinaryIO, progress: OnBytes |
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
+    from urllib.error import HTTPError, URLError  # noqa: PLC0415
+
+    if isinstance(error, HTTPError):
         error.close()
         return f"the server answered {error.code} {error.reason}"
-    if isinstance(error, urllib.error.URLError):
+    if isinstance(error, URLError):
         return f"no connection ({error.reason})"
     return reason_of(error) or type(error).__name__

@@ -5,14 +5,14 @@ The library calls the methods of `Progress` and prints nothing; the caller choos
 
 import time
 from contextlib import suppress
-from typing import Any, Self, TextIO
-
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TextColumn
-from rich.progress import Progress as Bar
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from lstmega.display import formatting as display
 from lstmega.display.history import HistoryRow
+
+if TYPE_CHECKING:  # `rich` is imported on use: `sample` starts without it
+    from rich.console import Console
+    from rich.progress import Progress as Bar
 
 _PLAIN_INTERVAL = 20.0  # seconds between lines of a log
 _PREVIEW_WIDTH = 100
@@ -91,7 +91,7 @@ class PlainProgress(Progress):
 class LiveProgress(Progress):
     """A bar and scrolling results on a terminal."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: "Console") -> None:
         self._console = console
         self._bar: Bar | None = None
 
@@ -100,6 +100,9 @@ class LiveProgress(Progress):
         self._console.print(text, style=style, markup=False, highlight=False, emoji=False)
 
     def begin(self, total_steps: int, epochs: int, tokens: str = "char") -> None:
+        from rich.progress import BarColumn, TextColumn  # noqa: PLC0415
+        from rich.progress import Progress as Bar  # noqa: PLC0415
+
         super().begin(total_steps, epochs, tokens)
         self._bar = Bar(
             TextColumn("epoch {task.fields[epoch]}"),
@@ -131,14 +134,19 @@ class LiveProgress(Progress):
             self.note(line, "dim" if number else "bold")
 
     def download(self, done: int, total: int | None) -> None:
-        self._show(Bar("downloading", BarColumn(), DownloadColumn(), console=self._console), done, total)
+        from rich.progress import DownloadColumn  # noqa: PLC0415
+
+        self._show(done, total, "downloading", DownloadColumn())
 
     def reading(self, done: int, total: int) -> None:
-        self._show(Bar("reading", BarColumn(), console=self._console, transient=True), done, total)
+        self._show(done, total, "reading", transient=True)
 
-    def _show(self, bar: Bar, done: int, total: int | None) -> None:
+    def _show(self, done: int, total: int | None, label: str, *columns: Any, **how: Any) -> None:
+        from rich.progress import BarColumn  # noqa: PLC0415
+        from rich.progress import Progress as Bar  # noqa: PLC0415
+
         if self._bar is None:
-            self._bar = bar
+            self._bar = Bar(label, BarColumn(), *columns, console=self._console, **how)
             self._bar.start()
             self._task = self._bar.add_task("", total=total)
         self._bar.update(self._task, completed=done, total=total)
@@ -187,6 +195,8 @@ def on(stream: TextIO | None) -> Progress:
     """Return the display for a stream: a bar on a terminal, else lines, nothing for None."""
     if stream is None:
         return Progress()
+    from rich.console import Console  # noqa: PLC0415
+
     patient: Any = _Patient(stream)
     console = Console(file=patient, force_jupyter=False)
     return LiveProgress(console) if console.is_terminal else PlainProgress(patient)
