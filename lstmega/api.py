@@ -1,4 +1,4 @@
-"""The public functions; their names and defaults are those of the command line.
+"""The public functions; their defaults are those of the command line.
 
 `run` is a run, its name or its path (None takes the newest), `checkpoints` the directory of runs. All
 functions raise UsageError for an argument that does not exist or is out of bounds, and for a run that
@@ -98,7 +98,7 @@ def train(
 
     Raises:
         UsageError: An option, the text or the run's name cannot be used as given.
-        TrainingError: The loss became NaN or infinite.
+        TrainingError: The loss became NaN or infinite, or memory is short.
         Stopped: A signal came; everything is saved, and the same call with `run=` resumes the training.
     """
     check_options(train, options, GeneratorConfig, TrainingConfig)

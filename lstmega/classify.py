@@ -82,7 +82,7 @@ def train(
 
     Raises:
         UsageError: An option, the data or the run's name cannot be used as given.
-        TrainingError: The loss became NaN or infinite.
+        TrainingError: The loss became NaN or infinite, or memory is short.
         Stopped: A signal came; everything is saved, and the same call with `run=` resumes the training.
     """
     check_options(train, options, ClassifierConfig, TrainingConfig)

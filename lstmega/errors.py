@@ -37,7 +37,7 @@ class DamageError(RunError):
 
 
 class TrainingError(LstmegaError):
-    """Training cannot continue: the loss is not finite, or the disk fails (exit code 1)."""
+    """Training cannot continue: the loss is not finite, or memory is short (exit code 1)."""
 
 
 def reason_of(error: Exception) -> str:

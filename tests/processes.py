@@ -12,13 +12,14 @@ import os
 import pickle
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
+_NUMBER = struct.Struct("=q")  # a process number, then an exit status
 
 
 class Process:
@@ -45,16 +46,22 @@ class Process:
             self._line.connect(_server())
             descriptors = [s if isinstance(s, int) else s.fileno() for s in streams]
             socket.send_fds(self._line, [json.dumps(request).encode()], descriptors)
-            self._answers = self._line.makefile("r")
-            self.pid = int(self._answers.readline())
+            self.pid = self._answer()
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            self.kill()
         self.wait()
-        for file in (self._answers, self._line, self._out, self._err):
+        for file in (self._line, self._out, self._err):
             file.close()
+
+    def _answer(self):
+        answer = self._line.recv(_NUMBER.size, socket.MSG_WAITALL)
+        assert answer, "the server of processes is gone"
+        return _NUMBER.unpack(answer)[0]
 
     def poll(self):
         """Return the exit status, or None while the command runs."""
@@ -67,13 +74,10 @@ class Process:
         """Return the exit status, or minus the number of the signal that killed the command."""
         if self.returncode is None:
             self._line.settimeout(timeout)
-            deadline = None if timeout is None else time.monotonic() + timeout
             try:
-                answer = self._line.recv(100)
+                self.returncode = os.waitstatus_to_exitcode(self._answer())
             except (TimeoutError, BlockingIOError) as error:
                 raise subprocess.TimeoutExpired("lstmega", timeout) from error
-            assert deadline is None or answer, "the server of processes is gone"
-            self.returncode = os.waitstatus_to_exitcode(int(answer))
         return self.returncode
 
     def communicate(self, timeout=None):
@@ -166,10 +170,10 @@ def _attend(connection):
         _become(json.loads(message), streams)
     for stream in streams:
         os.close(stream)
-    connection.sendall(f"{child}\n".encode())
+    connection.sendall(_NUMBER.pack(child))
     status = os.waitpid(child, 0)[1]
     try:
-        connection.sendall(str(status).encode())
+        connection.sendall(_NUMBER.pack(status))
     finally:
         os._exit(0)
 

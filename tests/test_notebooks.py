@@ -40,7 +40,7 @@ def test_all_are_here():
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_they_run_from_clean(name, tmp_path):
-    """With half of the steps; the kept outputs, of all steps, are checked by the next test."""
+    """With half of the steps and fewer units; the next test checks the kept outputs."""
     notebook = nbformat.read(PLACE / f"{name}.ipynb", as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":

@@ -56,7 +56,7 @@ def test_a_training_from_a_generator_resumes_without_it(tiny_run, tmp_path):
     assert classify.predict(longer, ["anna"]).labels[0] in {"a", "o"}
     fresh = how | {"run": "c", "units": 12, "embedding": 5}
     classify.train(DATA, **fresh)
-    with pytest.raises(UsageError, match="--init-from None, not owl"):
+    with pytest.raises(UsageError, match="no --init-from, not owl"):
         classify.train(DATA, init_from=tiny_run, **fresh)
 
 

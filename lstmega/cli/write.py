@@ -182,7 +182,7 @@ class _Conversation:
     def _heat(self, words: str) -> None:
         from lstmega.inference.temperature import parse_temperatures
 
-        self.session.heat(parse_temperatures(words.strip()))
+        self.session.temperatures = parse_temperatures(words.strip())
 
 
 def _unescaped(words: str) -> str:

@@ -142,8 +142,8 @@ class LaneBatches(TextBatches):
     def starts(self, epoch: int) -> npt.NDArray[np.int64]:
         """Return the position of the first input of every window, `[batches, rows]`.
 
-        The ids that do not fill a batch move from the end to the front by a seeded offset, so that
-        window borders differ between epochs and every id is seen.
+        Ids that do not fill a batch are skipped: as many as a seeded offset says at the front, the
+        others at the end. So window borders differ between epochs, and every id is read in some epoch.
         """
         windows = self.rows * self.batches
         spare = self.length - 1 - windows * self.time_steps
@@ -245,7 +245,7 @@ def window_plan(length: int, rows: int, time_steps: int, stride: int) -> BatchPl
 def _plan_of_windows(
     numbers: npt.NDArray[np.int64], windows: int, time_steps: int, stride: int
 ) -> BatchPlan:
-    """Return the plan that reads windows by their numbers, `[batches, rows]`; others do not count."""
+    """Return the plan that reads windows by number, `[batches, rows]`; numbers past the last are padding."""
     times, ends = np.full(len(numbers), time_steps), np.full(numbers.shape, time_steps)
     firsts = np.where(numbers < windows, time_steps - 1, time_steps)
     starts = numbers.clip(max=windows - 1) * stride

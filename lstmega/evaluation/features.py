@@ -1,7 +1,7 @@
 """Features of a text that a unit may follow: quotes, brackets, the place in the line; pure.
 
-A track has one number for each character: the value after that character was read, as in the state of
-a model. An opening quote is inside, its closing quote outside.
+A feature has one value for each character, as it is after that character was read, like the state of a
+model: an opening quote is inside, its closing quote outside.
 """
 
 import re
@@ -40,12 +40,12 @@ _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>\"')\]]+")
 
 
 def of(feature: str | Feature, text: str, *, tokens: str = "char") -> Values:
-    """Return a feature's track of a text.
+    """Return the values of a feature over a text.
 
     Args:
-        feature: A name of `TRACKS`, or a function from a text to one number for each character.
+        feature: A name of `FEATURES`, or a function from a text to one number for each character.
         text: The text; for byte tokens its bytes as Latin-1.
-        tokens: `char`, or `byte`, whose track is that of the UTF-8 text, the same for each byte of a
+        tokens: `char`, or `byte`, whose values are those of the UTF-8 text, the same for each byte of a
             character.
 
     Returns:
@@ -55,9 +55,9 @@ def of(feature: str | Feature, text: str, *, tokens: str = "char") -> Values:
         UsageError: The feature does not exist, or the function does not return one finite number per
             character.
     """
-    if isinstance(feature, str) and feature not in TRACKS:
-        raise UsageError(f"--find must be one of: {', '.join(TRACKS)}. Received: {feature!r}.")
-    follow = TRACKS[feature] if isinstance(feature, str) else feature
+    if isinstance(feature, str) and feature not in FEATURES:
+        raise UsageError(f"--find must be one of: {', '.join(FEATURES)}. Received: {feature!r}.")
+    follow = FEATURES[feature] if isinstance(feature, str) else feature
     if tokens == "char":
         return _checked(follow(text), text)
     characters = text.encode("latin-1").decode("utf-8", "surrogateescape")
@@ -75,7 +75,7 @@ def _checked(values: npt.ArrayLike, text: str) -> Values:
     if found.shape != (len(text),) or not np.isfinite(found).all():
         finite = "finite" if np.isfinite(found).all() else "not all finite"
         raise UsageError(
-            f"A track does not fit its text. Received: shape {found.shape}, {finite}, for "
+            f"A feature does not fit its text. Received: shape {found.shape}, {finite}, for "
             f"{len(text)} characters. Accepted: one finite number for each."
         )
     return found
@@ -157,7 +157,7 @@ def _within(pattern: re.Pattern[str], text: str) -> Values:
     return inside
 
 
-TRACKS: dict[str, Feature] = {
+FEATURES: dict[str, Feature] = {
     "quotes": quotes,
     "brackets": bracketed,
     "depth": brackets,

@@ -52,8 +52,8 @@ class ProbeResult(Result):
         part: `memory` is tanh(c) of an LSTM, `hidden` a layer's output.
         characters: Number of characters that were read, both halves.
         mean: Mean of the feature; its share of the text where it is zeros and ones.
-        chance: The result of the same search where there is nothing to find: the largest absolute score
-            when as many units are chosen for the feature's track, moved by half of each half.
+        chance: The largest absolute correlation of the same search where there is nothing to find: as
+            many units, chosen for the feature shifted by half of each half.
         found: The units with the largest correlations on the first half, largest first.
         unknown: Number of skipped characters, which the run does not know.
     """
@@ -104,8 +104,8 @@ class ProbeResult(Result):
     @property
     def remark(self) -> str:
         return (
-            f"The feature is {self.mean:.3g} on average. The same search for a track moved away finds "
-            f"{self.chance:.3f}: a smaller correlation means nothing."
+            f"The feature is {self.mean:.3g} on average. Chance level: {self.chance:.3f} (the same "
+            "search with the feature shifted); correlations below it are no evidence."
         )
 
 
@@ -129,8 +129,8 @@ def find(
     checks.check_int("--most", most, 1, 1000)
     options, part = run.record.model, part_of(run.record.model, part)
     passage = scoring.choose(run, text, characters=characters, unknown=unknown)
-    track = features.of(feature, passage.text, tokens=passage.tokens)
-    halves = _halves(passage, track, features.name_of(feature))
+    values = features.of(feature, passage.text, tokens=passage.tokens)
+    halves = _halves(passage, values, features.name_of(feature))
     chosen, scores = _correlations(run, passage, halves, part, progress)  # [units of all layers, 2]
     order, moved = np.argsort(-np.abs(chosen), axis=0, kind="stable")[:most].T
     return ProbeResult(
@@ -139,7 +139,7 @@ def find(
         feature=features.name_of(feature),
         part=part,
         characters=len(passage.text),
-        mean=float(track.mean()),
+        mean=float(values.mean()),
         chance=float(np.abs(scores[moved, 1]).max()),
         found=tuple(
             Finding(
@@ -153,11 +153,11 @@ def find(
     )
 
 
-def _halves(passage: Passage, track: Values, name: str) -> list[Values]:
-    """Return for each half the track and the track moved, standardised, zero outside: `[n, 2]`."""
-    middle, halves = len(track) // 2, []
+def _halves(passage: Passage, feature: Values, name: str) -> list[Values]:
+    """Return for each half the feature and the feature shifted, standardised, zero outside: `[n, 2]`."""
+    middle, halves = len(feature) // 2, []
     for half, which in ((slice(0, middle), "first"), (slice(middle, None), "second")):
-        part = track[half]
+        part = feature[half]
         if part.min() == part.max():
             raise UsageError(
                 f"The feature {name} is constant in the {which} half of {passage.source}. "
@@ -166,7 +166,7 @@ def _halves(passage: Passage, track: Values, name: str) -> list[Values]:
                 "(--characters), or another (--text)."
             )
         standard = (part - part.mean()) / part.std()
-        values = np.zeros((len(track), 2))
+        values = np.zeros((len(feature), 2))
         values[half] = np.stack([standard, np.roll(standard, len(part) // 2)], axis=1)
         halves.append(values)
     return halves
@@ -178,7 +178,7 @@ def _correlations(
     """Return Pearson's correlations of all units on each half with its two features, `[units, 2]`."""
     count, middle = len(passage.text), len(passage.text) // 2
     units = run.record.model.layers * run.record.model.units
-    sums = np.zeros((2, units, 4))  # of a, of a squared, of a times each track
+    sums = np.zeros((2, units, 4))  # of a, of a squared, of a times each feature
     for step in scoring.walk(scoring.read_states(run), run.vocabulary.encode(passage.text), progress):
         values = activations(step.states, part)[:, step.counted].astype(np.float64)  # [units, counted]
         for number, inside in enumerate((step.places < middle, step.places >= middle)):

@@ -154,7 +154,7 @@ class TextGenerator:
         training: TextIndex | None = None,
     ) -> None:
         self._vocabulary = run.vocabulary
-        self._temperatures = temperatures
+        self.temperatures = temperatures
         self._config = config or GenerationConfig()
         self._constraints = Constraints(self._config, run.vocabulary, training, lines=run.lines)
         self._lines_left = self._config.lines or (1 if run.lines else sys.maxsize)
@@ -167,12 +167,12 @@ class TextGenerator:
     def at(self, temperatures: Sequence[float]) -> "TextGenerator":
         """Return a generator with the same weights and constraints at other temperatures."""
         other = copy.copy(self)
-        other._temperatures = temperatures
+        other.temperatures = temperatures
         return other
 
     def rows(self, num_samples: int) -> list[float]:
         """Return the temperature of each text, `num_samples` times each."""
-        each = self._temperatures[:1] if self._config.vary else self._temperatures
+        each = self.temperatures[:1] if self._config.vary else self.temperatures
         return [temperature for temperature in each for _ in range(num_samples)]
 
     def write(
@@ -254,7 +254,7 @@ class TextGenerator:
             for identity, character in enumerate(self._vocabulary.characters)
             if character == "\n" or (self._config.vary == "word" and character.isspace())
         ]
-        return Varied(self._temperatures, self._config.vary, ends, rows)
+        return Varied(self.temperatures, self._config.vary, ends, rows)
 
 
 def excerpt(text: str, seed: int, length: int = EXCERPT_LENGTH) -> str:

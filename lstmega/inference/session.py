@@ -202,17 +202,22 @@ class Session:
     def undo(self) -> None:
         """Restore the text before the last change, and its proposals."""
         if len(self._past) == 1:
-            raise UsageError("There is nothing to undo. Received: a text as it began.")
+            raise UsageError("Nothing to undo: the text is as it began.")
         self._future.append(self._past.pop())
 
     def redo(self) -> None:
         """Take the last undo back."""
         if not self._future:
-            raise UsageError("There is nothing to do again. Received: no undoing before.")
+            raise UsageError("Nothing to redo: nothing was undone.")
         self._past.append(self._future.pop())
 
-    def heat(self, temperatures: Sequence[float]) -> None:
-        """Set the temperatures of the next proposals."""
+    @property
+    def temperatures(self) -> Sequence[float]:
+        """The temperatures of the next proposals."""
+        return self._generator.temperatures
+
+    @temperatures.setter
+    def temperatures(self, temperatures: Sequence[float]) -> None:
         self._generator = self._generator.at(check_temperatures(temperatures))
 
     def save(self, path: str | Path) -> Path:
@@ -256,7 +261,7 @@ def save_text(path: Path, text: str, *, ours: bool) -> None:
         raise UsageError(f"A file needs a directory that exists. Received: {path}.")
     if not ours and load_text(path) not in (None, "", text):
         raise UsageError(
-            f"No other text is ever replaced. Received: {path}. "
-            "Accepted: a name that is free, or a file that this session wrote."
+            f"{path} holds another text, which is not replaced. "
+            "Accepted: a new file, or a file that this session wrote."
         )
     files.write(path.resolve(), text.encode("utf-8", "surrogatepass"))

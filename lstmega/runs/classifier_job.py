@@ -136,9 +136,9 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
     def _resuming(self, run: ClassifierRun) -> tuple[Self, Changes]:
         info, job = run.record.data, replace(self, run=run)
         return job, {
-            "the data of sha256": (info.sha256, job.data.sha256),
+            "the data of sha256": (info.sha256[:12], job.data.sha256[:12]),
             "--tokens": (info.tokens, job.tokens),
-            "the vocabulary of sha256": (run.record.vocabulary_sha256, job.vocabulary_sha256),
+            "the vocabulary of sha256": (run.record.vocabulary_sha256[:12], job.vocabulary_sha256[:12]),
         }
 
     def _record(self) -> ClassifierRecord:

@@ -165,11 +165,11 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         # A warm-started run has the characters of the run that it started from, too.
         vocabulary = run.vocabulary if record.initial else self.vocabulary
         changes: Changes = {
-            "the text of sha256": (text.sha256, self.data.sha256),
+            "the text of sha256": (text.sha256[:12], self.data.sha256[:12]),
             "--tokens": (text.tokens, self.data.tokens),
             "line ends": (text.line_ends, self.data.line_ends),
             "--lower": (text.lower, self.data.lower),
-            "the vocabulary of sha256": (record.vocabulary_sha256, vocabulary.sha256),
+            "the vocabulary of sha256": (record.vocabulary_sha256[:12], vocabulary.sha256[:12]),
         }
         return replace(self, vocabulary=vocabulary), changes
 

@@ -99,7 +99,7 @@ class TrainingJob(ABC, Generic[RunT]):
 
     @abstractmethod
     def _resuming(self, run: RunT) -> tuple[Self, Changes]:
-        """Return the job that resumes a run, and its data beside the run's."""
+        """Return the job that resumes a run, and the data to compare: name -> (in the run, now)."""
 
     @property
     def vocabulary_sha256(self) -> str:
@@ -161,7 +161,7 @@ class TrainingJob(ABC, Generic[RunT]):
         changes |= differences(record.training, training, names)
         changes |= {name: values for name, values in data.items() if values[0] != values[1]}
         if job.initial is not None and not record.initial:
-            changes["--init-from"] = (None, job.initial.name)
+            changes["--init-from"] = (False, job.initial.name)
         if changes:
             raise UsageError(
                 f"Run {run.name} was trained with {_listed(changes)}. Use the same to resume it, or "
@@ -256,7 +256,17 @@ def differences(before: Config, now: Config, names: Iterable[str]) -> Changes:
 
 
 def _listed(changes: Changes) -> str:
-    return "; ".join(f"{name} {old}, not {new}" for name, (old, new) in changes.items())
+    """Name the options that differ; the hashes only where no option explains them."""
+    options = {name: values for name, values in changes.items() if name.startswith("--")}
+    return "; ".join(_difference(name, *values) for name, values in (options or changes).items())
+
+
+def _difference(name: str, old: Any, new: Any) -> str:
+    if new is False or new is None:
+        return f"{name if old is True else f'{name} {old}'}, not without it"
+    if old is False or old is None:
+        return f"no {name}, not with it" if new is True else f"no {name}, not {new}"
+    return f"{name} {old}, not {new}"
 
 
 def check_warm_start(run: Run, model: Config, names: Iterable[str]) -> None:

@@ -197,7 +197,7 @@ class RunRecord:
             ("trained", f"{formatting.duration(self.seconds)} on {self.device or '?'}"),
             ("resumes", "bit by bit" if self.exact else "within float noise"),
             ("preset", self.preset),
-            *([("warm start", self.initial.partition(" ")[0])] if self.initial else []),
+            *([("warm start", self.initial.rpartition(" ")[0])] if self.initial else []),
         ]
 
     def options(self) -> list[tuple[str, str]]:
@@ -298,7 +298,7 @@ class ClassifierRecord(RunRecord):
         model: The options of the model.
         data: The labelled data.
         inputs: Vocabulary size, or features of a vector.
-        classes: Names of the classes; a class is known by its place.
+        classes: Names of the classes; the index is the id of the class.
         held_out: Number of examples that were never trained on.
         majority: The share of the most frequent class among them.
     """

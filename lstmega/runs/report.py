@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,7 @@ def farewell(run: Run) -> str:
     return (
         f"Best {record.monitor}: {formatting.loss(record.nats, record.unit)} at step "
         f"{record.best.step:,} of {record.step:,}, in {formatting.duration(record.seconds)}. "
-        f"{run.next_step} --run {run.path}"
+        f"{run.next_step} --run {shlex.quote(str(run.path))}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The object of the training loop: a network, its optimizer, its steps, validations and previews."""
+"""The learner, which the training loop drives: network, optimizer, step, validation, previews."""
 
 import time
 from abc import ABC, abstractmethod

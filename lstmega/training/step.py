@@ -33,8 +33,8 @@ class TrainStep(ABC):
         device: Where to compute; the replicas of its strategy share the rows of a batch too.
         seed: Seed of the dropout masks, which are a function of it and of the optimizer's step.
         compiled: Whether XLA compiles the step: that takes a second or two, once, and makes it faster.
-        counted: Targets of a batch that count, on average; None where all do. The loss of a step is its
-            total over this number, so that every target of an epoch has the same weight.
+        counted: Mean number of counted targets in a batch; None where all count. The loss of a step is
+            the summed cost divided by it, so that every target of an epoch has the same weight.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class ClassifierStep(TrainStep):
     Args:
         unknown_id: The id that replaces dropped tokens; None where there are no tokens.
         class_weights: Weight of the examples of each class, `[classes]`.
-        how, options: Arguments of `TrainStep`; `counted` is not None.
+        how, options: The arguments of `TrainStep`; `counted` is required.
     """
 
     def __init__(

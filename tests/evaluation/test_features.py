@@ -101,7 +101,7 @@ def test_an_unknown_feature():
         features.of("mood", "abc")
 
 
-@pytest.mark.parametrize("name", features.TRACKS)
+@pytest.mark.parametrize("name", features.FEATURES)
 @pytest.mark.parametrize(
     "piece", ["'", '"', "“", "(", "([{", ")", " ", "'a ", '"""', "\n", "1.", "www."]
 )
@@ -114,5 +114,5 @@ def test_no_text_takes_long(name, piece):
 
 def test_every_track_is_described():
     assert all(
-        track.__doc__ and track.__doc__.startswith("Return") for track in features.TRACKS.values()
+        track.__doc__ and track.__doc__.startswith("Return") for track in features.FEATURES.values()
     )
