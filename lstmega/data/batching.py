@@ -245,7 +245,7 @@ def window_plan(length: int, rows: int, time_steps: int, stride: int) -> BatchPl
 def _plan_of_windows(
     numbers: npt.NDArray[np.int64], windows: int, time_steps: int, stride: int
 ) -> BatchPlan:
-    """Return the plan that reads windows by number, `[batches, rows]`; numbers past the last are padding."""
+    """Return the plan that reads windows by number, `[batches, rows]`; the rest is padding."""
     times, ends = np.full(len(numbers), time_steps), np.full(numbers.shape, time_steps)
     firsts = np.where(numbers < windows, time_steps - 1, time_steps)
     starts = numbers.clip(max=windows - 1) * stride
