@@ -43,9 +43,9 @@ def measure(training: str, held_out: str, *, tokens: str = "char") -> list[Basel
         found += _counted(ids[:before], ids[before:], size)
     codec = ("latin-1", "strict") if tokens == "byte" else ("utf-8", "surrogatepass")
     read = training.encode(*codec), held_out.encode(*codec)
-    grown = {name: _growth(compress, *read) for name, compress in _COMPRESSORS.items()}
     return found + [
-        Baseline(name, 8 * growth / len(held_out)) for name, growth in grown.items() if growth > 0
+        Baseline(name, 8 * _growth(compress, *read) / len(held_out))
+        for name, compress in _COMPRESSORS.items()
     ]
 
 
@@ -172,9 +172,9 @@ def _discounts(counts: Ids) -> Floats:
 def _growth(compress: Callable[[bytes], bytes], before: bytes, text: bytes) -> int:
     """Return the number of bytes by which a compressed text grows when another is appended.
 
-    A compressor that works in blocks can need fewer for the longer text: it measures nothing then.
+    A compressor that works in blocks can need fewer bytes for the longer text: that counts as 0.
     """
-    return len(compress(before + text)) - (len(compress(before)) if before else 0)
+    return max(0, len(compress(before + text)) - (len(compress(before)) if before else 0))
 
 
 # nanoGPT's readme, in nats: 64-character windows, and windows of 256.
