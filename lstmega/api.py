@@ -79,7 +79,8 @@ def train(
         glob: The files to take from a directory; None means `**/*.txt`.
         tokens: `char` (the default) for code points, `byte` for any file.
         keep_line_ends: Keep CRLF and CR instead of turning them into LF.
-        lower: Turn the text into lower case; None as the preset does, a `Corpus` is left as it is.
+        lower: Turn the text into lower case; None as the preset does, a `Corpus` is left as it is. A
+            resumed run keeps its encoding, tokens, line ends and case where none is given.
         corpora: The directory of named corpora.
         max_vocabulary: Keep this many tokens; the rest become `<unk>`.
         resume: None resumes `run` if it exists; True, without `run`, the newest unfinished run on this
@@ -106,6 +107,8 @@ def train(
     lowers = preset is not None and PRESETS[preset].lower and not isinstance(corpus, Corpus)
     reading = {"encoding": encoding, "glob": glob, "tokens": tokens, "keep_line_ends": keep_line_ends}
     given = presets.given_of(reading | {"lower": lowers or None if lower is None else lower})
+    if run is not None and not isinstance(corpus, Corpus):
+        given = arguments.reading_of(run, checkpoints) | given
     with arguments.display(progress) as display:
         job = generator_job.prepare(
             arguments.corpus(corpus, given, corpora, display),

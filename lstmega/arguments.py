@@ -12,7 +12,8 @@ from lstmega.display.progress import Progress, on
 from lstmega.errors import UsageError
 from lstmega.inference.generate import check_count
 from lstmega.runs import directory, provenance, report
-from lstmega.runs.job import CHECKPOINTS, RunT, TrainingJob
+from lstmega.runs.job import CHECKPOINTS, RunT, TrainingJob, path_of
+from lstmega.runs.record import TextInfo
 from lstmega.runs.run import GeneratorRun, Run
 
 PathLike = str | Path
@@ -101,13 +102,18 @@ def other_text(
     """Return another text, read as the run's own text; None stays None. Errors as for `corpus`."""
     if text is None:
         return None
-    info = run.record.text
-    reading = {"encoding": encoding}
-    if not isinstance(text, Corpus):
-        keep = info.line_ends == "kept"
-        reading |= {"tokens": info.tokens, "keep_line_ends": keep, "lower": info.lower}  # type: ignore[dict-item]
-    given = {name: value for name, value in reading.items() if value}
+    reading = {} if isinstance(text, Corpus) else dict(run.record.text.reading)
+    given = {name: value for name, value in (reading | {"encoding": encoding}).items() if value}
     return corpus(text, given, CORPORA, progress)
+
+
+def reading_of(run: PathLike, checkpoints: PathLike) -> dict[str, Any]:
+    """Return the options with which the text of a run to resume was read; none where it is a new run."""
+    path = path_of(run, Path(checkpoints))
+    info = directory.read_record(path).info if directory.exists(path) else None
+    if not isinstance(info, TextInfo):
+        return {}
+    return {name: value for name, value in info.reading.items() if value}
 
 
 def training_text(run: GeneratorRun, text: Corpus | PathLike | Sequence[PathLike] | None) -> str:

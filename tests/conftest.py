@@ -22,6 +22,16 @@ hypothesis.settings.load_profile("any machine")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_configure():
+    """Give each parallel worker its own cores: TensorFlow's threads of two workers hinder each other."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and hasattr(os, "sched_setaffinity"):
+        number, count = int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        os.sched_setaffinity(
+            0, sorted(os.sched_getaffinity(0))[number::count] or os.sched_getaffinity(0)
+        )
+
+
 @pytest.fixture(scope="session")
 def corpora_directory() -> Path:
     """The directory of real texts: `LSTMEGA_CORPORA`, else `../shared/corpora`."""

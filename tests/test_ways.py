@@ -108,7 +108,9 @@ def test_a_text_in_lower_case(tmp_path):
         steps=1, batch_size=4, progress=False,
     )  # fmt: skip
     assert not kept.record.text.lower
+    resumed = lstmega.train(tmp_path / "t.txt", checkpoints=tmp_path, run="a", steps=2, progress=False)
+    assert resumed.record.text.lower and resumed.record.step == 2
     with pytest.raises(UsageError, match="--lower, not without it"):
         lstmega.train(
-            tmp_path / "t.txt", checkpoints=tmp_path, run="a", steps=2, **SMALL | {"sequence_length": 8}
+            tmp_path / "t.txt", checkpoints=tmp_path, run="a", steps=3, lower=False, progress=False
         )

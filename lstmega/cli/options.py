@@ -62,10 +62,12 @@ reading_options = _stack(
     click.option("--glob", default="**/*.txt", help="Files to take from a directory."),
     corpora_option,
     choice_option(
-        "--tokens", ["char", "byte"], "char", "Unit of the text: code points, or the bytes of any file."
+        "--tokens", ["char", "byte"], None, "Code points, or the bytes of any file (default: char)."
     ),
-    click.option("--keep-line-ends", is_flag=True, help="Keep CRLF and CR; without it they become LF."),
-    click.option("--lower", is_flag=True, default=None, help="Turn the text into lower case."),
+    click.option(
+        "--keep-line-ends/--no-keep-line-ends", default=None, help="Keep CRLF and CR (default: LF)."
+    ),
+    click.option("--lower/--no-lower", default=None, help="Turn the text into lower case."),
 )
 data_options = _stack(
     click.option(
@@ -266,9 +268,7 @@ def _recorded(path: Path, kind: str) -> dict[str, Any]:
     if record.kind != kind:
         raise usage_error("--config", f"run.json of a {kind}", f"{path}, of a {record.kind}")
     info: Any = record.info
-    found = vars(record.model) | vars(record.training)
-    if kind == "generator":
-        found |= {"keep_line_ends": info.line_ends == "kept", "lower": info.lower}
+    found = vars(record.model) | vars(record.training) | dict(info.reading)
     if info.tokens != "vector":
         found["tokens"] = info.tokens
     if record.preset in PRESETS:

@@ -230,6 +230,15 @@ def _named(
         return _unfinished(checkpoints, data)
     if run is None:
         return checkpoints / f"{data.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    return path_of(run, checkpoints)
+
+
+def path_of(run: str | Path, checkpoints: Path) -> Path:
+    """Return the directory of a run to train: a path as it is, a name below `checkpoints`.
+
+    Raises:
+        UsageError: It cannot be the name of a run.
+    """
     path = Path(run)
     if len(path.parts) > 1 or path.is_absolute():
         return path

@@ -84,10 +84,7 @@ def _read(
     try:
         return read(
             list(sources) or [_found(run.path, place) for place in info.places] or [info.name],
-            encoding=info.encoding,
-            tokens=info.tokens,
-            keep_line_ends=info.line_ends == "kept",
-            lower=info.lower,
+            **info.reading,
             corpora=corpora,
             progress=progress,
         )

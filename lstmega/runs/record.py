@@ -67,6 +67,16 @@ class TextInfo(SourceInfo):
     encoding: str | None = None
     lower: bool = False
 
+    @property
+    def reading(self) -> Mapping[str, Any]:
+        """The options with which the text was read."""
+        return {
+            "encoding": self.encoding,
+            "tokens": self.tokens,
+            "keep_line_ends": self.line_ends == "kept",
+            "lower": self.lower,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataInfo(SourceInfo):

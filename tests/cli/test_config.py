@@ -5,6 +5,7 @@ import json
 import click
 import pytest
 
+import lstmega
 from lstmega import classify as classifiers
 from lstmega.cli import main as cli
 from lstmega.config.model import ClassifierConfig, GeneratorConfig
@@ -192,6 +193,19 @@ def test_train_like_a_classifier(classifier):
         name: getattr(record.training, name) for name in names
     }
     assert found["tokens"] == "word"
+
+
+def test_data_is_read_as_the_run_read_it(tmp_path):
+    (tmp_path / "latin1.txt").write_bytes("não é só\n".encode("latin-1") * 50)
+    how = {"units": 3, "embedding": 2, "steps": 1, "batch_size": 4, "progress": False}
+    run = lstmega.train(tmp_path / "latin1.txt", run=tmp_path / "a", encoding="latin-1", **how)
+    found = parsed("train", "--corpus", "a", "--config", run.path / "run.json", "--no-lower")
+    assert (found["encoding"], found["lower"]) == ("iso8859-1", False)
+    rows = "".join(f"{'xy'[n % 2] * (n + 1)},{'ab'[n % 2]}\n" for n in range(20))
+    (tmp_path / "data.csv").write_text("word,kind\n" + rows)
+    run = classifiers.train(tmp_path / "data.csv", run=tmp_path / "b", header=True, label="kind", **how)
+    found = parsed("classify", "train", "--data", "a", "--config", run.path / "run.json")
+    assert (found["header"], found["label"]) == (True, "kind")
 
 
 def test_another_kind_of_run(tiny_run, classifier):
