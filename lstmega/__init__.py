@@ -1,4 +1,4 @@
-"""Train a recurrent network on any text and write with it.
+"""Train a recurrent network on any text, and generate text with it.
 
     import lstmega
     run = lstmega.train("nietzsche.txt", preset="small", seed=0)
@@ -27,7 +27,22 @@ if TYPE_CHECKING:
     from lstmega.data.corpus import Corpus as Corpus
     from lstmega.data.corpus import read as read
     from lstmega.data.vocabulary import Vocabulary as Vocabulary
+    from lstmega.errors import CorpusError as CorpusError
+    from lstmega.errors import DamageError as DamageError
+    from lstmega.errors import DownloadError as DownloadError
     from lstmega.errors import LstmegaError as LstmegaError
+    from lstmega.errors import PromptError as PromptError
+    from lstmega.errors import RunError as RunError
+    from lstmega.errors import Stopped as Stopped
+    from lstmega.errors import TrainingError as TrainingError
+    from lstmega.errors import UsageError as UsageError
+    from lstmega.evaluation.classifier import ClassifierEvaluation as ClassifierEvaluation
+    from lstmega.evaluation.classifier import Predictions as Predictions
+    from lstmega.evaluation.comparison import Comparison as Comparison
+    from lstmega.evaluation.generator import Evaluation as Evaluation
+    from lstmega.evaluation.sweep import Sweep as Sweep
+    from lstmega.inference.outputs import Samples as Samples
+    from lstmega.inference.session import Session as Session
     from lstmega.runs.run import ClassifierRun as ClassifierRun
     from lstmega.runs.run import GeneratorRun as GeneratorRun
     from lstmega.runs.run import Run as Run
@@ -38,7 +53,14 @@ _MODULES = {
     "api": "compare evaluate find inspect load sample show stream sweep train unit write",
     "data.corpus": "Corpus read",
     "data.vocabulary": "Vocabulary",
-    "errors": "LstmegaError",
+    "errors": "CorpusError DamageError DownloadError LstmegaError PromptError RunError Stopped "
+    "TrainingError UsageError",
+    "evaluation.classifier": "ClassifierEvaluation Predictions",
+    "evaluation.comparison": "Comparison",
+    "evaluation.generator": "Evaluation",
+    "evaluation.sweep": "Sweep",
+    "inference.outputs": "Samples",
+    "inference.session": "Session",
     "runs.run": "ClassifierRun GeneratorRun Run",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -7,7 +7,7 @@ does not exist or is of another kind; RunError for a damaged run.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Unpack
+from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
 from lstmega import arguments, classify
 from lstmega.arguments import PathLike, check_options, resolve
@@ -29,7 +29,7 @@ from lstmega.evaluation.activations import Part, Unit, UnitActivations
 from lstmega.evaluation.classifier import ClassifierEvaluation
 from lstmega.evaluation.comparison import Comparison, measured
 from lstmega.evaluation.features import Feature
-from lstmega.evaluation.generator import Evaluation, UnknownRule
+from lstmega.evaluation.generator import Evaluation, UnknownCost
 from lstmega.evaluation.predictions import Inspection
 from lstmega.evaluation.probing import ProbeResult
 from lstmega.evaluation.sweep import Sweep
@@ -124,9 +124,11 @@ def train(
         return arguments.trained(job, display, save_every=save_every, **how)
 
 
-def load(run: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> Run:
+def load(
+    run: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS
+) -> GeneratorRun | ClassifierRun:
     """Open a run of either kind by name or path; by default the newest that has weights."""
-    return resolve(Run, run, checkpoints)
+    return cast(GeneratorRun | ClassifierRun, resolve(Run, run, checkpoints))
 
 
 def show(run: Run | PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> str:
@@ -272,6 +274,33 @@ def _prepared(  # noqa: PLR0917 - arguments that three functions share
     return opened, {"config": config, "training": index, **count}
 
 
+@overload
+def evaluate(
+    run: GeneratorRun,
+    *,
+    text: Corpus | PathLike | None = ...,
+    encoding: str | None = ...,
+    protocol: Literal["stream", "window"] = ...,
+    window: int = ...,
+    unknown: UnknownCost = ...,
+    dynamic: float | None = ...,
+    progress: Progress | bool = ...,
+) -> Evaluation: ...
+@overload
+def evaluate(run: ClassifierRun, *, progress: Progress | bool = ...) -> ClassifierEvaluation: ...
+@overload
+def evaluate(
+    run: Run | PathLike | None = ...,
+    *,
+    checkpoints: PathLike = ...,
+    text: Corpus | PathLike | None = ...,
+    encoding: str | None = ...,
+    protocol: Literal["stream", "window"] = ...,
+    window: int = ...,
+    unknown: UnknownCost = ...,
+    dynamic: float | None = ...,
+    progress: Progress | bool = ...,
+) -> Evaluation | ClassifierEvaluation: ...
 def evaluate(
     run: Run | PathLike | None = None,
     *,
@@ -280,7 +309,7 @@ def evaluate(
     encoding: str | None = None,
     protocol: Literal["stream", "window"] = "stream",
     window: int = scoring.WINDOW,
-    unknown: UnknownRule = "charge",
+    unknown: UnknownCost = "charge",
     dynamic: float | None = None,
     progress: Progress | bool = False,
 ) -> Evaluation | ClassifierEvaluation:
@@ -313,7 +342,8 @@ def evaluate(
         raise UsageError(f"--dynamic needs --protocol stream. Received: --protocol {protocol}.")
     opened = resolve(Run, run, checkpoints)
     if isinstance(opened, ClassifierRun):
-        if text is not None or protocol != "stream" or dynamic is not None:
+        given = (text, encoding, protocol, window, unknown, dynamic)
+        if given != (None, None, "stream", scoring.WINDOW, "charge", None):
             raise UsageError(
                 f"{opened.name} is a classifier. Received: options for the loss of a text. Accepted: no "
                 "options, or lstmega classify evaluate --data for other examples."
@@ -366,7 +396,7 @@ def inspect(
     encoding: str | None = None,
     characters: int | None = scoring.INSPECTED,
     top: int = 5,
-    unknown: scoring.UnknownRule = "error",
+    unknown: scoring.UnknownInText = "error",
     progress: Progress | bool = False,
 ) -> Inspection:
     """Show, for each character of a text, the model's prediction and its entropy.
@@ -391,7 +421,7 @@ def unit(
     encoding: str | None = None,
     part: Part | None = None,
     characters: int | None = scoring.INSPECTED,
-    unknown: scoring.UnknownRule = "error",
+    unknown: scoring.UnknownInText = "error",
     progress: Progress | bool = False,
 ) -> UnitActivations:
     """Show the activations of one unit over a text.
@@ -417,7 +447,7 @@ def find(
     part: Part | None = None,
     most: int = 10,
     characters: int | None = probing.SEARCHED,
-    unknown: scoring.UnknownRule = "error",
+    unknown: scoring.UnknownInText = "error",
     progress: Progress | bool = False,
 ) -> ProbeResult:
     """Search all units for those that correlate with a feature of the text.

@@ -15,6 +15,11 @@ lstmega.sample(run, temperatures=[0.5], top_p=0.9, stop="x", num_samples=2)
 lstmega.sample("name", typical=0.9, count=2)
 classifier = lstmega.classify.train("names", pool="max", label_smoothing=0.1, init_from=run)
 lstmega.evaluate(lstmega.load())
+bits: float = lstmega.evaluate(run).bits_per_character
+accuracy: float = lstmega.evaluate(classifier).accuracy
+label: str = lstmega.classify.predict(classifier, "x")[0].label
+error: type[lstmega.LstmegaError] = lstmega.UsageError
+names = lstmega.load("a").vocabulary
 print(classifier.record.classes, run.vocabulary.characters, lstmega.show(run), lstmega.__version__)
 """
 WRONG = {

@@ -80,12 +80,13 @@ def fetch(name: str, corpora: Path) -> None:
 @json_option
 def info(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Describe a text: encoding, characters, words, hash."""
+    from lstmega.config.presets import given_of
     from lstmega.data.corpus import describe, read
     from lstmega.display import formatting
     from lstmega.runs import report as reports
 
     with terminal.progress() as display:
-        facts = describe(read(paths, progress=display.download, **options))
+        facts = describe(read(paths, progress=display.download, **given_of(options)))
     if as_json:
         terminal.print_json(facts)
     else:

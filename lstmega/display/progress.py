@@ -125,7 +125,7 @@ class LiveProgress(Progress):
                 completed=step,
                 epoch=f"{epoch}/{self._epochs}",
                 loss=display.loss(nats, self._tokens),
-                speed=f"{speed:,.0f} {self._tokens}/s",
+                speed=f"{speed:,.0f} {display.unit(self._tokens)}/s",
                 left=display.duration(remaining),
             )
 

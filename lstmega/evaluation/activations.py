@@ -19,7 +19,7 @@ from lstmega.display import heatmap
 from lstmega.display.heatmap import Heatmap, Palette
 from lstmega.display.result import PageResult
 from lstmega.evaluation import scoring
-from lstmega.evaluation.scoring import INSPECTED, ReadProgress, UnknownRule
+from lstmega.evaluation.scoring import INSPECTED, ReadProgress, UnknownInText
 from lstmega.inference.decoder import Array, States
 from lstmega.runs.run import GeneratorRun
 
@@ -151,7 +151,7 @@ def unit(
     *,
     part: Part | None = None,
     characters: int | None = INSPECTED,
-    unknown: UnknownRule = "error",
+    unknown: UnknownInText = "error",
     progress: ReadProgress | None = None,
 ) -> UnitActivations:
     """Read a text and keep the activations of one unit; arguments as for `lstmega.unit`.

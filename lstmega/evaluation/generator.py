@@ -27,8 +27,8 @@ from lstmega.runs import record
 from lstmega.runs.record import Baseline
 from lstmega.runs.run import GeneratorRun
 
-Protocol = Literal["stream", "window", "dynamic"]
-UnknownRule = Literal["charge", "skip"]
+EvaluationProtocol = Literal["stream", "window", "dynamic"]
+UnknownCost = Literal["charge", "skip"]
 Reader = Callable[[npt.NDArray[np.int32]], scoring.Costs]  # ids `[n]` -> nats `[n - 1]`
 
 
@@ -53,11 +53,11 @@ class Evaluation(PageResult):
 
     run: str
     source: str
-    protocol: Protocol
+    protocol: EvaluationProtocol
     text: str = field(repr=False)
     nats: npt.NDArray[np.float64] = field(repr=False, compare=False)
     unknown: int = 0
-    rule: UnknownRule = "charge"
+    rule: UnknownCost = "charge"
     tokens: Literal["char", "byte"] = "char"
     window: int | None = None
     rate: float | None = None
@@ -146,7 +146,7 @@ def measure(
     *,
     protocol: Literal["stream", "window"] = "stream",
     window: int = scoring.WINDOW,
-    unknown: UnknownRule = "charge",
+    unknown: UnknownCost = "charge",
     progress: scoring.ReadProgress | None = None,
 ) -> Evaluation:
     """Measure a run's best weights; arguments and errors as for `lstmega.evaluate`.
@@ -165,10 +165,10 @@ def measure(
 
 
 def read_by(
-    run: GeneratorRun, text: Corpus | None, reader: Reader, *, unknown: UnknownRule, **how: Any
+    run: GeneratorRun, text: Corpus | None, reader: Reader, *, unknown: UnknownCost, **how: Any
 ) -> Evaluation:
     """Measure a run by any reader of ids; arguments as for `measure`, `how` are `Evaluation`'s."""
-    check_choice("--unknown", unknown, get_args(UnknownRule))
+    check_choice("--unknown", unknown, get_args(UnknownCost))
     content, source, simple = _to_read(run, text)
     known = run.vocabulary.known(content)
     foreign = int((~known).sum())

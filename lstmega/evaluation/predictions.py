@@ -13,7 +13,7 @@ from lstmega.display import formatting as display
 from lstmega.display.heatmap import Heatmap, surprisal
 from lstmega.display.result import PageResult
 from lstmega.evaluation import scoring
-from lstmega.evaluation.scoring import INSPECTED, Costs, ReadProgress, UnknownRule
+from lstmega.evaluation.scoring import INSPECTED, Costs, ReadProgress, UnknownInText
 from lstmega.inference.decoder import Decoder, log_softmax
 from lstmega.runs.run import GeneratorRun
 
@@ -114,7 +114,7 @@ def inspect(
     *,
     characters: int | None = INSPECTED,
     top: int = 5,
-    unknown: UnknownRule = "error",
+    unknown: UnknownInText = "error",
     progress: ReadProgress | None = None,
 ) -> Inspection:
     """Read a text and keep the predictions; `top` as for `lstmega.inspect`, the rest as for `choose`.

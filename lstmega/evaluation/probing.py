@@ -18,7 +18,7 @@ from lstmega.errors import UsageError
 from lstmega.evaluation import features, scoring
 from lstmega.evaluation.activations import Part, Unit, activations, part_of
 from lstmega.evaluation.features import Feature, Values
-from lstmega.evaluation.scoring import Passage, ReadProgress, UnknownRule
+from lstmega.evaluation.scoring import Passage, ReadProgress, UnknownInText
 from lstmega.runs.run import GeneratorRun
 
 SEARCHED = 100_000  # characters that are read, by default
@@ -117,7 +117,7 @@ def find(
     part: Part | None = None,
     most: int = 10,
     characters: int | None = SEARCHED,
-    unknown: UnknownRule = "error",
+    unknown: UnknownInText = "error",
     progress: ReadProgress | None = None,
 ) -> ProbeResult:
     """Search all units for those that follow a feature of a text; arguments as for `lstmega.find`.

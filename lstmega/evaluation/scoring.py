@@ -24,7 +24,7 @@ from lstmega.errors import UsageError
 from lstmega.inference.decoder import Array, Decoder, States, WindowDecoder, kept
 from lstmega.runs.run import GeneratorRun
 
-UnknownRule = Literal["error", "skip"]
+UnknownInText = Literal["error", "skip"]
 Costs = npt.NDArray[np.float64]
 WINDOW = 64  # characters of a window, by default
 INSPECTED = 2000  # characters of a text that are inspected, by default
@@ -179,7 +179,7 @@ class Passage:
 
 
 def choose(
-    run: GeneratorRun, text: Corpus | None, *, characters: int | None, unknown: UnknownRule
+    run: GeneratorRun, text: Corpus | None, *, characters: int | None, unknown: UnknownInText
 ) -> Passage:
     """Return the part of a text to read.
 
@@ -194,7 +194,7 @@ def choose(
         UsageError: The text has unknown characters, less than two, or other tokens; nothing was held
             out; an option is out of bounds.
     """
-    check_choice("--unknown", unknown, get_args(UnknownRule))
+    check_choice("--unknown", unknown, get_args(UnknownInText))
     if characters is not None:
         check_int("--characters", characters, 2, 10**9)
     tokens, unit = run.record.text.tokens, formatting.unit(run.record.text.tokens)
@@ -223,7 +223,7 @@ def check_tokens(run: GeneratorRun, text: Corpus) -> None:
         )
 
 
-def _known(vocabulary: Vocabulary, text: str, rule: UnknownRule) -> tuple[str, int]:
+def _known(vocabulary: Vocabulary, text: str, rule: UnknownInText) -> tuple[str, int]:
     """Return the text without skipped characters, and the number of them."""
     known = vocabulary.known(text)
     if vocabulary.has_unknown or known.all():
