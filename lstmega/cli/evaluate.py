@@ -41,10 +41,10 @@ from lstmega.cli.options import (
 )
 @result_options
 def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
-    """Measure how well a run predicts a text, beside simple models of it.
+    """Measure a run beside simple models.
 
-    The text is the run's held-out text, which training never read, or any other. --html colours it by
-    bits per character.
+    The loss is that of the run's held-out text, which training never read, or of any other text. --html
+    colours the text by bits per character.
     """
     from lstmega import api
 
@@ -92,9 +92,10 @@ def compare(runs: tuple[str, ...], checkpoints: Path, as_json: bool) -> None:
 @choice_option("--unknown", ["error", "skip"], "error", "Treatment of unknown characters.")
 @result_options
 def inspect(html: Path | None, as_json: bool, **options: Any) -> None:
-    """Look inside a run: its prediction of each character, or the activations of its units.
+    """Show predictions and units of a run.
 
-    With --find, --html shows the first unit of the list.
+    By default the prediction of each character; --unit and --find show activations of units. With
+    --find, --html shows the first unit of the list.
     """
     from lstmega import api
 

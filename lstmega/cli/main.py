@@ -115,9 +115,10 @@ def train(corpus: tuple[str, ...], **options: Any) -> None:
 @generation_options("0.5,0.8", 1000, 1)
 @json_option
 def sample(temps: str, as_json: bool, **options: Any) -> None:
-    """Generate texts with a trained run, at one or several temperatures.
+    """Generate texts with a trained run.
 
-    A single text is printed as it is generated, several as one block each. Each begins with its prompt.
+    There is a text for each temperature. A single text is printed as it is generated, several as one
+    block each. Each begins with its prompt.
     """
     from lstmega import api
     from lstmega.inference.temperature import parse_temperatures
@@ -151,10 +152,10 @@ def _print_stream(text: Any) -> None:
 @generation_options("0.2:1.4:0.1", 2000, 4)
 @result_options
 def sweep(temps: str, html: Path | None, as_json: bool, **options: Any) -> None:
-    """Generate at many temperatures, and measure the effect of temperature.
+    """Measure the effect of temperature.
 
-    Known words, repetition, novelty and passages copied from the training text, beside the same of the
-    held-out text.
+    Texts at many temperatures: known words, repetition, novelty and passages copied from the training
+    text, beside the same of the held-out text.
     """
     from lstmega import api
     from lstmega.inference.temperature import parse_temperatures

@@ -98,15 +98,15 @@ def training_options(
         fields_as_options(model, defaults),
         fields_as_options(TrainingConfig, defaults, without),
         click.option(
-            "--run", metavar="NAME|PATH", help="Name of the run; without it, name of the data and time."
+            "--run", metavar="NAME|PATH", help="Name of the run (default: name of the data and time)."
         ),
         checkpoints_option,
         click.option(
             "--resume/--no-resume",
             default=None,
             help="Resume --run (the default where it exists), or without --run the newest unfinished "
-            "run on the same data; or never. Only --epochs, --steps, --minutes, --patience, --device "
-            "and --threads may differ.",
+            "run on the same data; --no-resume never resumes. Only --epochs, --steps, --minutes, "
+            "--patience, --device and --threads may differ.",
         ),
         click.option(
             "--save-every",
@@ -116,7 +116,11 @@ def training_options(
         choice_option(
             "--device", ["auto", "cpu", "gpu"], "auto", "auto takes a GPU where TensorFlow finds one."
         ),
-        click.option("--threads", type=click.IntRange(1), help="Threads of one operation on the CPU."),
+        click.option(
+            "--threads",
+            type=click.IntRange(1),
+            help="TensorFlow's intra-op threads (default: all cores).",
+        ),
         click.option("--init-from", metavar="NAME|PATH", help=init_from),
     )
 
@@ -193,7 +197,7 @@ def _shown_default(name: str, defaults: Defaults) -> str:
         kind: value
         for kind, configs in defaults.items()
         for config in configs
-        if (value := getattr(config, name, None)) is not None
+        if (value := getattr(config, name, None)) not in (None, False, ())  # nothing to show
     }
     if len(values) > 1 and len(set(values.values())) == 1:
         values = {"default": next(iter(values.values()))}

@@ -45,10 +45,10 @@ _PROMPT = "> "
     help="Save the text in this file after every change; if it has a text already, continue that text.",
 )
 def write(output: Path | None, **options: Any) -> None:
-    """Write a text in turns with a run: it proposes, you pick, type and undo.
+    """Write a text in turns with a run.
 
-    /help lists the commands. Constraints such as --regex, --acrostic or --lines apply to each proposal
-    on its own, from its start.
+    The run proposes; you pick, type and undo. /help lists the commands. Constraints such as --regex,
+    --acrostic or --lines apply to each proposal on its own, from its start.
     """
     from lstmega import api
     from lstmega.inference.temperature import parse_temperatures
