@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from lstmega.errors import DamageError, RunError
 
 T = TypeVar("T")
-MAX_JSON = 64 << 20  # bytes: above any vocabulary, state or log that lstmega writes
+_MAX_VALUES = 4 << 20  # above any vocabulary, history or list of files; a value takes 100 bytes or more
 
 
 def seal(content: Mapping[str, Any], number: int) -> bytes:
@@ -53,8 +53,13 @@ def parse(content: bytes, where: str) -> Any:
     """Return the JSON value of `content`.
 
     Raises:
-        DamageError: It is not JSON, too deeply nested, or holds NaN or Infinity.
+        DamageError: It is not JSON, too deeply nested, of too many values, or holds NaN or Infinity.
     """
+    # Each value but the first has one of these before it; texts may have more of them.
+    if (values := sum(map(content.count, (b",", b"[", b"{")))) > _MAX_VALUES:
+        raise DamageError(
+            f"{where} has too many values. Received: about {values:,}. Accepted: {_MAX_VALUES:,}."
+        )
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
