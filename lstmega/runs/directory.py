@@ -42,6 +42,7 @@ RECORD, VOCABULARY, HELD_OUT = "run.json", "vocabulary.json", "held_out.txt"
 HISTORY, SAMPLES, CARD, _LOCK = "history.csv", "samples.txt", "README.md", ".lock"
 WEIGHTS, STATES = "weights", "state"
 MAX_RECORD = 16 << 20  # bytes of run.json: two lines for each file of text, 80,000 files
+_MAX_VALUES = 1 << 19  # of run.json: five for each file
 MAX_LOG = 8 << 20  # bytes of history.csv, 80,000 validations, and of samples.txt
 _NAME = re.compile(r"\w[\w.+-]{0,199}")
 WEIGHTS_NAME = re.compile(r"[\w-]{1,100}\.weights\.h5")
@@ -56,7 +57,7 @@ def read_record(path: Path) -> RunRecord:
     where = str(path / RECORD)
 
     def parse(content: bytes) -> RunRecord:
-        fields = schema.unseal(content, SCHEMA, where)
+        fields = schema.unseal(content, SCHEMA, where, values=_MAX_VALUES)
         kind = fields.get("kind", "generator")
         if not isinstance(kind, str) or kind not in RECORDS:
             raise RunError(f"{where}: kind must be one of {list(RECORDS)}. Received: {kind!r:.80}.")

@@ -367,7 +367,7 @@ def _vocabulary(run: Run, kind: type[VocabularyT], size: int) -> VocabularyT:
     most = min(100 + kind.TOKEN_BYTES * max(0, size), _MAX_VOCABULARY)
 
     def parse(content: bytes) -> VocabularyT:
-        found = kind.from_json(schema.parse(content, str(path)))
+        found = kind.from_json(schema.parse(content, str(path), values=10 + 2 * max(0, size)))
         reading.compare_hashes(path, found.sha256, run.record.vocabulary_sha256)
         if len(found) != size:
             raise RunError(f"{path} must have {size:,} tokens, as run.json. Received: {len(found):,}.")
