@@ -26,7 +26,7 @@ from lstmega.display.progress import Progress
 from lstmega.errors import UsageError
 from lstmega.evaluation import classifier
 from lstmega.evaluation.classifier import ClassifierEvaluation, Predictions
-from lstmega.runs import classifier_job
+from lstmega.runs import classifier_job, directory, reading
 from lstmega.runs.classifier_job import TextTokens, split_of
 from lstmega.runs.job import CHECKPOINTS
 from lstmega.runs.run import ClassifierRun, Run
@@ -163,7 +163,7 @@ def evaluate(
     """
     opened = resolve(ClassifierRun, run, checkpoints)
     info = opened.record.data
-    how = dict(info.reading) | {name: value for name, value in reading.items() if value}
+    how = vars(info.reading) | {name: value for name, value in reading.items() if value}
     if data is not None and not moved:
         other = _read(data, how)
         return classifier.evaluate(opened, other, np.arange(len(other.labels)), other.name)
@@ -191,8 +191,9 @@ def _places(data: Data) -> list[str]:
 
 def _recorded_places(run: ClassifierRun) -> list[Path]:
     """Return the paths of a run's data."""
-    places = [(run.path / place).resolve() for place in run.record.data.places]
-    missing = [str(place) for place in places if not place.exists()]
+    with reading.guarded(run.path / directory.RECORD):
+        places = [(run.path / place).resolve() for place in run.record.data.places]
+        missing = [str(place) for place in places if not place.exists()]
     if missing or not places:
         raise UsageError(
             f"The data that {run.name} was trained on is needed. Received: nothing at "

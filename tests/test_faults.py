@@ -184,6 +184,17 @@ def test_a_damaged_state_falls_back_to_the_one_before_and_says_so(peace, tmp_pat
 
 
 @pytest.mark.slow
+def test_a_file_where_the_newest_state_was_falls_back_too(peace, tmp_path):
+    def damage(newest, _):
+        shutil.rmtree(newest)
+        newest.write_text("a file")
+
+    run, err = go_on(peace, tmp_path, damage)
+    assert "cannot be read: Not a directory. Falling back to the previous state" in err
+    assert everything(run) == everything(peace)
+
+
+@pytest.mark.slow
 def test_without_any_whole_state_nothing_is_changed(peace, tmp_path):
     """Good weights are not given up for a silent start from step 0."""
     path = shutil.copytree(peace.path, tmp_path / "checkpoints/a")

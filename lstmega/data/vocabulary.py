@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,7 @@ class Vocabulary:
         has_unknown: Whether one more id, the last, stands for every other character (`<unk>`).
     """
 
+    TOKEN_BYTES: ClassVar[int] = len("1114111, ")  # of an entry in vocabulary.json, at most
     characters: str
     kind: Kind = "char"
     has_unknown: bool = False
@@ -285,6 +286,7 @@ class WordVocabulary:
         words: Distinct, the most frequent first.
     """
 
+    TOKEN_BYTES: ClassVar[int] = 12 * _LONGEST + len('"", ')  # of an entry in vocabulary.json, at most
     words: tuple[str, ...]
 
     def __post_init__(self) -> None:

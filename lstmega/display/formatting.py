@@ -22,6 +22,11 @@ def loss(nats: float, tokens: str = "char") -> str:
     return f"{nats:.3f} nats ({bits(nats):.3f} bits/{tokens})"
 
 
+def perplexity(nats: float) -> float:
+    """Return exp of a loss, the number of equally likely tokens; at most exp(700), as floats end."""
+    return math.exp(min(nats, 700.0))
+
+
 def duration(seconds: float) -> str:
     """Return `47 s`, `3 min 05 s` or `2 h 07 min`."""
     whole = round(seconds)

@@ -15,6 +15,7 @@ from typing import Any
 from lstmega.display import chart as charts
 from lstmega.display.chart import GREY, RED, Axis, Chart, Point, Series, labels
 
+_MOST = 1e15  # of a number in history.csv; above it a chart would have no digits left
 _NOISE = 0.01  # nats: a smaller change is none
 _TRAIN, _HELD_OUT, _BOTH = "·", "●", "◉"
 _NARROWEST = 48  # columns, the length of the legend
@@ -192,16 +193,24 @@ def from_csv(text: str) -> list[HistoryRow]:
     """Return the rows of history.csv.
 
     Raises:
-        ValueError, TypeError, KeyError: The text is not one of `to_csv`.
+        ValueError: The text is not one of `to_csv`.
     """
-    return [_row(fields) for fields in csv.DictReader(io.StringIO(text))]
+    try:
+        return [_row(fields) for fields in csv.DictReader(io.StringIO(text))]
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
 
 
 def _row(fields: Mapping[str, str]) -> HistoryRow:
-    values: dict[str, Any] = {
-        item.name: (int if item.name in {"step", "epoch"} else float)(fields[item.name])
-        if fields.get(item.name)
-        else None
-        for item in dataclasses.fields(HistoryRow)
-    }
-    return HistoryRow(**values)
+    return HistoryRow(
+        **{item.name: _cell(item, fields.get(item.name)) for item in dataclasses.fields(HistoryRow)}
+    )
+
+
+def _cell(item: "dataclasses.Field[Any]", text: str | None) -> Any:
+    if not text and "None" in str(item.type):
+        return None
+    number = (int if item.type in (int, "int") else float)(text or "")
+    if not abs(number) <= _MOST:
+        raise ValueError(f"{item.name} must be a number up to {_MOST:g}. Received: {text!r:.40}")
+    return number

@@ -82,7 +82,7 @@ class Evaluation(PageResult):
     @property
     def perplexity(self) -> float:
         """exp of the mean cost: the number of equally likely characters to choose from."""
-        return math.exp(self.nats_per_character)
+        return display.perplexity(self.nats_per_character)
 
     @property
     def verdict(self) -> str:

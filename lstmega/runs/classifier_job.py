@@ -22,7 +22,7 @@ from lstmega.display import formatting
 from lstmega.errors import CorpusError, UsageError
 from lstmega.runs import directory, provenance
 from lstmega.runs.job import Changes, TrainingJob, check_warm_start, gives_length, run_path
-from lstmega.runs.record import ClassifierRecord, DataInfo
+from lstmega.runs.record import ClassifierRecord, DataInfo, Reading
 from lstmega.runs.run import ClassifierRun, GeneratorRun, Run, encoded
 
 TextTokens = Literal["char", "word"]
@@ -156,7 +156,7 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
             sources=provenance.source_lines(data.sources),
             notes=data.notes,
             places=places,
-            reading={name: value for name, value in reading.items() if value},
+            reading=Reading(**{name: value for name, value in reading.items() if value}),
         )
         return ClassifierRecord(
             **self.record_fields(),

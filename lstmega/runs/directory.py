@@ -16,7 +16,6 @@ pickle, no `load_model`.
 """
 
 import difflib
-import hashlib
 import math
 import os
 import re
@@ -28,7 +27,7 @@ from typing import Any
 
 from lstmega import files
 from lstmega.errors import RunError, UsageError
-from lstmega.runs import schema
+from lstmega.runs import reading, schema
 from lstmega.runs.record import ClassifierRecord, GeneratorRecord, RunRecord
 
 try:
@@ -42,7 +41,9 @@ RECORDS: dict[str, type[RunRecord]] = {"generator": GeneratorRecord, "classifier
 RECORD, VOCABULARY, HELD_OUT = "run.json", "vocabulary.json", "held_out.txt"
 HISTORY, SAMPLES, CARD, _LOCK = "history.csv", "samples.txt", "README.md", ".lock"
 WEIGHTS, STATES = "weights", "state"
-MAX_JSON = MAX_LOG = schema.MAX_JSON
+MAX_RECORD = 16 << 20  # bytes of run.json: two lines for each file of text, 80,000 files
+_MAX_VALUES = 1 << 19  # of run.json: five for each file
+MAX_LOG = 8 << 20  # bytes of history.csv, 80,000 validations, and of samples.txt
 _NAME = re.compile(r"\w[\w.+-]{0,199}")
 WEIGHTS_NAME = re.compile(r"[\w-]{1,100}\.weights\.h5")
 
@@ -54,14 +55,15 @@ def read_record(path: Path) -> RunRecord:
         RunError: There is no run, or its run.json is damaged or of a newer schema.
     """
     where = str(path / RECORD)
-    content = schema.unseal(read_file(path / RECORD, MAX_JSON), SCHEMA, where)
-    kind = content.get("kind", "generator")
-    if kind not in RECORDS:
-        raise RunError(f"{where}: kind must be one of {list(RECORDS)}. Received: {kind!r:.80}.")
-    try:
-        return schema.build(RECORDS[kind], content, where)
-    except UsageError as error:
-        raise RunError(f"{where}: {error}") from error
+
+    def parse(content: bytes) -> RunRecord:
+        fields = schema.unseal(content, SCHEMA, where, values=_MAX_VALUES)
+        kind = fields.get("kind", "generator")
+        if not isinstance(kind, str) or kind not in RECORDS:
+            raise RunError(f"{where}: kind must be one of {list(RECORDS)}. Received: {kind!r:.80}.")
+        return schema.build(RECORDS[kind], fields, where)
+
+    return reading.load(path / RECORD, MAX_RECORD, parse)
 
 
 def is_free(path: Path) -> bool:
@@ -141,21 +143,6 @@ def weights_name(epoch: int, step: int, *, whole: bool) -> str:
     return f"epoch-{epoch:03d}.weights.h5" if whole else f"epoch-{epoch:03d}-step-{step:08d}.weights.h5"
 
 
-def read_file(path: Path, most: int, sha256: str | None = None) -> bytes:
-    """Return a file's content.
-
-    Raises:
-        RunError: It cannot be read, is longer than `most` bytes, or its sha256 is another.
-    """
-    try:
-        content = files.read(path, most)
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
-    if sha256 is not None:
-        compare_hashes(path, digest(content), sha256)
-    return content
-
-
 def encode(text: str) -> bytes:
     """Return a text as the bytes of a run's files."""
     return text.encode("utf-8", "surrogatepass")
@@ -165,23 +152,12 @@ def write_text(path: Path, text: str) -> str:
     """Replace a file by a text, atomically, and return the sha256 of its content."""
     content = encode(text)
     files.write(path, content)
-    return digest(content)
-
-
-def digest(content: bytes) -> str:
-    """Return the sha256 of a file's content."""
-    return hashlib.sha256(content).hexdigest()
+    return reading.digest(content)
 
 
 def max_weights(record: RunRecord) -> int:
     """Return the largest size of a weights file in bytes, with room for what HDF5 adds."""
     return 4 * sum(map(math.prod, record.shapes.values())) + (16 << 20)
-
-
-def compare_hashes(path: Path, found: str, expected: str) -> None:
-    """Raise RunError where the hash of a file differs from that in run.json."""
-    if found != expected:
-        raise RunError(f"{path} is damaged: its sha256 is {found}, in run.json it is {expected}.")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import MAX_SIZE, Vocabulary
 from lstmega.display import formatting
 from lstmega.errors import CorpusError
-from lstmega.runs import directory, provenance
+from lstmega.runs import directory, provenance, reading
 from lstmega.runs.job import CHECKPOINTS, Changes, TrainingJob, check_warm_start, gives_length, run_path
 from lstmega.runs.record import MOST_LEARNT, GeneratorRecord
 from lstmega.runs.run import GeneratorRun
@@ -153,7 +153,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
             preset=self.preset,
             text=provenance.describe(self.data, self.path),
             held_out_characters=len(held_out),
-            held_out_sha256=directory.digest(directory.encode(held_out)),
+            held_out_sha256=reading.digest(directory.encode(held_out)),
             vocabulary_size=len(self.vocabulary),
         )
 

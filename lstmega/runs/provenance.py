@@ -9,6 +9,7 @@ from lstmega.data.bucketing import split_lines
 from lstmega.data.corpus import CORPORA, Corpus, Source, read
 from lstmega.data.download import OnBytes
 from lstmega.errors import LstmegaError, UsageError
+from lstmega.runs import directory, reading
 from lstmega.runs.record import TextInfo
 from lstmega.runs.run import GeneratorRun
 
@@ -81,9 +82,11 @@ def _read(
     run: GeneratorRun, sources: Sequence[str | Path], corpora: Path, progress: OnBytes | None
 ) -> Corpus:
     info = run.record.text
+    with reading.guarded(run.path / directory.RECORD):
+        places = [_found(run.path, place) for place in info.places]
     try:
         return read(
-            list(sources) or [_found(run.path, place) for place in info.places] or [info.name],
+            list(sources) or places or [info.name],
             **info.reading,
             corpora=corpora,
             progress=progress,

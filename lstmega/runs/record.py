@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Literal
 
 from lstmega.config.model import ClassifierConfig, GeneratorConfig, RecurrentConfig
 from lstmega.config.training import TEXT_ONLY, TrainingConfig
 from lstmega.display import formatting
+from lstmega.errors import UsageError
 
 Status = Literal["running", "finished", "stopped", "failed"]
 Table = list[list[str]]
@@ -79,6 +80,18 @@ class TextInfo(SourceInfo):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The options with which labelled data was read, as for `classify.train`; others cannot be named."""
+
+    label: str | None = None
+    text: tuple[str, ...] = ()
+    header: bool = False
+    class_names: str | None = None
+    labels: str | None = None
+    encoding: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataInfo(SourceInfo):
     """The labelled data of a classifier; `reading` has the options with which it was read."""
 
@@ -86,7 +99,7 @@ class DataInfo(SourceInfo):
     tokens: Literal["char", "word", "vector"]
     examples: int
     counts: tuple[int, ...]
-    reading: Mapping[str, Any]
+    reading: Reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -321,6 +334,15 @@ class ClassifierRecord(RunRecord):
     held_out: int
     majority: float
 
+    def __post_init__(self) -> None:
+        if (self.data.kind == "vectors") != (self.data.tokens == "vector"):
+            raise UsageError(f"data of kind {self.data.kind} cannot be of {self.data.tokens} tokens.")
+        if len(set(self.classes)) != len(self.data.counts):
+            raise UsageError(
+                f"classes must be as many names as counts. Received: {len(set(self.classes)):,} and "
+                f"{len(self.data.counts):,}."
+            )
+
     @property
     def info(self) -> DataInfo:
         return self.data
@@ -364,11 +386,13 @@ def baseline_table(bits: float, baselines: Sequence[Baseline], tokens: str = "ch
         tokens: The unit of the losses.
     """
     ranked = sorted((Baseline("this model", bits), *baselines), key=_bits)
-    rows = [
-        [item.name, f"{_bits(item) * math.log(2):.3f}", f"{_bits(item):.3f}", f"{2 ** _bits(item):.2f}"]
-        for item in ranked
-    ]
-    return [["", "nats", f"bits/{tokens}", "perplexity"], *rows]
+    table = [["", "nats", f"bits/{tokens}", "perplexity"]]
+    for item in ranked:
+        nats = _bits(item) * math.log(2)
+        table.append(
+            [item.name, f"{nats:.3f}", f"{_bits(item):.3f}", f"{formatting.perplexity(nats):.2f}"]
+        )
+    return table
 
 
 def baseline_summary(bits: float, baselines: Sequence[Baseline]) -> str:

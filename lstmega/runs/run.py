@@ -2,9 +2,9 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -21,14 +21,16 @@ from lstmega.display.history import HistoryRow, figure, from_csv, svg, to_csv
 from lstmega.errors import RunError, UsageError
 from lstmega.inference.classifier import Classifier
 from lstmega.inference.decoder import Decoder, WindowDecoder
-from lstmega.runs import directory, schema, weights
-from lstmega.runs.directory import HELD_OUT, MAX_JSON, VOCABULARY
+from lstmega.runs import directory, reading, schema, weights
+from lstmega.runs.directory import HELD_OUT, VOCABULARY
 from lstmega.runs.record import ClassifierRecord, GeneratorRecord, RunRecord, SavedWeights
 from lstmega.runs.weights import Weights
 
+T = TypeVar("T")
 VocabularyT = TypeVar("VocabularyT", Vocabulary, WordVocabulary)
 
 _ROWS = 256  # of a batch that is only read
+_MAX_VOCABULARY = 64 << 20  # bytes of vocabulary.json, where its number of tokens allows as many
 
 
 class Run:
@@ -147,14 +149,11 @@ class Run:
 
     def history(self) -> list[HistoryRow]:
         """Return one row for each validation, oldest first."""
-        try:
-            return from_csv(self._read_log(directory.HISTORY))
-        except (ValueError, TypeError, KeyError) as error:
-            raise RunError(f"{self.path / directory.HISTORY} is damaged: {error}.") from error
+        return self._log(directory.HISTORY, from_csv) or []
 
     def samples(self) -> str:
         """Return the previews of all validations."""
-        return self._read_log(directory.SAMPLES)
+        return self._log(directory.SAMPLES, str) or ""
 
     # Weights.
 
@@ -176,8 +175,8 @@ class Run:
                 f"{self.path / directory.RECORD}: not a name for weights: {saved.file!r:.80}."
             )
         path = self.weights_path(saved.file)
-        content = directory.read_file(path, directory.max_weights(self.record), saved.sha256)
-        return weights.read(content, self.record.shapes, tied=self.record.tied, where=str(path))
+        parse = partial(weights.read, shapes=self.record.shapes, tied=self.record.tied, where=str(path))
+        return reading.load(path, directory.max_weights(self.record), parse, saved.sha256)
 
     # Written by the training.
 
@@ -187,12 +186,12 @@ class Run:
         logs = {name: directory.write_text(self.path / name, text) for name, text in contents.items()}
         self.update(logs=logs, **changes)
 
-    def _read_log(self, name: str) -> str:
+    def _log(self, name: str, parse: Callable[[str], T]) -> T | None:
         expected = self.record.logs.get(name)
         if expected is None:
-            return ""
-        content = directory.read_file(self.path / name, directory.MAX_LOG, expected)
-        return content.decode("utf-8", "surrogatepass")
+            return None
+        path, most = self.path / name, directory.MAX_LOG
+        return reading.load(path, most, lambda content: parse(reading.text(content)), expected)
 
     def write_card(self, text: str) -> None:
         """Replace the model card."""
@@ -223,7 +222,7 @@ class Run:
     def _is_whole(self, saved: SavedWeights) -> bool:
         path, most = self.weights_path(saved.file), directory.max_weights(self.record)
         with suppress(RunError):
-            return bool(directory.read_file(path, most, saved.sha256))
+            return reading.load(path, most, bool, saved.sha256)
         return False
 
     def add_weights(self, saved: SavedWeights) -> None:
@@ -295,8 +294,7 @@ class GeneratorRun(Run):
         """The held-out text, which is never trained on; empty where nothing was held out."""
         record = self.record
         most, sha256 = 4 * record.held_out_characters, record.held_out_sha256
-        content = directory.read_file(self.path / HELD_OUT, most, sha256)
-        return content.decode("utf-8", "surrogatepass")
+        return reading.load(self.path / HELD_OUT, most, reading.text, sha256)
 
     def decoder(self) -> Decoder:
         """Return the NumPy model with the best weights."""
@@ -366,14 +364,16 @@ class ClassifierRun(Run):
 
 def _vocabulary(run: Run, kind: type[VocabularyT], size: int) -> VocabularyT:
     path = run.path / VOCABULARY
-    try:
-        found = kind.from_json(schema.parse(directory.read_file(path, MAX_JSON), str(path)))
-    except UsageError as error:
-        raise RunError(f"{path}: {error}") from error
-    directory.compare_hashes(path, found.sha256, run.record.vocabulary_sha256)
-    if len(found) != size:
-        raise RunError(f"{run.path}: vocabulary.json and run.json differ in size.")
-    return found
+    most = min(100 + kind.TOKEN_BYTES * max(0, size), _MAX_VOCABULARY)
+
+    def parse(content: bytes) -> VocabularyT:
+        found = kind.from_json(schema.parse(content, str(path), values=10 + 2 * max(0, size)))
+        reading.compare_hashes(path, found.sha256, run.record.vocabulary_sha256)
+        if len(found) != size:
+            raise RunError(f"{path} must have {size:,} tokens, as run.json. Received: {len(found):,}.")
+        return found
+
+    return reading.load(path, most, parse)
 
 
 def decoder_of(

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import math
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -11,7 +10,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from lstmega.errors import DamageError, RunError
 
 T = TypeVar("T")
-MAX_JSON = 64 << 20  # bytes: above any vocabulary, state or log that lstmega writes
+_MOST = 1e40  # above every float32
 
 
 def seal(content: Mapping[str, Any], number: int) -> bytes:
@@ -24,14 +23,20 @@ def seal(content: Mapping[str, Any], number: int) -> bytes:
     return json.dumps({"sha256": _digest(fields), **fields}, indent=1, allow_nan=False).encode()
 
 
-def unseal(content: bytes, number: int, where: str) -> dict[str, Any]:
+def unseal(content: bytes, number: int, where: str, *, values: int) -> dict[str, Any]:
     """Return the object that `seal` wrote, without schema and hash.
+
+    Args:
+        content: The file.
+        number: The schema that is read.
+        where: The file's name in messages.
+        values: JSON values that it may have, about.
 
     Raises:
         DamageError: It is no JSON object, or was changed since.
         RunError: It is of a newer schema.
     """
-    fields = parse(content, where)
+    fields = parse(content, where, values=values)
     if not isinstance(fields, dict):
         raise DamageError(f"{where} must hold a JSON object. Received: {fields!r:.80}.")
     expected, digest = fields.pop("sha256", None), _digest(fields)
@@ -49,12 +54,17 @@ def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def parse(content: bytes, where: str) -> Any:
+def parse(content: bytes, where: str, *, values: int) -> Any:
     """Return the JSON value of `content`.
 
     Raises:
-        DamageError: It is not JSON, too deeply nested, or holds NaN or Infinity.
+        DamageError: It is not JSON, too deeply nested, of too many values, or holds NaN or Infinity.
     """
+    # Each value but the first has one of these before it; texts may have more of them.
+    if (found := sum(map(content.count, (b",", b"[", b"{")))) > values:
+        raise DamageError(
+            f"{where} has too many values. Received: about {found:,}. Accepted: {values:,}."
+        )
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -135,7 +145,7 @@ def _fits(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any) -> boo
     if type(value) is int and abs(value) >= 2**63:
         return False
     if hint is float:
-        return type(value) in (int, float) and math.isfinite(value)
+        return type(value) in (int, float) and abs(value) <= _MOST  # false for nan
     return type(value) is hint
 
 

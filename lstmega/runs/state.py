@@ -21,7 +21,7 @@ import safetensors.numpy
 from lstmega import files
 from lstmega.display.history import HistoryRow
 from lstmega.errors import DamageError, RunError
-from lstmega.runs import schema
+from lstmega.runs import reading, schema
 
 SCHEMA = 1
 KEPT = 2
@@ -29,6 +29,8 @@ Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 _ARRAYS, _STATE = "arrays.safetensors", "state.json"
 _MAX_HEADER = 1 << 20  # bytes of arrays.safetensors beyond the arrays
+_MAX_VALUES = 4 << 20  # of state.json; a preview may have as many commas as characters
+_MAX_STATE = 64 << 20  # bytes of state.json: its history has a quarter of a kilobyte for each validation
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,9 @@ def set_aside(path: Path) -> None:
 
 def paths(directory: Path) -> list[Path]:
     """Return the state directories, newest first."""
-    return sorted(directory.glob("step-*"), reverse=True) if directory.is_dir() else []
+    if not directory.is_dir():
+        return []
+    return sorted((one for one in directory.iterdir() if one.match("step-*")), reverse=True)
 
 
 def load(path: Path, shapes: Mapping[str, tuple[Sequence[int], str]]) -> tuple[TrainingState, Arrays]:
@@ -119,18 +123,16 @@ def load(path: Path, shapes: Mapping[str, tuple[Sequence[int], str]]) -> tuple[T
         shapes: Name -> (shape, type) of every array that is expected.
 
     Raises:
-        DamageError: A file is missing or damaged.
+        DamageError: A file is missing, damaged or cannot be read.
         RunError: It is of a newer schema or another model.
-        OSError: Reading fails.
     """
-    try:
-        content = schema.unseal(files.read(path / _STATE, schema.MAX_JSON), SCHEMA, str(path / _STATE))
-        state = schema.build(TrainingState, content, str(path / _STATE))
+    with reading.guarded(path, DamageError):
+        where, content = str(path / _STATE), files.read(path / _STATE, _MAX_STATE)
+        fields = schema.unseal(content, SCHEMA, where, values=_MAX_VALUES)
+        state = schema.build(TrainingState, fields, where)
         if path.name != f"step-{state.step:08d}":
             raise DamageError(f"{path} holds the state of step {state.step}.")
         return state, _read_arrays(path / _ARRAYS, state.arrays, shapes)
-    except (FileNotFoundError, safetensors.SafetensorError) as error:
-        raise DamageError(f"{path} cannot be read: {error}") from error
 
 
 def _info(array: npt.NDArray[np.generic]) -> ArrayInfo:
@@ -143,9 +145,12 @@ def _read_arrays(
 ) -> Arrays:
     size = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes.values())
     content = files.read(path, size + _MAX_HEADER)
-    arrays = safetensors.numpy.load(content) if len(content) > size else {}
-    if not arrays:
+    if len(content) <= size:
         raise DamageError(f"{path} is cut short.")
+    try:
+        arrays = safetensors.numpy.load(content)
+    except (safetensors.SafetensorError, KeyError) as error:  # the key is a type that NumPy lacks
+        raise DamageError(f"{path} is damaged: {error}.") from error
     if set(arrays) != set(shapes) or set(infos) != set(shapes):
         raise RunError(f"{path} is not of this model: {sorted(set(arrays) ^ set(shapes))[:4]}.")
     for name, array in arrays.items():

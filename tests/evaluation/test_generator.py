@@ -9,7 +9,7 @@ from lstmega.data.corpus import Corpus
 from lstmega.errors import PromptError, UsageError
 from lstmega.evaluation import generator as evaluation
 from lstmega.evaluation import scoring
-from lstmega.runs import directory
+from lstmega.runs import reading
 from lstmega.runs.record import Baseline
 from tests.conftest import reseal
 
@@ -139,7 +139,7 @@ def test_wrong_arguments(tiny_run, arguments, message):
 
 
 def test_nothing_held_out(tiny_run):
-    reseal(tiny_run, held_out_characters=0, held_out_sha256=directory.digest(b""))
+    reseal(tiny_run, held_out_characters=0, held_out_sha256=reading.digest(b""))
     (tiny_run.path / "held_out.txt").write_text("")
     with pytest.raises(UsageError, match="held no text out"):
         lstmega.evaluate(tiny_run.path)

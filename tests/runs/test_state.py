@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import shutil
 
 import numpy as np
@@ -7,6 +9,7 @@ import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lstmega import files
 from lstmega.display.history import HistoryRow
 from lstmega.errors import DamageError, RunError
 from lstmega.runs import schema
@@ -153,5 +156,54 @@ def test_arrays_behind_a_link_are_not_read(tmp_path):
     path = states.save(tmp_path, state(), ARRAYS) / "arrays.safetensors"
     shutil.move(path, tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError):
+    with pytest.raises(DamageError, match="safetensors cannot be read"):
         states.load(path.parent, SHAPES)
+
+
+def a_file(path):
+    shutil.rmtree(path)
+    path.write_text("a file")
+
+
+def a_pipe(path):
+    (path / "state.json").unlink()
+    os.mkfifo(path / "state.json")
+
+
+def a_directory(path):
+    (path / "arrays.safetensors").unlink()
+    (path / "arrays.safetensors").mkdir()
+
+
+def of_type(kind):
+    """The first array says that it is of a type that NumPy lacks."""
+
+    def damage(path):
+        content = (path / "arrays.safetensors").read_bytes()
+        size = int.from_bytes(content[:8], "little")
+        header = content[8 : 8 + size].replace(b'"dtype":"F32"', f'"dtype":"{kind}"'.encode(), 1)
+        changed = len(header).to_bytes(8, "little") + header + content[8 + size :]
+        (path / "arrays.safetensors").write_bytes(changed)
+
+    return damage
+
+
+@pytest.mark.parametrize("damage", [a_file, a_pipe, a_directory, of_type("BF16"), of_type("F8_E4M3")])
+def test_a_state_that_cannot_be_read_is_damaged(tmp_path, damage):
+    path = states.save(tmp_path, state(), ARRAYS)
+    damage(path)
+    with pytest.raises(DamageError, match="step-00000004"):
+        states.load(path, SHAPES)
+
+
+def test_an_error_of_the_disk_is_damage_and_has_the_path(tmp_path, monkeypatch):
+    path = states.save(tmp_path, state(), ARRAYS)
+
+    def broken(path, most):
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(files, "read", broken)
+    with pytest.raises(
+        DamageError, match=r"step-00000004/state.json cannot be read: Input/output error"
+    ):
+        states.load(path, SHAPES)

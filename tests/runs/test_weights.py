@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 
 import h5py
 import numpy as np
@@ -106,6 +107,37 @@ def huge(file):
     file.create_dataset("layers/dense/vars/1", (2**40,), "f4", chunks=(1024,), compression="gzip")
 
 
+def stored(kind="f4", **how):
+    def change(file):
+        del file["layers/dense/vars/1"]
+        file.create_dataset("layers/dense/vars/1", (7,), kind, **how)
+
+    return change
+
+
+@pytest.mark.parametrize("address", [2**64 - 1, 2**63, 2**63 + 5, 2**64 - 20, 2**62, 10**6])
+def test_bytes_beyond_the_file_are_refused(address):
+    content = h5_with(lambda file: file["layers/dense/vars/1"].write_direct(np.ones(7, np.float32)))
+    with h5py.File(io.BytesIO(content), "r") as file:
+        start = file["layers/dense/vars/1"].id.get_offset()
+    old, new = (number.to_bytes(8, "little") for number in (start, address))
+    assert content.count(old) == 1
+    with pytest.raises(RunError, match=r"^x"):
+        weights.read(content.replace(old, new), OPTIONS.weight_shapes(SIZE), where="x")
+
+
+def test_huge_chunks_are_refused_without_allocating():
+    """A chunk of a gigabyte that compresses to a megabyte."""
+    content = h5_with(stored(chunks=(1 << 28,), compression="gzip", maxshape=(None,)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(RunError, match="one block"):
+            weights.read(content, OPTIONS.weight_shapes(SIZE), where="x")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_the_untouched_file_is_fine():
     assert set(weights.read(h5_with(lambda _: None), OPTIONS.weight_shapes(SIZE), where="x")) == set(
         OPTIONS.weight_shapes(SIZE)
@@ -128,6 +160,11 @@ def test_the_untouched_file_is_fine():
         external_storage,
         virtual,
         huge,
+        stored(chunks=(7,)),
+        stored(compression="gzip"),
+        stored(fletcher32=True),
+        stored(">f4"),
+        stored("f2"),
     ],
 )
 def test_hostile_files_are_refused(change):
