@@ -19,6 +19,9 @@ from lstmega.data import download
 from lstmega.errors import CorpusError, reason_of
 
 
+_RUN = "run.json"  # a directory that has it is a run's: its texts are held out, or were generated
+
+
 class Found(NamedTuple):
     """A source to read, and its name in the run (absolute path, `-` or a corpus' name)."""
 
@@ -87,7 +90,8 @@ class Finder:
         if not paths:
             raise CorpusError(
                 f"No file to read in the directory {str(directory)!r}. Received: --glob "
-                f"{self._glob!r}, hidden files apart. Accepted: a pattern like '*.md' or '**/*'."
+                f"{self._glob!r}, hidden files and files of runs apart. Accepted: a pattern like '*.md' "
+                "or '**/*', or the directory of a run itself."
             )
         return [_file(path, _mode(path)) for path in paths]
 
@@ -102,7 +106,18 @@ class Finder:
         odd = len(visible) - len(regular) - sum(path.is_dir() for path in visible)
         if odd:
             self.notes.append(f"{shown(str(directory))}: {odd:,} matches skipped, no regular files.")
-        return regular
+        return self._outside_runs(directory, regular)
+
+    def _outside_runs(self, directory: Path, paths: list[Path]) -> list[Path]:
+        """Return the files that are in no run's directory below `directory`, and add a note on the others."""
+        runs = {path: _run_of(path, directory) for path in paths}
+        outside = [path for path, run in runs.items() if run is None]
+        if skipped := len(paths) - len(outside):
+            self.notes.append(
+                f"{shown(str(directory))}: {skipped:,} files of {len({*runs.values()} - {None}):,} runs "
+                f"skipped. A run's directory is read only where --corpus names it."
+            )
+        return outside
 
     def _note_blocked(self, directory: Path) -> None:
         """Add a note on each directory that cannot be listed, which `glob` skips in silence."""
@@ -113,6 +128,12 @@ class Finder:
             if error.filename == str(directory):
                 raise error
             self.notes.append(f"{shown(error.filename)} was skipped: {reason_of(error)}.")
+
+
+def _run_of(path: Path, directory: Path) -> Path | None:
+    """Return the run directory, below `directory`, that a file is in."""
+    below = list(path.relative_to(directory).parents)[:-1]  # the last is `directory`
+    return next((directory / one for one in below if (directory / one / _RUN).is_file()), None)
 
 
 def _mode(path: Path) -> int | None:

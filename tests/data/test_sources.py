@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from lstmega.data import download as downloads
+from lstmega.data import sources
 from lstmega.data.corpus import read
 from lstmega.errors import CorpusError
+from lstmega.runs import directory
 
 
 def refusal(*sources, **options) -> str:
@@ -153,6 +155,35 @@ class TestDirectories:
         monkeypatch.setattr(os, "walk", walk)
         assert read([directory]).notes == ("closed was skipped: Permission denied.",)
         assert "Permission denied" in refusal(closed)
+
+
+class TestRuns:
+    """Held-out texts and samples of runs are no training text."""
+
+    @pytest.fixture
+    def mixed(self, tree):
+        return tree(
+            a_txt="text",
+            **{"checkpoints__x__run.json": "{}", "checkpoints__x__weights__y_txt": "two"},
+            **{"checkpoints__x__held_out_txt": "held", "deep__er__z__run.json": "{}"},
+            deep__er__z__samples_txt="sample",
+            deep__er__b_txt="more",
+        )
+
+    def test_they_are_skipped_wherever_they_lie(self, mixed):
+        corpus = read(mixed)
+        assert corpus.text == "text\nmore"
+        assert "tree: 3 files of 2 runs skipped." in corpus.notes[0]
+
+    def test_a_run_that_is_named_is_read(self, mixed):
+        corpus = read(mixed / "checkpoints" / "x")
+        assert (corpus.text, corpus.notes) == ("held\ntwo", ())
+
+    def test_a_directory_of_runs_has_nothing_to_read(self, mixed):
+        assert "files of runs apart" in refusal(mixed / "checkpoints")
+
+    def test_the_file_has_the_name_that_runs_give_it(self):
+        assert sources._RUN == directory.RECORD
 
 
 class TestStandardInput:
