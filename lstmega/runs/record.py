@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Literal
+from typing import Any, Literal
 
 from lstmega.config.model import ClassifierConfig, GeneratorConfig, RecurrentConfig
 from lstmega.config.training import TEXT_ONLY, TrainingConfig
