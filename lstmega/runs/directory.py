@@ -21,7 +21,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,16 @@ def directories(checkpoints: Path) -> list[Path]:
     records = checkpoints.glob(f"*/{RECORD}") if checkpoints.is_dir() else ()
     ages = sorted((-path.stat().st_mtime_ns, path.parent) for path in records)
     return [path for _, path in ages]
+
+
+def size(path: Path) -> int:
+    """Return the bytes of all files below a run's directory; links count nothing."""
+    places = (Path(place, name) for place, _, names in os.walk(path) for name in names)
+    found = 0
+    for place in places:
+        with suppress(OSError):  # a training may have removed it
+            found += place.lstat().st_size
+    return found
 
 
 def check_name(name: str) -> str:
