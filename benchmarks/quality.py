@@ -109,6 +109,8 @@ def _ours(corpus: str, seed: int, options: Sequence[str], out: Path) -> Curve:
         corpus,
         "--run",
         str(place.resolve()),
+        "--keep",
+        "all",
     ]
     begun = time.time()
     subprocess.run([*command, "--seed", str(seed), *options], check=True)

@@ -66,6 +66,9 @@ def display(progress: Progress | bool) -> Progress:
 
 def trained(job: TrainingJob[RunT], progress: Progress, **how: Any) -> RunT:
     """Train a job, or resume its run, with its directory locked; `how` as for `trainer.train`."""
+    if job.run is not None and job.finished:  # it may be where nothing can be written
+        progress.note(report.nothing_to_do(job.run))
+        return job.run
     with directory.locked(job.path):
         job = job.refresh()  # another process may have changed the run
         if job.run is not None and job.finished:

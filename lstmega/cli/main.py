@@ -23,7 +23,7 @@ from lstmega.cli.options import (
     result_options,
     training_options,
 )
-from lstmega.cli.runs import corpus, list_runs, show
+from lstmega.cli.runs import corpus, list_runs, prune, show
 from lstmega.cli.write import write
 from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
@@ -165,7 +165,7 @@ def sweep(temps: str, html: Path | None, as_json: bool, **options: Any) -> None:
     terminal.result(result, as_json, html)
 
 
-for command in (write, evaluate, compare, inspect, classify, list_runs, show, corpus):
+for command in (write, evaluate, compare, inspect, classify, list_runs, show, prune, corpus):
     cli.add_command(command)
 
 

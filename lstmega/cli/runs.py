@@ -44,6 +44,24 @@ def show(run: str | None, checkpoints: Path, as_json: bool) -> None:
         terminal.echo(reports.report(opened))
 
 
+@click.command()
+@click.argument("run")
+@checkpoints_option
+@click.option(
+    "--keep",
+    default="12",
+    metavar="best,last|N",
+    help="Keep the best and the last weights only, or also a thinned history of at most N files.",
+)
+def prune(run: str, checkpoints: Path, keep: str) -> None:
+    """Remove older weights of a run from the disk; the best and the last stay."""
+    from lstmega.runs import directory, retention
+
+    path = directory.located(checkpoints, run)
+    left, freed = retention.prune(path, keep)
+    click.echo(f"{path} has {left:,} weights files; {freed / 1e6:,.1f} MB were freed.")
+
+
 @click.group()
 def corpus() -> None:
     """List and download named corpora, and describe texts."""

@@ -17,7 +17,15 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 from lstmega.errors import UsageError
 
 
-def option(default: Any, doc: str, low: float = 0, high: float = 0, *, alias: str | None = None) -> Any:
+def option(
+    default: Any,
+    doc: str,
+    low: float = 0,
+    high: float = 0,
+    *,
+    alias: str | None = None,
+    before: Any = None,
+) -> Any:
     """Return a dataclass field with help text, and bounds where it is a number.
 
     Args:
@@ -25,8 +33,10 @@ def option(default: Any, doc: str, low: float = 0, high: float = 0, *, alias: st
         doc: One sentence of help.
         low, high: Bounds of a number, both included.
         alias: The field's earlier name.
+        before: The value in runs that are older than the field, where it is not the default.
     """
-    return field(default=default, metadata={"doc": doc, "low": low, "high": high, "alias": alias})
+    about = {"doc": doc, "low": low, "high": high, "alias": alias, "before": before}
+    return field(default=default, metadata=about)
 
 
 class Config:

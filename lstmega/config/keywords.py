@@ -46,6 +46,7 @@ class TrainingOptions(TypedDict, total=False):
     ema_decay: float | None
     validation: float | None
     patience: int | None
+    keep: str | None
     seed: int | None
     # Earlier names.
     average: float | None

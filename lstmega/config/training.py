@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lstmega.config.base import Config, option
+from lstmega.config.base import Config, option, usage_error
 from lstmega.errors import UsageError
 
 Order = Literal["lanes", "shuffled", "windows"]
@@ -13,6 +13,20 @@ DeviceChoice = Literal["auto", "cpu", "gpu"]
 
 LENGTHS = ("epochs", "steps", "minutes")  # exactly one of them is given
 TEXT_ONLY = ("order", "stride", "lines", "restarts")  # options about one long text, not about examples
+ALL_WEIGHTS = "all"
+
+
+def most_weights(keep: str) -> int:
+    """Return the number of weights files to keep; `keep` is `best,last` or a number.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if keep == "best,last":
+        return 2
+    if keep.isascii() and keep.isdecimal() and 2 <= int(keep[:9]) <= 10**6:
+        return int(keep[:9])
+    raise usage_error("--keep", "best,last, all, or a number from 2 to 1000000", keep)
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,12 @@ class TrainingConfig(Config):
     patience: int | None = option(
         None, "Stop after this many validations without a better held-out loss.", 1, 10**6
     )
+    keep: str = option(
+        "12",
+        "Weights of validations to keep: best,last; all; or the best and a thinned history, with the "
+        "last, of at most this many files.",
+        before="all",
+    )
     seed: int = option(0, "Seed of weights, batches, dropout and previews.", 0, 2**31 - 1)
 
     def __post_init__(self) -> None:
@@ -85,6 +105,9 @@ class TrainingConfig(Config):
             raise UsageError("--lines and --order windows exclude each other. Received: both.")
         if self.patience is not None and self.validation == 0:
             raise UsageError("--patience needs held-out data. Received: --validation 0.")
+
+        if self.keep != ALL_WEIGHTS:
+            most_weights(self.keep)
 
     @property
     def length(self) -> dict[str, Any]:

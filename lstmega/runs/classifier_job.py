@@ -220,6 +220,7 @@ def prepare(
         path=path,
         initial=initial,
         keeps_length=not gives_length(options),
+        keeps_weights=options.get("keep") is None,
         data=data,
         tokens=kind,
         max_vocabulary=max_vocabulary,

@@ -16,12 +16,13 @@ pickle, no `load_model`.
 """
 
 import difflib
+import errno
 import math
 import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from lstmega.runs.record import ClassifierRecord, GeneratorRecord, RunRecord
 
 try:
     import fcntl
-except ImportError:  # Windows: two trainings in one directory are the user's care
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 SCHEMA = 1
@@ -76,8 +77,16 @@ def is_free(path: Path) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is a run at `path`."""
-    return (path / RECORD).is_file()
+    """Return whether there is a run at `path`; one that cannot be entered counts."""
+    try:
+        return stat.S_ISREG((path / RECORD).stat().st_mode)
+    except (OSError, ValueError) as error:
+        return _is_closed(error)
+
+
+def _is_closed(error: Exception) -> bool:
+    """Return whether an error says that something is there, though it cannot be read."""
+    return isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EIO)
 
 
 @contextmanager
@@ -119,10 +128,28 @@ def _known(checkpoints: Path, name: str) -> str:
 
 
 def directories(checkpoints: Path) -> list[Path]:
-    """Return the run directories below `checkpoints`, newest first."""
-    records = checkpoints.glob(f"*/{RECORD}") if checkpoints.is_dir() else ()
-    ages = sorted((-path.stat().st_mtime_ns, path.parent) for path in records)
+    """Return the runs below `checkpoints`, newest first, and last those that cannot be entered."""
+    found = list(checkpoints.iterdir()) if checkpoints.is_dir() else []
+    ages = sorted((-_time(path), path) for path in found if path.is_dir() and exists(path))
     return [path for _, path in ages]
+
+
+def _time(path: Path) -> int:
+    """Return when run.json was written, in nanoseconds; 0 where that cannot be read."""
+    try:
+        return (path / RECORD).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def size(path: Path) -> int:
+    """Return the bytes of all files below a run's directory; links count nothing."""
+    places = (Path(place, name) for place, _, names in os.walk(path) for name in names)
+    found = 0
+    for place in places:
+        with suppress(OSError):  # a training may have removed it
+            found += place.lstat().st_size
+    return found
 
 
 def check_name(name: str) -> str:
@@ -173,18 +200,40 @@ def _held(path: Path) -> Iterator[None]:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise RunError(f"{path} is no regular file.")
         _lock(file, path)
+        file.seek(0)
         file.truncate(0)
-        file.write(f"{os.getpid()}\n".encode())
-        yield
+        file.write(f"{os.getpid()} {_started(os.getpid())}\n".encode())
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 def _lock(file: Any, path: Path) -> None:
-    if fcntl is None:
-        return
+    """Lock the file, or where the system has no locks, refuse one that a living process has written.
+
+    The second knows only processes of this machine, and only where there is /proc.
+    """
+    taken = None
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
     except BlockingIOError as error:
-        holder = file.read(20).decode("ascii", "replace").strip() or "unknown"
-        raise RunError(f"Another training (process {holder}) writes to {path.parent}.") from error
-    except OSError:  # a file system without locks, NFS for one: as on Windows
-        return
+        taken = error
+    except OSError:  # a file system without locks, NFS for one
+        pass
+    number, _, started = file.read(60).decode("ascii", "replace").strip().partition(" ")
+    if taken is not None or (started and started == _started(number)):
+        raise RunError(
+            f"Another training (process {number or 'unknown'}) writes to {path.parent}. "
+            "Accepted: a run that no other process trains."
+        ) from taken
+
+
+def _started(process: int | str) -> str:
+    """Return when a process started, in ticks since the boot; empty where that is not known."""
+    try:
+        return Path(f"/proc/{int(process)}/stat").read_text("utf-8").rpartition(")")[2].split()[19]
+    except (OSError, ValueError, IndexError):
+        return ""

@@ -215,6 +215,7 @@ def prepare(
         path=path,
         initial=init_from,
         keeps_length=not gives_length(options),
+        keeps_weights=options.get("keep") is None,
         data=corpus,
         vocabulary=vocabulary,
         preset=preset,

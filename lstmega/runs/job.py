@@ -30,7 +30,7 @@ CHECKPOINTS = Path("checkpoints")
 RunT = TypeVar("RunT", bound=Run)
 Changes = dict[str, tuple[Any, Any]]  # name or flag -> (the run's value, the value now)
 
-_MAY_CHANGE = {*LENGTHS, "patience"}
+_MAY_CHANGE = {*LENGTHS, "patience", "keep"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,7 @@ class TrainingJob(ABC, Generic[RunT]):
         initial: The run whose weights a new run starts from (warm start).
         extended: Whether a resumed run gets another length than it had.
         keeps_length: Whether no length was given, so that a resumed run keeps its own.
+        keeps_weights: Whether `keep` was not given, so that a resumed run keeps its own.
         started: `time.monotonic()` at the start of the command; `--minutes` counts from there.
     """
 
@@ -58,6 +59,7 @@ class TrainingJob(ABC, Generic[RunT]):
     initial: Run | None = None
     extended: bool = False
     keeps_length: bool = False
+    keeps_weights: bool = False
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -153,6 +155,8 @@ class TrainingJob(ABC, Generic[RunT]):
         run: RunT = self.run_type.open(self.path)
         record, length = run.record, run.record.training.length
         training = self.training.replace(**length) if self.keeps_length else self.training
+        if self.keeps_weights:
+            training = training.replace(keep=record.training.keep)
         job, data = self._resuming(run)
         extended = training.length != length
         job = dataclasses.replace(job, run=run, training=training, extended=extended)

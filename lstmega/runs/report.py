@@ -31,9 +31,9 @@ def overview(checkpoints: Path) -> list[dict[str, Any]]:
 
 def _overview_row(path: Path) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(
-        ("run", "status", "text", "model", "parameters", "step", "nats", "bits", "minutes")
+        ("run", "status", "text", "model", "parameters", "step", "nats", "bits", "minutes", "megabytes")
     )
-    row["run"] = path.name
+    row |= {"run": path.name, "megabytes": round(directory.size(path) / 1e6, 2)}
     try:
         record = directory.read_record(path)
     except RunError as error:

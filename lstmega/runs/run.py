@@ -225,14 +225,6 @@ class Run:
             return reading.load(path, most, bool, saved.sha256)
         return False
 
-    def add_weights(self, saved: SavedWeights) -> None:
-        """Register a new weights file in run.json; it becomes the best if its loss is the lowest."""
-        best = self.record.best
-        if best is None or saved.nats < best.nats:
-            best = saved
-        others = tuple(item for item in self.record.weights if item.file != saved.file)
-        self.update(weights=(*others, saved), best=best, step=saved.step)
-
     # Displays.
 
     def to_dataframe(self) -> Any:

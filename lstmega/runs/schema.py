@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from lstmega.errors import DamageError, RunError
 
 T = TypeVar("T")
+MAX_VALUES = 4 << 20  # of a JSON file, where nothing tells how many it can have
 _MOST = 1e40  # above every float32
 
 
@@ -23,7 +24,7 @@ def seal(content: Mapping[str, Any], number: int) -> bytes:
     return json.dumps({"sha256": _digest(fields), **fields}, indent=1, allow_nan=False).encode()
 
 
-def unseal(content: bytes, number: int, where: str, *, values: int) -> dict[str, Any]:
+def unseal(content: bytes, number: int, where: str, *, values: int = MAX_VALUES) -> dict[str, Any]:
     """Return the object that `seal` wrote, without schema and hash.
 
     Args:
@@ -54,7 +55,7 @@ def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def parse(content: bytes, where: str, *, values: int) -> Any:
+def parse(content: bytes, where: str, *, values: int = MAX_VALUES) -> Any:
     """Return the JSON value of `content`.
 
     Raises:
@@ -93,7 +94,10 @@ def build(cls: type[T], content: Any, where: str) -> T:
     needed = {name for name, item in items.items() if _is_needed(item)}
     if odd := sorted((set(content) - set(items)) | (needed - set(content))):
         raise RunError(f"{where} has missing or unknown fields: {odd}. Accepted: {list(items)}.")
-    hints = get_type_hints(cls)
+    older = {
+        name: item.metadata["before"] for name, item in items.items() if item.metadata.get("before")
+    }
+    content, hints = older | content, get_type_hints(cls)
     return cls(
         **{
             items[name].name: _value(hints[items[name].name], value, f"{where}: {name}")

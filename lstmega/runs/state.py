@@ -29,7 +29,6 @@ Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 _ARRAYS, _STATE = "arrays.safetensors", "state.json"
 _MAX_HEADER = 1 << 20  # bytes of arrays.safetensors beyond the arrays
-_MAX_VALUES = 4 << 20  # of state.json; a preview may have as many commas as characters
 _MAX_STATE = 64 << 20  # bytes of state.json: its history has a quarter of a kilobyte for each validation
 
 
@@ -128,7 +127,7 @@ def load(path: Path, shapes: Mapping[str, tuple[Sequence[int], str]]) -> tuple[T
     """
     with reading.guarded(path, DamageError):
         where, content = str(path / _STATE), files.read(path / _STATE, _MAX_STATE)
-        fields = schema.unseal(content, SCHEMA, where, values=_MAX_VALUES)
+        fields = schema.unseal(content, SCHEMA, where)
         state = schema.build(TrainingState, fields, where)
         if path.name != f"step-{state.step:08d}":
             raise DamageError(f"{path} holds the state of step {state.step}.")

@@ -11,7 +11,7 @@ from lstmega import files
 from lstmega.errors import UsageError
 from lstmega.nn.backbone import weights_of
 from lstmega.nn.devices import keras
-from lstmega.runs import directory, weights
+from lstmega.runs import directory, retention, weights
 from lstmega.runs.record import SavedWeights
 from lstmega.runs.run import Run
 from lstmega.training.schedule import Schedule
@@ -75,7 +75,7 @@ class RunCheckpoint(keras.callbacks.ModelCheckpoint):
         content = weights.write(weights_of(self._network), tied=self._run.record.tied)
         files.write(self._run.weights_path(name), content)
         digest, nats = hashlib.sha256(content).hexdigest(), float(logs[self.monitor])
-        self._run.add_weights(SavedWeights(name, digest, nats=nats, **position))
+        retention.during_training(self._run, SavedWeights(name, digest, nats=nats, **position))
 
 
 class Snapshot:

@@ -14,7 +14,7 @@ from lstmega.display import formatting
 from lstmega.display.history import HistoryRow
 from lstmega.nn.backbone import load_weights
 from lstmega.nn.devices import Device, keras
-from lstmega.runs import report
+from lstmega.runs import report, retention
 from lstmega.runs.job import TrainingJob
 from lstmega.training.callbacks import Snapshot
 from lstmega.training.schedule import Schedule
@@ -123,7 +123,7 @@ class Learner(ABC, Generic[JobT]):
             nats = self._final_nats()
         elif best is not None and self.validated_units:
             nats = best.nats
-        run.update(status="finished", held_out_nats=nats, **self._baselines())
+        retention.at_end(run, status="finished", held_out_nats=nats, **self._baselines())
         run.write_card(report.card(run))
 
     def _worth_compiling(self) -> bool:

@@ -72,6 +72,12 @@ def test_any_json_builds_or_is_refused(name, value):
         build(Outer, GOOD | {name: value}, "x")
 
 
+def test_too_many_values_are_refused_before_they_are_made():
+    assert parse(b"[1, 2, 3]", "x", values=3) == [1, 2, 3]
+    with pytest.raises(RunError, match="x has too many values"):
+        parse(b"[1, 2, 3, 4]", "x", values=3)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"NaN", b"\xff", b"[" * 100_000])
 def test_what_is_not_json_is_refused(content):
     with pytest.raises(RunError):
