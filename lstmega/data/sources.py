@@ -18,7 +18,6 @@ from typing import BinaryIO, NamedTuple
 from lstmega.data import download
 from lstmega.errors import CorpusError, reason_of
 
-
 _RUN = "run.json"  # a directory that has it is a run's: its texts are held out, or were generated
 
 
@@ -109,7 +108,7 @@ class Finder:
         return self._outside_runs(directory, regular)
 
     def _outside_runs(self, directory: Path, paths: list[Path]) -> list[Path]:
-        """Return the files that are in no run's directory below `directory`, and add a note on the others."""
+        """Return the files in no run's directory below `directory`, and add a note on the others."""
         runs = {path: _run_of(path, directory) for path in paths}
         outside = [path for path, run in runs.items() if run is None]
         if skipped := len(paths) - len(outside):

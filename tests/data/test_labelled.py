@@ -284,7 +284,8 @@ BAD = {
     "one array": ({"t__npz": npy((2, 3))}, "t.npz", {}, r"t.npz is no readable .npz.*NUMPY"),
     "no arrays in it": ({"t__npz": zipped(x="x", y="y")}, "t.npz", {}, "t.npz is no readable"),
     "an array for no memory": (
-        {"t__npz": zipped(x__npy=npy((10**13, 3)), y__npy=npy((2,)))}, "t.npz", {}, "t.npz is no readable .*not 120,000,000,000,000",
+        {"t__npz": zipped(x__npy=npy((10**13, 3)), y__npy=npy((2,)))}, "t.npz", {},
+        "t.npz is no readable .*not 120,000,000,000,000",
     ),
     "an array cut short": (
         {"t__npz": zipped(x__npy=npy((2, 3)), y__npy=npy((2,)))}, "t.npz", {}, "t.npz is no readable",
@@ -404,6 +405,8 @@ def bomb(shape, kind="<f4", method=zipfile.ZIP_DEFLATED):
 @pytest.fixture
 def little_memory():
     """Limit what this process may allocate to a gibibyte more than it has."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("the size of a process is read from /proc")
     limits = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), limits[1]))
@@ -412,7 +415,7 @@ def little_memory():
 
 
 class TestBombs:
-    """Small files that unpack to much: refused by what their headers say, or read no further than that."""
+    """Small files that unpack to much: refused by their headers, or read no further than these say."""
 
     @pytest.mark.usefixtures("little_memory")
     def test_an_array_of_zeros(self, place):
@@ -452,7 +455,7 @@ class TestBombs:
 
     def test_an_array_for_more_than_the_memory(self, monkeypatch):
         monkeypatch.setattr(memory, "available", lambda: 900_000)
-        with pytest.raises(CorpusError, match="need about 2 MB of memory. Received: 1 MB"):
+        with pytest.raises(CorpusError, match=r"need about 2 MB of memory\. Received: 1 MB"):
             list(vectors.archive(bomb((1000, 100)), Path("a")))
 
     def test_real_data_is_no_bomb(self):
