@@ -458,6 +458,11 @@ class TestBombs:
         with pytest.raises(CorpusError, match=r"need about 2 MB of memory\. Received: 1 MB"):
             list(vectors.archive(bomb((1000, 100)), Path("a")))
 
+    def test_a_table_for_more_than_the_memory(self, place, monkeypatch):
+        monkeypatch.setattr(memory, "available", lambda: 39)
+        with pytest.raises(CorpusError, match=r"t\.csv would need"):
+            read(place(t__csv="a,x\nb,y\n") / "t.csv")
+
     def test_real_data_is_no_bomb(self):
         """Zeros of some size, and wide one-hot vectors of any, which are packed best."""
         assert len(list(vectors.archive(bomb((1000, 1000), "|u1"), Path("a")))) == 1000
