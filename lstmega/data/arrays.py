@@ -4,6 +4,7 @@ import gzip
 import io
 import math
 import struct
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lstmega.data import memory
 from lstmega.errors import CorpusError
 
 Vectors = npt.NDArray[np.float32]
 
 _BYTES = 0x08  # an idx file's number type: the only one in MNIST
+_LARGE = 1 << 28  # bytes up to which an array may be anything, all zeros too
+_RATIO = (
+    900  # of a larger one to its packed bytes: 1,032 for zeros, 700 for one-hot int64 of 1,024 classes
+)
+_COPIES = 3  # of an array's numbers as float32, which a training makes
 
 
 class Where(NamedTuple):
@@ -55,11 +62,11 @@ def archive(
 
 def _arrays(raw: bytes, wanted: list[str], path: Path) -> list[npt.NDArray[Any]]:
     try:
-        with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-            names = sorted(arrays.files)
-            found = [arrays[name] for name in wanted if name in names]
-        if not all(isinstance(one, np.ndarray) for one in found):
-            raise ValueError("a member is not an array")
+        with zipfile.ZipFile(io.BytesIO(raw)) as members:
+            names = sorted(name.removesuffix(".npy") for name in members.namelist())
+            found = [_array(members, name, path) for name in wanted if name in names]
+    except CorpusError:
+        raise
     except Exception as error:  # of damaged bytes zipfile, zlib and numpy raise a dozen kinds
         raise CorpusError(
             f"{spoken(path)} is no readable .npz file without objects. Received: {str(error)!r:.300}. "
@@ -68,6 +75,45 @@ def _arrays(raw: bytes, wanted: list[str], path: Path) -> list[npt.NDArray[Any]]
     if len(found) < len(wanted):
         raise CorpusError(f"{spoken(path)} must have the arrays {wanted}. Received: {names!r:.300}.")
     return found
+
+
+def _array(members: zipfile.ZipFile, name: str, path: Path) -> npt.NDArray[Any]:
+    """Return an array whose header, size in the archive and memory have been checked before."""
+    info = members.getinfo(f"{name}.npy")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is packed by another method than numpy's")
+    with members.open(info) as file:
+        if np.lib.format.read_magic(file) != (1, 0):  # others may have a header of any length
+            raise ValueError(f"{name} is of a newer format than arrays of numbers are")
+        shape, _, kind = np.lib.format.read_array_header_1_0(file)
+        size = math.prod(shape) * kind.itemsize
+        if info.file_size - file.tell() != size:
+            raise ValueError(
+                f"{name} has {info.file_size:,} bytes with its header, not {size:,} besides"
+            )
+    _check_size(size, info.compress_size, math.prod(shape), path)
+    with members.open(info) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _check_size(size: int, packed: int, numbers: int, path: Path) -> None:
+    """Refuse an array that is too large for the file that it is in, or for the memory.
+
+    Args:
+        size: In bytes.
+        packed: Bytes of the file that it is unpacked from.
+        numbers: Elements of the array, each of which becomes float32.
+        path: The file, for the message.
+
+    Raises:
+        CorpusError: It does not fit.
+    """
+    if size > max(_LARGE, _RATIO * packed):
+        raise CorpusError(
+            f"{spoken(path)} holds an array that is too large for its file. Received: {size:,} bytes, "
+            f"packed into {packed:,}. Accepted: at most {_RATIO} times as many, or {_LARGE:,} in all."
+        )
+    memory.check(size + _COPIES * 4 * numbers, spoken(path))
 
 
 def pairs(x: npt.NDArray[Any], y: npt.NDArray[Any], path: Path) -> Iterator[tuple[Where, str, Vectors]]:
@@ -120,21 +166,30 @@ def idx(raw: bytes, path: Path, *, dimensions: int) -> npt.NDArray[np.uint8]:
     Raises:
         CorpusError: It is another kind of file, has other dimensions, is cut short or damaged.
     """
-    try:
-        content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError, zlib.error) as error:
-        raise CorpusError(f"{spoken(path)} is a damaged gzip file: {error}.") from error
     begin = 4 + 4 * dimensions
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _BYTES:
+    packed = raw[:2] == b"\x1f\x8b"
+    with gzip.open(io.BytesIO(raw)) if packed else io.BytesIO(raw) as file:
+        try:
+            head = file.read(begin)
+            shape = _idx_shape(head, path, dimensions)
+            size = math.prod(shape)
+            _check_size(size, len(raw), size, path)
+            content = file.read(size)
+            received = f"{len(content):,}{' and more' if file.read(1) else ''}"
+        except (OSError, EOFError, zlib.error) as error:
+            raise CorpusError(f"{spoken(path)} is a damaged gzip file: {error}.") from error
+    if received != f"{size:,}":
         raise CorpusError(
-            f"{spoken(path)} is no idx file of bytes. Received: it begins with {content[:4]!r}."
+            f"{spoken(path)} must have {size:,} bytes for {list(shape)}. Received: {received}."
         )
-    if content[3] != dimensions or len(content) < begin:
-        raise CorpusError(f"{spoken(path)} must have {dimensions} dimensions. Received: {content[3]}.")
-    shape = struct.unpack(f">{dimensions}I", content[4:begin])
-    if len(content) - begin != math.prod(shape):
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _idx_shape(head: bytes, path: Path, dimensions: int) -> tuple[int, ...]:
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] != _BYTES:
         raise CorpusError(
-            f"{spoken(path)} must have {math.prod(shape):,} bytes for {list(shape)}. "
-            f"Received: {len(content) - begin:,}."
+            f"{spoken(path)} is no idx file of bytes. Received: it begins with {head[:4]!r}."
         )
-    return np.frombuffer(content, np.uint8, offset=begin).reshape(shape)
+    if head[3] != dimensions or len(head) < 4 + 4 * dimensions:
+        raise CorpusError(f"{spoken(path)} must have {dimensions} dimensions. Received: {head[3]}.")
+    return struct.unpack(f">{dimensions}I", head[4:])

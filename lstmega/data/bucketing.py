@@ -20,6 +20,7 @@ from lstmega.errors import CorpusError
 
 _LINE_SPLIT, _EXAMPLE_SPLIT = 20, 40  # one random stream for each purpose
 _LINE_STREAMS, _EXAMPLE_STREAMS = (21, 22), (41, 42)  # ties between equal lengths, order of batches
+_CHUNK = 1 << 20  # characters searched for line ends at a time: bounds the memory
 _PARTS = 4  # a batch's steps are a multiple of a quarter of a power of two: few shapes, little padding
 
 Array = npt.NDArray[Any]
@@ -74,7 +75,11 @@ class LineBatches(TextBatches):
     @classmethod
     def of(cls, text: str, rows: int, time_steps: int, seed: int | None = None) -> "LineBatches":
         """Make batches of a text from `split_lines`; positions refer to `"\\n" + text`."""
-        return cls(np.flatnonzero(code_points(f"\n{text}") == ord("\n")), rows, time_steps, seed)
+        ends = [np.zeros(1, np.int64)]
+        for start in range(0, len(text), _CHUNK):
+            points = code_points(text[start : start + _CHUNK])
+            ends.append(np.flatnonzero(points == ord("\n")) + start + 1)
+        return cls(np.concatenate(ends), rows, time_steps, seed)
 
     def __post_init__(self) -> None:
         if len(self.ends) < 2:

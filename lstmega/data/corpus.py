@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
-from lstmega.data import encodings
+from lstmega.data import encodings, memory
 from lstmega.data.download import OnBytes
 from lstmega.data.sources import Finder, Found, accepted, safe_name, shown
 from lstmega.errors import CorpusError, UsageError
@@ -26,6 +26,7 @@ CORPORA = Path("corpora")
 MANY_CHARACTERS = 1000  # distinct ones, above which a note suggests --max-vocabulary
 _CHUNK = 1 << 22  # characters read in one piece, to bound the memory
 _LISTED = 3  # files that a note lists
+_NEEDED = 3  # bytes of memory for each byte of ASCII: text, ids, and TensorFlow's copy of these
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,12 @@ class Corpus:
         return digest.hexdigest()
 
     def split(self, validation: float) -> tuple[str, str]:
-        """Return the text to train on and the held-out tail.
+        """Return the text to train on and the held-out tail, as `split_at` says."""
+        at = self.split_at(validation)
+        return self.text[:at], self.text[at:]
+
+    def split_at(self, validation: float) -> int:
+        """Return the place where the held-out tail begins.
 
         The tail is the fraction `validation` of the characters, rounded up, as in the published results:
         111,540 of tiny-shakespeare's 1,115,394 at 0.1.
@@ -101,8 +107,7 @@ class Corpus:
         if not (math.isfinite(validation) and 0 <= validation < 1):
             raise UsageError(f"--validation must be from 0 to below 1. Received: {validation!r}.")
         # Exact decimals: in binary 10 * (1 - 0.9) is below 1.
-        training = math.floor(len(self.text) * (1 - Fraction(repr(float(validation)))))
-        return self.text[:training], self.text[training:]
+        return math.floor(len(self.text) * (1 - Fraction(repr(float(validation)))))
 
 
 def read(
@@ -145,6 +150,7 @@ def read(
     reader = _Reader(codec, tokens, keep_line_ends or tokens == "byte", lower)
     finder = Finder(glob, corpora, stdin, progress)
     found = [item for source in sources for item in finder.find(str(source))]
+    memory.check(_NEEDED * sum(item.size for item in found), _spoken(found))
     for item in found:
         reader.add(item)
     return reader.corpus(finder.names[0], finder.notes)
@@ -262,6 +268,10 @@ def _note_on_size(text: str) -> Iterator[str]:
         "each is a row of the embedding and of the logits. --max-vocabulary N keeps the most "
         "frequent and folds the rest into <unk>."
     )
+
+
+def _spoken(found: Sequence[Found]) -> str:
+    return f"The text of {_listed([shown(item.label) for item in found])}"
 
 
 def _listed(labels: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lstmega.data import arrays, encodings
+from lstmega.data import arrays, encodings, memory
 from lstmega.data.arrays import Vectors, Where, spoken
 from lstmega.data.corpus import Source
 from lstmega.data.sources import safe_name, shown
@@ -28,6 +28,7 @@ from lstmega.errors import CorpusError, reason_of
 Kind = Literal["text", "vectors"]
 Example = tuple[Where, str, Any]  # place, label, sequence
 _LONGEST = 1_000_000  # characters of a field: a longer row is a mistake, such as a lost quote
+_NEEDED = 5  # bytes of memory for each byte of a table, at least
 _LINE_END = re.compile("\r\n|\r|\n")  # and no other: U+2028 and the like are text
 _TRAINING = ("train-images-idx3-ubyte", "train-images-idx3-ubyte.gz")
 _ACCEPTED = (
@@ -186,7 +187,7 @@ class _Reader:
         return raw
 
     def _text(self, path: Path) -> str:
-        raw = _bytes(path)
+        raw = _bytes(path, needed=_NEEDED)
         found, encoding, remark = encodings.decode(raw, declared=self._codec, label=str(path))
         self._content(path, encoding, raw)
         if remark:
@@ -279,10 +280,13 @@ def vectors_of(path: str | Path) -> list[Vectors]:
     return [one for *_, one in arrays.archive(_bytes(path), path, needs_labels=False)]
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, needed: int = 1) -> bytes:
+    """Return the content of a file, if there are `needed` bytes of memory for each of its bytes."""
     with _reading(path):
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(0, "not a regular file")
+        memory.check(needed * status.st_size, spoken(path))
         return path.read_bytes()
 
 

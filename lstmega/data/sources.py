@@ -26,6 +26,7 @@ class Found(NamedTuple):
 
     label: str
     read: Callable[[], bytes]
+    size: int = 0  # in bytes; 0 where it is not known before
 
 
 class Finder:
@@ -162,7 +163,14 @@ def _file(path: Path, mode: int | None) -> Found:
         raise CorpusError(_refusal(str(path), os.strerror(errno.ENOENT)))
     if not stat.S_ISREG(mode):
         raise CorpusError(_refusal(str(path), _KINDS.get(stat.S_IFMT(mode), "not a regular file")))
-    return Found(str(path.absolute()), partial(_read_file, path))
+    return Found(str(path.absolute()), partial(_read_file, path), _size(path))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # it has gone meanwhile: reading it has the better message
+        return 0
 
 
 def _read_file(path: Path) -> bytes:

@@ -25,10 +25,11 @@ from lstmega.errors import PromptError, UsageError
 Kind = Literal["char", "byte"]
 UnknownPolicy = Literal["error", "skip", "fold"]
 Ids = npt.NDArray[np.int32]
+NarrowIds = npt.NDArray[np.integer]  # of the narrowest type that TensorFlow gathers from
 
 MAX_SIZE = 1_200_000  # above the number of Unicode code points
 UNKNOWN = "<unk>"
-_CHUNK = 1 << 22  # characters encoded at a time: bounds the memory to a small multiple of the ids
+_CHUNK = 1 << 20  # characters encoded at a time: they take about 30 bytes each meanwhile
 _LISTED = 10  # unknown characters that an error lists
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 _LONGEST = 100  # characters of a word in a vocabulary
@@ -116,26 +117,41 @@ class Vocabulary:
         Raises:
             PromptError: A character is unknown and there is no `<unk>`.
         """
-        ids, known = self._find(text)
-        if self.has_unknown:
-            ids[~known] = len(self.characters)
-        elif not known.all():
-            raise PromptError(self._unknown_message(text))
+        ids: Ids = self._encode(text, len(text), np.dtype(np.int32))
+        return ids
+
+    def encode_narrow(self, text: str, end: int | None = None) -> NarrowIds:
+        """Return the ids of `text[:end]` in one or two bytes each where they fit, without a copy of it.
+
+        Raises:
+            PromptError: As for `encode`.
+        """
+        largest = len(self) - 1
+        kind = np.min_scalar_type(largest) if largest <= np.iinfo(np.uint16).max else np.int32
+        return self._encode(text, len(text) if end is None else end, np.dtype(kind))
+
+    def _encode(self, text: str, end: int, kind: np.dtype[Any]) -> npt.NDArray[Any]:
+        ids = np.empty(end, kind)
+        for start in range(0, end, _CHUNK):
+            piece = text[start : min(start + _CHUNK, end)]
+            found, known = self._find(piece)
+            if self.has_unknown:
+                found[~known] = len(self.characters)
+            elif not known.all():
+                raise PromptError(self._unknown_message(text))
+            ids[start : start + len(piece)] = found
         return ids
 
     def known(self, text: str) -> npt.NDArray[np.bool_]:
         """Return which characters of `text` have an id of their own, `[len(text)]`."""
-        return self._find(text)[1]
+        pieces = (text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK))
+        return np.concatenate([np.empty(0, np.bool_), *(self._find(piece)[1] for piece in pieces)])
 
-    def _find(self, text: str) -> tuple[Ids, npt.NDArray[np.bool_]]:
+    def _find(self, piece: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return the nearest id of each character, and whether it is its own."""
-        ids, known = np.empty(len(text), np.int32), np.empty(len(text), np.bool_)
-        for start in range(0, len(text), _CHUNK):
-            points = code_points(text[start : start + _CHUNK])
-            found = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
-            ids[start : start + _CHUNK] = found
-            known[start : start + _CHUNK] = self._points[found] == points
-        return ids, known
+        points = code_points(piece)
+        found = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
+        return found, self._points[found] == points
 
     def encode_prompt(self, prompt: str, *, unknown: UnknownPolicy = "error") -> Ids:
         """Return the ids of a prompt.

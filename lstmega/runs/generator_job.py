@@ -5,12 +5,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from lstmega.config import presets
 from lstmega.config.base import check_int
 from lstmega.config.model import GeneratorConfig
+from lstmega.data import memory
 from lstmega.data.batching import (
     MAX_MEASURED,
     MOST_ROWS,
@@ -24,7 +22,7 @@ from lstmega.data.batching import (
 )
 from lstmega.data.bucketing import LineBatches
 from lstmega.data.corpus import Corpus
-from lstmega.data.vocabulary import MAX_SIZE, Vocabulary
+from lstmega.data.vocabulary import MAX_SIZE, NarrowIds, Vocabulary
 from lstmega.display import formatting
 from lstmega.errors import CorpusError
 from lstmega.runs import directory, provenance, reading
@@ -59,33 +57,54 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         try:
             _ = self.batches
         except CorpusError as error:
-            total, held_out = len(self.data.text), len(self.texts[1])
+            total, held_out = len(self.data.text), len(self.held_out)
             raise CorpusError(
                 f"{error} The whole text has {total:,}; the last {held_out:,} are held out "
                 "(--validation 0 trains on all)."
             ) from error
 
     @cached_property
-    def texts(self) -> tuple[str, str]:
-        """The training part and the held-out part."""
-        return provenance.parts(self.data, self.training)
+    def _parts(self) -> tuple[str, int, str]:
+        """A text that begins with the training part, the length of that, and the held-out part."""
+        if self.training.lines:
+            training, held_out = provenance.parts(self.data, self.training)
+            return training, len(training), held_out
+        at = self.data.split_at(self.training.validation)
+        return self.data.text, at, self.data.text[at:]
+
+    @property
+    def learnt(self) -> int:
+        """Characters of the training part."""
+        return self._parts[1]
+
+    @property
+    def held_out(self) -> str:
+        """The held-out part."""
+        return self._parts[2]
+
+    def training_text(self, most: int | None = None) -> str:
+        """Return a copy of the training part, or of its last `most` characters."""
+        text, end, _ = self._parts
+        return text[0 if most is None else max(0, end - most) : end]
 
     @cached_property
     def batches(self) -> TextBatches:
         """The training batches."""
-        options = self.training
+        options, length = self.training, self.learnt
         rows, time_steps, seed = options.batch_size, options.sequence_length, options.seed
         if options.lines:
-            return LineBatches.of(self.texts[0], rows, time_steps, seed)
+            return LineBatches.of(self.training_text(), rows, time_steps, seed)
         if options.order == "windows":
-            return WindowBatches(len(self.texts[0]), rows, time_steps, options.stride, seed)
-        return LaneBatches(len(self.texts[0]), rows, time_steps, options.order, options.restarts, seed)
+            return WindowBatches(length, rows, time_steps, options.stride, seed)
+        return LaneBatches(length, rows, time_steps, options.order, options.restarts, seed)
 
-    def training_ids(self) -> npt.NDArray[np.int32]:
+    def training_ids(self) -> NarrowIds:
         """Return the ids that training reads, `[characters]`."""
-        return self.vocabulary.encode(LF * self.training.lines + self.texts[0])
+        text, end, _ = self._parts
+        before = LF * self.training.lines
+        return self.vocabulary.encode_narrow(before + text, len(before) + end)
 
-    def held_out_ids(self, *, everything: bool = False) -> npt.NDArray[np.int32] | None:
+    def held_out_ids(self, *, everything: bool = False) -> NarrowIds | None:
         """Return the held-out ids that a validation reads; None where none can be predicted.
 
         Args:
@@ -95,7 +114,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         least = options.sequence_length if options.order == "windows" else 1
         if len(held_out) <= least:
             return None
-        return self.vocabulary.encode(LF * options.lines + held_out)
+        return self.vocabulary.encode_narrow(LF * options.lines + held_out)
 
     def held_out_plan(self, *, everything: bool = False) -> BatchPlan:
         """Return how `held_out_ids` are read; a validation of a windowed run reads some windows."""
@@ -110,12 +129,12 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
 
     def _measured(self, everything: bool) -> str:
         most = MAX_MEASURED if everything else VALIDATED
-        return measured_part(self.texts[1], most, lines=self.training.lines)
+        return measured_part(self.held_out, most, lines=self.training.lines)
 
     @property
     def validates_all(self) -> bool:
         """Whether every validation reads all of the held-out text that is ever measured."""
-        length = len(self.texts[1])
+        length = len(self.held_out)
         windowed = self.training.order == "windows"
         return length <= VALIDATED and not (windowed and length >= 2 * VALIDATED_WINDOWS)
 
@@ -129,7 +148,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
 
     @property
     def final_seconds(self) -> float:
-        return _BASELINES * min(MOST_LEARNT, len(self.texts[0]))
+        return _BASELINES * min(MOST_LEARNT, self.learnt)
 
     def summary(self, device: str) -> list[str]:
         size, text = len(self.vocabulary), self.data
@@ -141,13 +160,14 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         ]
 
     def _split(self) -> str:
-        training, held_out = self.texts
+        held_out = self.held_out
         if self.training.lines:
+            training = self.training_text()
             return f"{training.count(LF):,} lines to learn, {held_out.count(LF):,} held out"
         return f"the last {len(held_out):,} are held out" if held_out else "nothing is held out"
 
     def _record(self) -> GeneratorRecord:
-        held_out = self.texts[1]
+        held_out = self.held_out
         return GeneratorRecord(
             **self.record_fields(),
             preset=self.preset,
@@ -158,7 +178,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         )
 
     def _texts(self) -> tuple[Vocabulary, str]:
-        return self.vocabulary, self.texts[1]
+        return self.vocabulary, self.held_out
 
     def _resuming(self, run: GeneratorRun) -> tuple[Self, Changes]:
         record, text = run.record, run.record.text
@@ -219,5 +239,7 @@ def prepare(
         data=corpus,
         vocabulary=vocabulary,
         preset=preset,
-    )
-    return job.refresh()
+    ).refresh()
+    width = vocabulary.encode_narrow("").itemsize
+    memory.check(2 * width * len(corpus.text), f"The training on {corpus.name}")  # TensorFlow has a copy
+    return job

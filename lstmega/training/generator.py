@@ -8,6 +8,7 @@ from lstmega.evaluation import baselines
 from lstmega.nn import generator
 from lstmega.nn.devices import keras, tf
 from lstmega.runs.generator_job import GeneratorJob
+from lstmega.runs.record import MOST_LEARNT
 from lstmega.runs.run import GeneratorRun
 from lstmega.training import pipeline, previews
 from lstmega.training.learner import Learner, Preview, Validated
@@ -32,16 +33,15 @@ class GeneratorLearner(Learner[GeneratorJob]):
         counted = batches.characters if batches.masked else None
         self._step = self._make_step(GeneratorStep, counted=counted)
         self._carried = CarriedState(job.model, batches.rows, self._device.strategy)
-        self._ids = pipeline.compact(job.training_ids(), len(job.vocabulary))
+        self._ids = job.training_ids()
         held_out = job.held_out_ids()
         self.validated_units = self.final_units = 0 if held_out is None else len(held_out)
         if held_out is not None and not job.validates_all:
-            self.final_units = min(MAX_MEASURED, len(job.texts[1]))
+            self.final_units = min(MAX_MEASURED, len(job.held_out))
         self._validator = None if held_out is None else self._reads(held_out, job.held_out_plan())
 
     def _reads(self, ids: Any, plan: Any) -> Validator:
-        compact = pipeline.compact(ids, len(self.job.vocabulary))
-        return Validator(self.network, self.job.model, compact, plan)
+        return Validator(self.network, self.job.model, ids, plan)
 
     def learn(self, batch: Any) -> float:
         """Take a step on (inputs, targets, carries), and return its loss in nats per character."""
@@ -58,7 +58,8 @@ class GeneratorLearner(Learner[GeneratorJob]):
         return None if ids is None else self._reads(ids, plan)().nats_per_character
 
     def _baselines(self) -> dict[str, Any]:
-        corpus, (training, held_out) = self.job.data, self.job.texts
+        corpus, held_out = self.job.data, self.job.held_out
+        training = self.job.training_text(MOST_LEARNT)
         measured = baselines.measure(training, held_out, tokens=corpus.tokens)
         return {"baselines": (*measured, *baselines.published(corpus.sha256, len(held_out)))}
 

@@ -64,11 +64,3 @@ def _untuned() -> tf.data.Options:
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
-
-
-def compact(ids: npt.NDArray[np.int32], vocabulary_size: int) -> npt.NDArray[np.integer]:
-    """Return ids in the narrowest type that TensorFlow gathers from: a byte each for most texts."""
-    for kind in (np.uint8, np.uint16):
-        if vocabulary_size <= np.iinfo(kind).max + 1:
-            return ids.astype(kind)
-    return ids

@@ -49,7 +49,7 @@ def write(job: GeneratorJob, name: str, network: keras.Model, step: int) -> Samp
         network: The model in training.
         step: The number of steps done; with the job's seed it is the seed of the samples.
     """
-    held_out, weights = job.texts[1], weights_of(network)
+    held_out, weights = job.held_out, weights_of(network)
     model = _ModelInTraining(name, job.vocabulary, held_out, job.model, job.training, weights)
     windowed = job.training.order == "windows"
     return generate.sample(

@@ -2,7 +2,9 @@ import contextlib
 import csv
 import gzip
 import io
+import math
 import os
+import resource
 import struct
 import zipfile
 from pathlib import Path
@@ -13,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmega.data import arrays as vectors
-from lstmega.data import labelled
+from lstmega.data import labelled, memory
 from lstmega.data.labelled import Labelled, read
 from lstmega.errors import CorpusError
 
@@ -280,9 +282,10 @@ BAD = {
         {"t__npz": npz(x=np.array([[0], [1e300]]), y=np.arange(2))}, "t.npz", {}, "example 1, .*inf",
     ),
     "one array": ({"t__npz": npy((2, 3))}, "t.npz", {}, r"t.npz is no readable .npz.*NUMPY"),
-    "no arrays in it": ({"t__npz": zipped(x="x", y="y")}, "t.npz", {}, "t.npz.*not an array"),
+    "no arrays in it": ({"t__npz": zipped(x="x", y="y")}, "t.npz", {}, "t.npz is no readable"),
     "an array for no memory": (
-        {"t__npz": zipped(x__npy=npy((10**13, 3)), y__npy=npy((2,)))}, "t.npz", {}, "t.npz.*allocate",
+        {"t__npz": zipped(x__npy=npy((10**13, 3)), y__npy=npy((2,)))}, "t.npz", {},
+        "t.npz is no readable .*not 120,000,000,000,000",
     ),
     "an array cut short": (
         {"t__npz": zipped(x__npy=npy((2, 3)), y__npy=npy((2,)))}, "t.npz", {}, "t.npz is no readable",
@@ -384,6 +387,89 @@ def test_damaged_gzip_files_never_crash():
         for raw in (good[:at] + bytes([good[at] ^ 255]) + good[at + 1 :], good[:at]):
             with contextlib.suppress(CorpusError):
                 vectors.idx(raw, Path("x"), dimensions=3)
+
+
+def bomb(shape, kind="<f4", method=zipfile.ZIP_DEFLATED):
+    """An .npz file whose array x is as large as it says, of zeros."""
+    content, size = io.BytesIO(), math.prod(shape) * np.dtype(kind).itemsize
+    with zipfile.ZipFile(content, "w", method) as file:
+        with file.open("x.npy", "w") as member:
+            head = npy(shape).replace(b"<f4", kind.encode())
+            member.write(head)
+            for start in range(0, size, 1 << 24):
+                member.write(bytes(min(1 << 24, size - start)))
+        file.writestr("y.npy", npy((shape[0],), bytes(4 * shape[0])).replace(b"<f4", b"<i4"))
+    return content.getvalue()
+
+
+@pytest.fixture
+def little_memory():
+    """Limit what this process may allocate to a gibibyte more than it has."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("the size of a process is read from /proc")
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+class TestBombs:
+    """Small files that unpack to much: refused by their headers, or read no further than these say."""
+
+    @pytest.mark.usefixtures("little_memory")
+    def test_an_array_of_zeros(self, place):
+        with pytest.raises(
+            CorpusError, match=r"too large.*Received: 314,572,800 bytes, packed.*Accepted"
+        ):
+            read(place(t__npz=bomb((1 << 20, 300), "|u1")) / "t.npz")
+
+    @pytest.mark.usefixtures("little_memory")
+    @pytest.mark.parametrize("shape", [(1, 1, 1), (60_000, 28, 28)])
+    def test_images_that_never_end(self, place, shape, monkeypatch):
+        raw = struct.pack(">4B3I", 0, 0, 8, 3, *shape) + bytes(1 << 26)
+        path = place(
+            **{"a-images-idx3-ubyte": gzip.compress(raw, 1) + gzip.compress(bytes(1 << 26)) * 40}
+        )
+        most = []
+        inner = gzip.GzipFile.read
+        monkeypatch.setattr(gzip.GzipFile, "read", lambda s, n=-1: most.append(n) or inner(s, n))
+        with pytest.raises(CorpusError, match="and more"):
+            vectors.idx((path / "a-images-idx3-ubyte").read_bytes(), Path("a"), dimensions=3)
+        assert sum(most) == 16 + math.prod(shape) + 1
+
+    def test_images_larger_than_their_file(self):
+        raw = struct.pack(">4B3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1)
+        for content in (raw, gzip.compress(raw)):
+            with pytest.raises(CorpusError, match="too large for its file"):
+                vectors.idx(content, Path("a"), dimensions=3)
+
+    def test_a_header_without_an_end(self):
+        head = b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 31) + bytes(1000)
+        with pytest.raises(CorpusError, match="newer format"):
+            list(vectors.archive(zipped(x__npy=head, y__npy=npy((1,))), Path("a")))
+
+    def test_another_packing(self):
+        with pytest.raises(CorpusError, match="another method"):
+            list(vectors.archive(bomb((2, 2), method=zipfile.ZIP_LZMA), Path("a")))
+
+    def test_an_array_for_more_than_the_memory(self, monkeypatch):
+        monkeypatch.setattr(memory, "available", lambda: 900_000)
+        with pytest.raises(CorpusError, match=r"need about 2 MB of memory\. Received: 1 MB"):
+            list(vectors.archive(bomb((1000, 100)), Path("a")))
+
+    def test_a_table_for_more_than_the_memory(self, place, monkeypatch):
+        monkeypatch.setattr(memory, "available", lambda: 39)
+        with pytest.raises(CorpusError, match=r"t\.csv would need"):
+            read(place(t__csv="a,x\nb,y\n") / "t.csv")
+
+    def test_real_data_is_no_bomb(self):
+        """Zeros of some size, and wide one-hot vectors of any, which are packed best."""
+        assert len(list(vectors.archive(bomb((1000, 1000), "|u1"), Path("a")))) == 1000
+        one_hot = np.eye(1024, dtype=np.int64)[np.random.default_rng(0).integers(1024, size=2000)]
+        content = io.BytesIO()
+        np.savez_compressed(content, x=one_hot[:, None], y=np.arange(2000))
+        assert one_hot.nbytes < 0.9 * vectors._RATIO * len(content.getvalue())
 
 
 def test_the_datasets_of_the_course(datasets_directory):

@@ -37,6 +37,19 @@ class TestCharacters:
         assert known.decode(ids) == text
         assert set(ids.tolist()) == set(range(len(known)))
 
+    @pytest.mark.parametrize(
+        ("size", "kind"),
+        [(2, "uint8"), (256, "uint8"), (257, "uint16"), (65_536, "uint16"), (65_537, "int32")],
+    )
+    def test_narrow_ids(self, size, kind):
+        known = Vocabulary("".join(map(chr, range(size))))
+        text = f"{known.characters[-1]}\0{known.characters[-1]}"
+        assert known.encode_narrow(text).dtype == kind
+        assert (
+            known.encode_narrow(text).tolist() == known.encode(text).tolist() == [size - 1, 0, size - 1]
+        )
+        assert known.encode_narrow(text, 2).tolist() == [size - 1, 0]
+
     def test_code_points_are_the_tokens(self):
         known = Vocabulary.of(ODD)
         assert known.decode(known.encode(ODD)) == ODD

@@ -1,7 +1,10 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from lstmega.data.corpus import Corpus
+from lstmega.data import memory
+from lstmega.data.corpus import Corpus, read
 from lstmega.errors import CorpusError, UsageError
 from lstmega.runs import generator_job as jobs
 
@@ -10,10 +13,37 @@ SMALL = {"batch_size": 2, "sequence_length": 8}
 
 def test_the_held_out_tail_is_never_trained_on(text, tmp_path):
     job = jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, **SMALL)
-    training, held_out = job.texts
+    training, held_out = job.training_text(), job.held_out
     assert training + held_out == text
     assert len(job.training_ids()) == job.batches.length == len(training)
     assert len(job.held_out_ids()) == len(held_out)
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_the_memory_that_a_text_takes(tmp_path, lines):
+    """Three bytes of memory for each byte of a long text, with a copy of the ids for TensorFlow."""
+    path, size = tmp_path / "a.txt", 20_000_000
+    path.write_text(("x" * 999 + "\n") * (size // 1000))
+    tracemalloc.start()
+    try:
+        job = jobs.prepare(read([path]), checkpoints=tmp_path, lines=lines, **SMALL)
+        ids = job.training_ids()
+        assert job.held_out_ids() is None or job.held_out_ids().dtype == np.uint8
+        assert ids.copy().dtype == np.uint8
+        assert tracemalloc.get_traced_memory()[1] < (5.5 if lines else 3.3) * size + (30 << 20)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_text_for_more_than_the_memory(text, tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    monkeypatch.setattr(memory, "available", lambda: 2 * len(text))
+    with pytest.raises(CorpusError, match=r"The text of a\.txt would need .* Received: .* are free"):
+        read([path])
+    monkeypatch.setattr(memory, "available", lambda: len(text))
+    with pytest.raises(CorpusError, match="The training on text would need"):
+        jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, **SMALL)
 
 
 def test_vocabulary_knows_the_held_out_tail(tmp_path):
@@ -24,7 +54,7 @@ def test_vocabulary_knows_the_held_out_tail(tmp_path):
 def test_nothing_held_out(text, tmp_path):
     job = jobs.prepare(Corpus.from_text(text), checkpoints=tmp_path, validation=0, **SMALL)
     assert job.held_out_ids() is None
-    assert job.texts[0] == text
+    assert job.training_text() == text
 
 
 def test_max_vocabulary_folds_the_rest(text, tmp_path):
@@ -102,7 +132,7 @@ def test_lines_of_a_text_without_a_last_end(tmp_path):
     job = jobs.prepare(
         Corpus.from_text("one line"), checkpoints=tmp_path, lines=True, steps=1, preset="tiny"
     )
-    assert job.texts == ("one line\n", "")
+    assert (job.training_text(), job.held_out) == ("one line\n", "")
     assert "\n" in job.vocabulary
     assert job.training_ids().tolist()[0] == job.vocabulary.encode("\n")[0]
     assert job.batches.rows == 1

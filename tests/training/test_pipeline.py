@@ -49,16 +49,6 @@ def test_what_does_not_count_is_minus_one():
     np.testing.assert_array_equal(other[1], [[-1, 7], [-1, -1]])
 
 
-@pytest.mark.parametrize(
-    ("size", "kind"), [(2, "uint8"), (256, "uint8"), (257, "uint16"), (70_000, "int32")]
-)
-def test_compact(size, kind):
-    ids = np.array([0, size - 1], np.int32)
-    compact = batches.compact(ids, size)
-    assert compact.dtype == kind
-    np.testing.assert_array_equal(compact, ids)
-
-
 def test_no_tuning_thread_to_wait_for_at_the_end():
     plan = BatchPlan(np.array([[0]]), np.ones((1, 1), np.float32), np.array([4]))
     assert batches.dataset(np.arange(10), plan).options().autotune.enabled is False
