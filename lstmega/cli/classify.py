@@ -1,6 +1,5 @@
 """Commands that train, use and evaluate classifiers."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +16,7 @@ from lstmega.cli.options import (
 from lstmega.config.model import ClassifierConfig
 from lstmega.config.presets import CLASSIFIERS
 from lstmega.config.training import TEXT_ONLY
+from lstmega.files import Output
 
 _INIT_FROM = (
     "Start from the embedding and the recurrent layers of this run, a generator or a classifier."
@@ -84,7 +84,7 @@ def predict(texts: tuple[str, ...], top: int, as_json: bool, **options: Any) -> 
 @click.option("--moved", is_flag=True, help="--data is the run's own data in another place.")
 @data_options
 @result_options
-def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
+def evaluate(html: Output | None, as_json: bool, **options: Any) -> None:
     """Compare predicted and true classes: accuracy, macro-F1, confusion matrix."""
     from lstmega import classify
 

@@ -14,6 +14,7 @@ from lstmega.cli.options import (
     run_options,
     text_options,
 )
+from lstmega.files import Output
 
 
 @click.command()
@@ -40,7 +41,7 @@ from lstmega.cli.options import (
     "rate (0.1 is a start).",
 )
 @result_options
-def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
+def evaluate(html: Output | None, as_json: bool, **options: Any) -> None:
     """Measure how well a run predicts a text, beside simple models of it.
 
     The text is the run's held-out text, which training never read, or any other. --html colours it by
@@ -91,7 +92,7 @@ def compare(runs: tuple[str, ...], checkpoints: Path, as_json: bool) -> None:
 @click.option("--most", type=int, default=10, help="Number of units that --find lists.")
 @choice_option("--unknown", ["error", "skip"], "error", "Treatment of unknown characters.")
 @result_options
-def inspect(html: Path | None, as_json: bool, **options: Any) -> None:
+def inspect(html: Output | None, as_json: bool, **options: Any) -> None:
     """Look inside a run: its prediction of each character, or the activations of its units.
 
     With --find, --html shows the first unit of the list.

@@ -7,7 +7,6 @@ interrupted; only this module exits. No import here brings TensorFlow.
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -28,6 +27,7 @@ from lstmega.cli.write import write
 from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
 from lstmega.errors import LstmegaError
+from lstmega.files import Output
 
 _DEFAULTS = {"small": (PRESETS["small"].model, PRESETS["small"].training)}
 
@@ -150,7 +150,7 @@ def _print_stream(text: Any) -> None:
 @cli.command()
 @generation_options("0.2:1.4:0.1", 2000, 4)
 @result_options
-def sweep(temps: str, html: Path | None, as_json: bool, **options: Any) -> None:
+def sweep(temps: str, html: Output | None, as_json: bool, **options: Any) -> None:
     """Generate at many temperatures, and measure the effect of temperature.
 
     Known words, repetition, novelty and passages copied from the training text, beside the same of the

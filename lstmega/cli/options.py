@@ -13,10 +13,12 @@ from lstmega.config.generation import GenerationConfig
 from lstmega.config.presets import PRESETS
 from lstmega.config.training import LENGTHS, TrainingConfig
 from lstmega.errors import UsageError, reason_of
+from lstmega.files import Output
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 Defaults = Mapping[str, Sequence[Config]]  # kind of training -> its default options
+_FORCE = "lstmega.force"
 
 
 def _stack(*decorators: Decorator) -> Decorator:
@@ -40,10 +42,45 @@ run_options = _stack(
     click.option("--run", metavar="NAME|PATH", help="A run; without it, the newest with weights."),
     checkpoints_option,
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, is_eager=True, help="Print JSON on stdout."
+)
+
+
+def _force(context: click.Context, _: click.Parameter, force: bool) -> None:
+    context.meta[_FORCE] = force
+
+
+def _page_file(context: click.Context, _: click.Parameter, path: str | None) -> Output | None:
+    """Refuse a file that cannot be written or must not be replaced, before any work is done."""
+    from lstmega.display.export import page_file
+
+    if path is None:
+        return None
+    output = page_file(path, force=context.meta.get(_FORCE, False))
+    if not output.to_stdout:
+        output.check()
+    elif context.params.get("as_json"):
+        raise UsageError("Only one result can go to stdout. Received: --html -, and --json.")
+    return output
+
+
 result_options = _stack(
-    click.option("--html", type=Path, help="Write the result to this file, as one HTML page."),
+    click.option(
+        "--force",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_force,
+        help="Let --html replace any file; without it, only an earlier page or an empty file.",
+    ),
     json_option,
+    click.option(
+        "--html",
+        metavar="FILE|-",
+        callback=_page_file,
+        help="Write the result to this file, as one HTML page, or - for stdout.",
+    ),
 )
 encoding_option = click.option(
     "--encoding", help="Encoding of the text, where it is not UTF-8 and has no byte-order mark."

@@ -4,12 +4,12 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
 from lstmega.errors import UsageError
+from lstmega.files import Output
 
 
 def say(line: str) -> None:
@@ -32,11 +32,17 @@ def echo(text: str) -> None:
 
 
 def result(
-    found: Any, as_json: bool, html: Path | None = None, page: Callable[[], Any] | None = None
+    found: Any, as_json: bool, html: Output | None = None, page: Callable[[], Any] | None = None
 ) -> None:
-    """Print a result, as text or as JSON; `html` is the file for its page, or for that of `page()`."""
+    """Print a result, as text or as JSON; `html` is the file for its page, or for that of `page()`.
+
+    Where the page goes to stdout, nothing else does.
+    """
     if html is not None:
-        say(f"Wrote {(found if page is None else page()).save_html(html)}")
+        path = (found if page is None else page()).save_html(html.path, force=html.force)
+        if html.to_stdout:
+            return
+        say(f"Wrote {path}")
     if as_json:
         print_json(found.to_dicts() if hasattr(found, "to_dicts") else found.to_dict())
     else:

@@ -370,13 +370,35 @@ def test_evaluate(place):
         (["--text", "missing.txt"], 2, "missing.txt"),
         (["--dynamic", "0.1", "--protocol", "window"], 2, "--dynamic needs --protocol stream"),
         (["--run", "nobody"], 2, "There is no run 'nobody'"),
-        (["--html", "no/such/directory/x.html"], 1, "no/such/directory"),
+        (["--html", "no/such/directory/x.html"], 2, "no/such/directory"),
+        (["--html", ""], 2, "--html must be a file"),
+        (["--html", "/"], 2, "--html must be a file"),
+        (["--html", "-", "--json"], 2, "--html -, and --json"),
     ],
 )
 def test_evaluate_refuses(place, arguments, code, message):
     done = lstmega("evaluate", *arguments, cwd=place)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("name", ["checkpoints/owl/run.json", "checkpoints/owl/held_out.txt", "link"])
+@pytest.mark.parametrize("command", [["evaluate"], ["inspect"], ["sweep"]])
+def test_a_page_replaces_no_other_file(place, command, name):
+    (place / "link").symlink_to("checkpoints/owl/held_out.txt")
+    before = (place / name).read_bytes()
+    done = lstmega(*command, "--html", name, "--run", "nobody", cwd=place)  # before the run is opened
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--html replaces only" in done.stderr
+    assert (place / name).read_bytes() == before
+
+
+def test_a_page_by_force_and_on_stdout(place):
+    (place / "notes.html").write_text("notes")
+    done = lstmega("evaluate", "--html", "notes.html", "--force", cwd=place)
+    assert (done.returncode, "this model" in done.stdout) == (0, True)
+    done = lstmega("evaluate", "--html", "-", cwd=place)
+    assert done.stdout == (place / "notes.html").read_text()
 
 
 def test_inspect_refuses_no_characters(place):
