@@ -52,7 +52,7 @@ def train(data: tuple[str, ...], **options: Any) -> None:
     """
     from lstmega import classify
 
-    click.echo(classify.train(data, **options).path)
+    terminal.path(classify.train(data, **options).path)
 
 
 @classify.command()

@@ -71,7 +71,7 @@ def fetch(name: str, corpora: Path) -> None:
     from lstmega.data import download
 
     with terminal.progress() as display:
-        click.echo(download.fetch(name, corpora=corpora, progress=display.download))
+        terminal.path(download.fetch(name, corpora=corpora, progress=display.download))
 
 
 @corpus.command()

@@ -4,11 +4,12 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
-from lstmega.errors import UsageError
+from lstmega.errors import UsageError, sentence_of
 from lstmega.files import Output
 
 
@@ -20,8 +21,21 @@ def say(line: str) -> None:
         click.echo(plain(line), err=True)
 
 
+def message(error: Exception) -> str:
+    """Return an error in the words of the user."""
+    return sentence_of(error) if isinstance(error, OSError) else str(error)
+
+
 def print_json(content: Any) -> None:
-    click.echo(json.dumps(content, indent=2, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
+    from lstmega.display.formatting import plain_json
+
+    ascii_only = (sys.stdout.encoding or "").lower() != "utf-8"
+    click.echo(plain_json(json.dumps(content, indent=2, ensure_ascii=ascii_only)))
+
+
+def path(made: Path) -> None:
+    """Print a path on stdout: for people with control characters escaped, for programs as it is."""
+    (echo if is_one(sys.stdout) else click.echo)(str(made))
 
 
 def echo(text: str) -> None:

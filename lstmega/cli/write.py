@@ -141,12 +141,12 @@ class _Conversation:
                 return False
             proposals = self._do(line)
         except (LstmegaError, OSError) as error:
-            terminal.say(str(error))
+            terminal.say(terminal.message(error))
             return True
         try:
             self._keep()
         except (LstmegaError, OSError) as error:
-            terminal.say(f"The text could not be saved: {error}")
+            terminal.say(f"The text could not be saved: {terminal.message(error)}")
         if proposals is not None:
             self._show(proposals)
         return True

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lstmega.display import export, html
-from lstmega.display.formatting import columns
+from lstmega.display.formatting import columns, plain
 
 PREVIEW = 2000  # characters of a text in a notebook cell
 
@@ -47,7 +47,7 @@ class Result:
         return export.dataframe(list(self.rows()))
 
     def __str__(self) -> str:
-        return "\n\n".join(filter(None, [self.heading, columns(self.table()), self.remark]))
+        return plain("\n\n".join(filter(None, [self.heading, columns(self.table()), self.remark])))
 
     def _repr_html_(self) -> str:
         return html.table(self.table(), self.heading, self.remark)
