@@ -6,6 +6,7 @@ import click
 
 from lstmega.cli import terminal
 from lstmega.cli.options import (
+    Name,
     choice_option,
     data_options,
     json_option,
@@ -33,6 +34,7 @@ def classify() -> None:
     "--data",
     required=True,
     multiple=True,
+    type=Name(),
     metavar="PATH",
     help="A directory with a text file for each class, a .csv, .tsv or .npz file, or MNIST's images.",
 )
@@ -79,7 +81,11 @@ def predict(texts: tuple[str, ...], top: int, as_json: bool, **options: Any) -> 
 @classify.command()
 @run_options
 @click.option(
-    "--data", multiple=True, metavar="PATH", help="Other examples; without it, the held-out ones."
+    "--data",
+    type=Name(),
+    multiple=True,
+    metavar="PATH",
+    help="Other examples; without it, the held-out ones.",
 )
 @click.option("--moved", is_flag=True, help="--data is the run's own data in another place.")
 @data_options

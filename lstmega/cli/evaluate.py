@@ -7,6 +7,7 @@ import click
 
 from lstmega.cli import terminal
 from lstmega.cli.options import (
+    Name,
     checkpoints_option,
     choice_option,
     json_option,
@@ -55,7 +56,7 @@ def evaluate(html: Output | None, as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, type=Name())
 @checkpoints_option
 @json_option
 def compare(runs: tuple[str, ...], checkpoints: Path, as_json: bool) -> None:

@@ -18,6 +18,7 @@ from lstmega.cli import terminal
 from lstmega.cli.classify import classify
 from lstmega.cli.evaluate import compare, evaluate, inspect
 from lstmega.cli.options import (
+    Name,
     generation_options,
     json_option,
     reading_options,
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:  # a defect: whatever it is, the user gets one line
         _fail(_report(error), error)
         code = 1
-    sys.exit(_flushed(code))
+    sys.exit(_flushed(code or 0))
 
 
 def _open_closed_streams() -> None:
@@ -142,6 +143,7 @@ def cli() -> None:
     "--corpus",
     required=True,
     multiple=True,
+    type=Name(),
     metavar="PATH|DIR|-|NAME",
     help="Text to learn: file, directory, stdin or named corpus. Repeatable.",
 )

@@ -1,6 +1,7 @@
 """Click options that several commands share, and those that are made from option dataclasses."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -19,6 +20,7 @@ Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 Defaults = Mapping[str, Sequence[Config]]  # kind of training -> its default options
 _FORCE = "lstmega.force"
+_MOST_NAME = 255  # bytes, on all common file systems
 
 
 def _stack(*decorators: Decorator) -> Decorator:
@@ -30,16 +32,39 @@ def _stack(*decorators: Decorator) -> Decorator:
     return decorate
 
 
+class Name(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3
+    """The name of a run or a file, as `kind`: one that a file system can have."""
+
+    name = "path"
+
+    def __init__(self, kind: type[str] | type[Path] = str) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an empty name, one with a zero byte, and one that is too long."""
+        text = str(value)
+        if not text or "\0" in text or max(map(len, os.fsencode(text).split(b"/"))) > _MOST_NAME:
+            self.fail(
+                f"A name of a file or a run is needed. Received: {text!r:.100}. Accepted: at least one "
+                f"character, at most {_MOST_NAME} bytes between two slashes, no zero byte.",
+                param,
+                ctx,
+            )
+        return self._kind(value)
+
+
 def choice_option(name: str, choices: Sequence[str], default: str | None, doc: str) -> Decorator:
     """Make an option whose value is one of several words."""
     return click.option(name, type=click.Choice(choices), default=default, help=doc)
 
 
 checkpoints_option = click.option(
-    "--checkpoints", type=Path, default="checkpoints", help="Directory of runs."
+    "--checkpoints", type=Name(Path), default="checkpoints", help="Directory of runs."
 )
 run_options = _stack(
-    click.option("--run", metavar="NAME|PATH", help="A run; without it, the newest with weights."),
+    click.option(
+        "--run", type=Name(), metavar="NAME|PATH", help="A run; without it, the newest with weights."
+    ),
     checkpoints_option,
 )
 json_option = click.option(
@@ -87,12 +112,15 @@ encoding_option = click.option(
 )
 text_options = _stack(
     click.option(
-        "--text", metavar="PATH|DIR|-|NAME", help="Text to read; without it, the held-out text."
+        "--text",
+        type=Name(),
+        metavar="PATH|DIR|-|NAME",
+        help="Text to read; without it, the held-out text.",
     ),
     encoding_option,
 )
 corpora_option = click.option(
-    "--corpora", type=Path, default="corpora", help="Directory of named corpora."
+    "--corpora", type=Name(Path), default="corpora", help="Directory of named corpora."
 )
 reading_options = _stack(
     encoding_option,
@@ -116,9 +144,13 @@ data_options = _stack(
     ),
     click.option("--header", is_flag=True, help="The first row of a table has names."),
     click.option(
-        "--class-names", type=Path, help="A file whose lines name the classes 1, 2, ... (or 0, 1, ...)."
+        "--class-names",
+        type=Name(Path),
+        help="A file whose lines name the classes 1, 2, ... (or 0, 1, ...).",
     ),
-    click.option("--labels", type=Path, help="MNIST's labels, where they are not beside the images."),
+    click.option(
+        "--labels", type=Name(Path), help="MNIST's labels, where they are not beside the images."
+    ),
     encoding_option,
 )
 
@@ -133,7 +165,10 @@ def training_options(
         fields_as_options(model, defaults),
         fields_as_options(TrainingConfig, defaults, without),
         click.option(
-            "--run", metavar="NAME|PATH", help="Name of the run; without it, name of the data and time."
+            "--run",
+            type=Name(),
+            metavar="NAME|PATH",
+            help="Name of the run; without it, name of the data and time.",
         ),
         checkpoints_option,
         click.option(
@@ -152,7 +187,7 @@ def training_options(
             "--device", ["auto", "cpu", "gpu"], "auto", "auto takes a GPU where TensorFlow finds one."
         ),
         click.option("--threads", type=click.IntRange(1), help="Threads of one operation on the CPU."),
-        click.option("--init-from", metavar="NAME|PATH", help=init_from),
+        click.option("--init-from", type=Name(), metavar="NAME|PATH", help=init_from),
     )
 
 
@@ -192,6 +227,7 @@ def generation_options(temps: str, length: int, num_samples: int, unit: str = "t
         click.option(
             "--corpus",
             multiple=True,
+            type=Name(),
             metavar="PATH|DIR|NAME",
             help="Place of the training text now; without it, the place where it was.",
         ),
@@ -246,7 +282,7 @@ def config_option(kind: str = "") -> Decorator:
     accepted = f"A TOML file of options{f', or the run.json of a {kind} to train like it' * bool(kind)}"
     return click.option(
         "--config",
-        type=Path,
+        type=Name(Path),
         is_eager=True,
         expose_value=False,
         callback=read,

@@ -55,7 +55,7 @@ try:
 except Exception as error:
     raise LstmegaError(
         "TensorFlow could not be imported. Received: "
-        f"{type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error).strip() else ''}. "
+        f"{': '.join([type(error).__name__, *str(error).strip().splitlines()[-1:]])}. "
         f"Needed: {_NEEDED} GiB of memory, and a whole installation of tensorflow and keras."
     ) from error
 if keras.config.backend() != "tensorflow":
