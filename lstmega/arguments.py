@@ -1,5 +1,6 @@
 """Resolve the arguments of the public functions: run names to runs, paths to texts, `progress=True`."""
 
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -69,6 +70,7 @@ def trained(job: TrainingJob[RunT], progress: Progress, **how: Any) -> RunT:
     if job.run is not None and job.finished:  # it may be where nothing can be written
         progress.note(report.nothing_to_do(job.run))
         return job.run
+    _check_callbacks(how.get("callbacks", ()))
     with directory.locked(job.path):
         job = job.refresh()  # another process may have changed the run
         if job.run is not None and job.finished:
@@ -77,6 +79,20 @@ def trained(job: TrainingJob[RunT], progress: Progress, **how: Any) -> RunT:
         from lstmega.training import trainer
 
         return trainer.train(job, progress=progress, **how)
+
+
+def _check_callbacks(callbacks: Sequence[Any]) -> None:
+    """Refuse a callback that would fail when the training has begun.
+
+    Raises:
+        UsageError: Keras' TensorBoard needs a package that is not installed.
+    """
+    kinds = {kind.__name__ for one in callbacks for kind in type(one).__mro__}
+    if "TensorBoard" in kinds and importlib.util.find_spec("tensorboard") is None:
+        raise UsageError(
+            "The callback TensorBoard needs the package tensorboard. Received: no package of that name. "
+            "Accepted: pip install tensorboard, or callbacks without it."
+        )
 
 
 def corpus(

@@ -3,6 +3,9 @@
 The library raises them; the command line prints them and exits with the `exit_code` of the class.
 """
 
+import errno
+import os
+
 
 class LstmegaError(Exception):
     """Base class of all errors with a message for the user (exit code 1)."""
@@ -43,6 +46,29 @@ class TrainingError(LstmegaError):
 def reason_of(error: Exception) -> str:
     """Return the reason of an error of the operating system, or its text."""
     return str(getattr(error, "strerror", None) or error)
+
+
+def sentence_of(error: OSError) -> str:
+    """Return an error of the operating system for the user: the file, the reason, a way out."""
+    file = error.filename2 or error.filename
+    what = "A file or a stream" if file is None else os.fsdecode(file) if file != "" else "''"
+    accepted = _WAYS_OUT.get(error.errno or 0, "a file that can be read and written")
+    return f"{what} cannot be used. Received: {reason_of(error)}. Accepted: {accepted}."
+
+
+_WAYS_OUT = {
+    errno.ENOSPC: "a disk with free space",
+    errno.EDQUOT: "a disk with free space",
+    errno.EROFS: "a disk that can be written",
+    errno.EACCES: "a place that you may read and write",
+    errno.EPERM: "a place that you may read and write",
+    errno.ENAMETOOLONG: "a shorter name",
+    errno.ENOENT: "a path that exists",
+    errno.ENOTDIR: "a path whose other parts are directories",
+    errno.EEXIST: "a name that is free",
+    errno.EISDIR: "a file",
+    errno.EMFILE: "a higher limit of open files (ulimit -n)",
+}
 
 
 class Stopped(LstmegaError):  # noqa: N818 - not an error of anybody's

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lstmega import files
+from lstmega.errors import UsageError
 
 
 def names(directory: Path) -> list[str]:
@@ -144,3 +145,122 @@ def test_sha256(tmp_path):
     content = bytes(range(256)) * 5000
     (tmp_path / "a").write_bytes(content)
     assert files.sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_replaced_file_keeps_its_mode_and_owner(tmp_path, monkeypatch):
+    path, owners = tmp_path / "a", []
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    monkeypatch.setattr(os, "chown", lambda _, user, group: owners.append((user, group)))
+    files.write(path, b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o600)
+    assert owners == [(path.stat().st_uid, path.stat().st_gid)]
+
+
+def test_the_new_content_is_secret_before_it_has_its_name(tmp_path, monkeypatch):
+    path, modes = tmp_path / "a", []
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    wrote = Path.write_bytes
+    monkeypatch.setattr(
+        Path, "write_bytes", lambda at, new: (wrote(at, new), modes.append(at.stat().st_mode & 0o777))
+    )
+    files.write(path, b"new")
+    assert modes == [0o600]
+
+
+def test_a_name_as_long_as_a_file_system_takes(tmp_path):
+    path = tmp_path / ("é" * 127)
+    files.write(path, b"x")
+    assert path.read_bytes() == b"x"
+
+
+def test_an_error_names_the_file_and_not_the_temporary(tmp_path):
+    with pytest.raises(OSError) as caught:
+        files.write(tmp_path / "no" / "a", b"x")
+    assert caught.value.filename == str(tmp_path / "no" / "a")
+
+
+# Files that the user names.
+
+MARK = b"<page>"
+
+
+def output(path, **how):
+    return files.Output(path, "--html", MARK, **how)
+
+
+def test_an_output_replaces_its_own_an_empty_file_or_nothing(tmp_path):
+    path = tmp_path / "a"
+    output(path).write(MARK + b"1")
+    output(path).write(MARK + b"2")
+    path.write_bytes(b"")
+    output(path).write(MARK + b"3")
+    assert path.read_bytes() == MARK + b"3"
+
+
+@pytest.mark.parametrize("content", [b"a text", b"<pag", b" <page>", b"\0"])
+def test_an_output_refuses_other_content_unless_forced(tmp_path, content):
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    for act in (output(path).check, lambda: output(path).write(MARK)):
+        with pytest.raises(UsageError, match=r"--html replaces only.*Received: .*Accepted: .*--force"):
+            act()
+    assert path.read_bytes() == content
+    output(path, force=True).write(MARK)
+    assert path.read_bytes() == MARK
+
+
+def test_an_output_follows_links(tmp_path):
+    (tmp_path / "link").symlink_to("target")
+    output(tmp_path / "link").write(MARK)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == MARK
+    (tmp_path / "target").write_bytes(b"other")
+    with pytest.raises(UsageError, match="replaces only"):
+        output(tmp_path / "link").check()
+
+
+def test_an_output_is_written_into_a_pipe(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    output(path).check()
+    output(path).write(MARK)
+    assert os.read(reader, 99) == MARK
+    os.close(reader)
+    assert path.is_fifo()
+
+
+def test_an_output_is_written_to_a_terminal(tmp_path):
+    ours, theirs = os.openpty()
+    output(os.ttyname(theirs)).write(MARK)
+    assert os.read(ours, 99) == MARK
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_line_is_standard_output(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert output("-").to_stdout
+    output("-").write(MARK)
+    sys.stdout.flush()
+    assert capfd.readouterr().out == MARK.decode()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["", "/", ".", "no/such/a", "a\0b", "x" * 300, "file/a", "loop"])
+def test_an_output_that_cannot_be_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UsageError, match=r"--html must be .*Received: .*Accepted: "):
+        output(name, force=True).check()
+
+
+def test_an_output_without_permission_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a").touch()
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path / "a")  # root may everything
+    with pytest.raises(UsageError, match="Permission denied"):
+        output(tmp_path / "a").check()
+    output(tmp_path / "b").check()

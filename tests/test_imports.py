@@ -13,7 +13,7 @@ import lstmega
 PACKAGE = Path(lstmega.__file__).parent
 # Lowest first. A module imports from its own package or from a lower rank.
 RANKS = [
-    {"errors", "files"}, {"config"}, {"data"}, {"display"}, {"inference"}, {"runs"}, {"evaluation"},
+    {"errors"}, {"files"}, {"config"}, {"data"}, {"display"}, {"inference"}, {"runs"}, {"evaluation"},
     {"nn"}, {"training"}, {"arguments"}, {"classify"}, {"api"}, {"cli"}, {"__main__"},
 ]  # fmt: skip
 RANK = {name: number for number, names in enumerate(RANKS) for name in names}

@@ -1,12 +1,12 @@
 """Commands that train, use and evaluate classifiers."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from lstmega.cli import terminal
 from lstmega.cli.options import (
+    Name,
     choice_option,
     data_options,
     json_option,
@@ -17,6 +17,7 @@ from lstmega.cli.options import (
 from lstmega.config.model import ClassifierConfig
 from lstmega.config.presets import CLASSIFIERS
 from lstmega.config.training import TEXT_ONLY
+from lstmega.files import Output
 
 _INIT_FROM = (
     "Start from the embedding and the recurrent layers of this run, a generator or a classifier."
@@ -33,6 +34,7 @@ def classify() -> None:
     "--data",
     required=True,
     multiple=True,
+    type=Name(),
     metavar="PATH",
     help="A directory with a text file for each class, a .csv, .tsv or .npz file, or MNIST's images.",
 )
@@ -52,7 +54,7 @@ def train(data: tuple[str, ...], **options: Any) -> None:
     """
     from lstmega import classify
 
-    click.echo(classify.train(data, **options).path)
+    terminal.path(classify.train(data, **options).path)
 
 
 @classify.command()
@@ -79,12 +81,16 @@ def predict(texts: tuple[str, ...], top: int, as_json: bool, **options: Any) -> 
 @classify.command()
 @run_options
 @click.option(
-    "--data", multiple=True, metavar="PATH", help="Other examples; without it, the held-out ones."
+    "--data",
+    type=Name(),
+    multiple=True,
+    metavar="PATH",
+    help="Other examples; without it, the held-out ones.",
 )
 @click.option("--moved", is_flag=True, help="--data is the run's own data in another place.")
 @data_options
 @result_options
-def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
+def evaluate(html: Output | None, as_json: bool, **options: Any) -> None:
     """Compare predicted and true classes: accuracy, macro-F1, confusion matrix."""
     from lstmega import classify
 

@@ -7,6 +7,7 @@ import click
 
 from lstmega.cli import terminal
 from lstmega.cli.options import (
+    Name,
     checkpoints_option,
     choice_option,
     json_option,
@@ -14,6 +15,7 @@ from lstmega.cli.options import (
     run_options,
     text_options,
 )
+from lstmega.files import Output
 
 
 @click.command()
@@ -40,7 +42,7 @@ from lstmega.cli.options import (
     "rate (0.1 is a start).",
 )
 @result_options
-def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
+def evaluate(html: Output | None, as_json: bool, **options: Any) -> None:
     """Measure a run beside simple models.
 
     The loss is that of the run's held-out text, which training never read, or of any other text. --html
@@ -54,7 +56,7 @@ def evaluate(html: Path | None, as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, type=Name())
 @checkpoints_option
 @json_option
 def compare(runs: tuple[str, ...], checkpoints: Path, as_json: bool) -> None:
@@ -91,7 +93,7 @@ def compare(runs: tuple[str, ...], checkpoints: Path, as_json: bool) -> None:
 @click.option("--most", type=int, default=10, help="Number of units that --find lists.")
 @choice_option("--unknown", ["error", "skip"], "error", "Treatment of unknown characters.")
 @result_options
-def inspect(html: Path | None, as_json: bool, **options: Any) -> None:
+def inspect(html: Output | None, as_json: bool, **options: Any) -> None:
     """Show predictions and units of a run.
 
     By default the prediction of each character; --unit and --find show activations of units. With

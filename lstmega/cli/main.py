@@ -6,6 +6,7 @@ interrupted; only this module exits. No import here brings TensorFlow.
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +18,7 @@ from lstmega.cli import terminal
 from lstmega.cli.classify import classify
 from lstmega.cli.evaluate import compare, evaluate, inspect
 from lstmega.cli.options import (
+    Name,
     generation_options,
     json_option,
     reading_options,
@@ -27,13 +29,15 @@ from lstmega.cli.runs import corpus, list_runs, prune, show
 from lstmega.cli.write import write
 from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
-from lstmega.errors import LstmegaError
+from lstmega.errors import LstmegaError, reason_of
+from lstmega.files import Output
 
 _DEFAULTS = {"small": (PRESETS["small"].model, PRESETS["small"].training)}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # no text crashes a narrow terminal
@@ -48,14 +52,64 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         terminal.say(f"lstmega: {error.format_message()} See {command} --help.")
         code = error.exit_code
     except (LstmegaError, OSError) as error:
-        terminal.say(f"lstmega: {error}")
+        _fail(terminal.message(error), error)
         code = getattr(error, "exit_code", 1)
     except click.Abort:
         code = 130
-    except MemoryError:
-        terminal.say("lstmega: This needs more memory than there is.")
+    except MemoryError as error:
+        _fail("This needs more memory than there is.", error)
         code = 1
-    sys.exit(code)
+    except Exception as error:  # a defect: whatever it is, the user gets one line
+        _fail(_report(error), error)
+        code = 1
+    sys.exit(_flushed(code or 0))
+
+
+def _open_closed_streams() -> None:
+    """Open the streams that the caller closed (`>&-`, cron); no other file must get their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nothing = os.open(os.devnull, os.O_RDWR)  # has the lowest number that is free: the stream's
+            os.set_inheritable(nothing, True)
+            setattr(sys, name, os.fdopen(nothing, mode, encoding="utf-8", closefd=False))
+
+
+def _flushed(code: int) -> int:
+    """Return the exit code after the rest of stdout is written: 1 where it cannot be."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # not again, at exit
+        if isinstance(error, BrokenPipeError):
+            return code
+        if not code:
+            _fail(
+                f"The result cannot be written. Received: {reason_of(error)}. Accepted: stdout.", error
+            )
+        return code or 1
+    return code
+
+
+def _fail(message: str, error: BaseException) -> None:
+    """Print an error in one line, behind its traceback where `LSTMEGA_DEBUG=1` asks for that."""
+    if os.environ.get("LSTMEGA_DEBUG") == "1":
+        for line in traceback.format_exception(error):
+            terminal.say(line.rstrip())
+    terminal.say(f"lstmega: {message}")
+
+
+def _report(error: Exception) -> str:
+    """Return what to report about an error that no part of the program has expected."""
+    package = str(Path(__file__).parents[1])
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename.startswith(package)]
+    place = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+    file = getattr(error, "filename", None)
+    return (
+        f"An error that should not happen{f', with {file}' if file else ''}. Received: "
+        f"{type(error).__name__}{place}: {' '.join(str(error).split())[:300] or 'no message'}. "
+        "Please report it, with the command and what LSTMEGA_DEBUG=1 shows."
+    )
 
 
 class _Quiet(click.Group):
@@ -89,6 +143,7 @@ def cli() -> None:
     "--corpus",
     required=True,
     multiple=True,
+    type=Name(),
     metavar="PATH|DIR|-|NAME",
     help="Text to learn: file, directory, stdin or named corpus. Repeatable.",
 )
@@ -108,7 +163,7 @@ def train(corpus: tuple[str, ...], **options: Any) -> None:
     """
     from lstmega import api
 
-    click.echo(api.train(corpus, **options).path)
+    terminal.path(api.train(corpus, **options).path)
 
 
 @cli.command()
@@ -151,7 +206,7 @@ def _print_stream(text: Any) -> None:
 @cli.command()
 @generation_options("0.2:1.4:0.1", 2000, 4)
 @result_options
-def sweep(temps: str, html: Path | None, as_json: bool, **options: Any) -> None:
+def sweep(temps: str, html: Output | None, as_json: bool, **options: Any) -> None:
     """Measure the effect of temperature.
 
     Texts at many temperatures: known words, repetition, novelty and passages copied from the training

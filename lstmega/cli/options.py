@@ -1,6 +1,7 @@
 """Click options that several commands share, and those that are made from option dataclasses."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -13,10 +14,13 @@ from lstmega.config.generation import GenerationConfig
 from lstmega.config.presets import PRESETS
 from lstmega.config.training import LENGTHS, TrainingConfig
 from lstmega.errors import UsageError, reason_of
+from lstmega.files import Output
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 Defaults = Mapping[str, Sequence[Config]]  # kind of training -> its default options
+_FORCE = "lstmega.force"
+_MOST_NAME = 255  # bytes, on all common file systems
 
 
 def _stack(*decorators: Decorator) -> Decorator:
@@ -28,34 +32,95 @@ def _stack(*decorators: Decorator) -> Decorator:
     return decorate
 
 
+class Name(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3
+    """The name of a run or a file, as `kind`: one that a file system can have."""
+
+    name = "path"
+
+    def __init__(self, kind: type[str] | type[Path] = str) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an empty name, one with a zero byte, and one that is too long."""
+        text = str(value)
+        if not text or "\0" in text or max(map(len, os.fsencode(text).split(b"/"))) > _MOST_NAME:
+            self.fail(
+                f"A name of a file or a run is needed. Received: {text!r:.100}. Accepted: at least one "
+                f"character, at most {_MOST_NAME} bytes between two slashes, no zero byte.",
+                param,
+                ctx,
+            )
+        return self._kind(value)
+
+
 def choice_option(name: str, choices: Sequence[str], default: str | None, doc: str) -> Decorator:
     """Make an option whose value is one of several words."""
     return click.option(name, type=click.Choice(choices), default=default, help=doc)
 
 
 checkpoints_option = click.option(
-    "--checkpoints", type=Path, default="checkpoints", help="Directory of runs."
+    "--checkpoints", type=Name(Path), default="checkpoints", help="Directory of runs."
 )
 run_options = _stack(
-    click.option("--run", metavar="NAME|PATH", help="A run; without it, the newest with weights."),
+    click.option(
+        "--run", type=Name(), metavar="NAME|PATH", help="A run; without it, the newest with weights."
+    ),
     checkpoints_option,
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, is_eager=True, help="Print JSON on stdout."
+)
+
+
+def _force(context: click.Context, _: click.Parameter, force: bool) -> None:
+    context.meta[_FORCE] = force
+
+
+def _page_file(context: click.Context, _: click.Parameter, path: str | None) -> Output | None:
+    """Refuse a file that cannot be written or must not be replaced, before any work is done."""
+    from lstmega.display.export import page_file
+
+    if path is None:
+        return None
+    output = page_file(path, force=context.meta.get(_FORCE, False))
+    if not output.to_stdout:
+        output.check()
+    elif context.params.get("as_json"):
+        raise UsageError("Only one result can go to stdout. Received: --html -, and --json.")
+    return output
+
+
 result_options = _stack(
-    click.option("--html", type=Path, help="Write the result to this file, as one HTML page."),
+    click.option(
+        "--force",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_force,
+        help="Let --html replace any file; without it, only an earlier page or an empty file.",
+    ),
     json_option,
+    click.option(
+        "--html",
+        metavar="FILE|-",
+        callback=_page_file,
+        help="Write the result to this file, as one HTML page, or - for stdout.",
+    ),
 )
 encoding_option = click.option(
     "--encoding", help="Encoding of the text, where it is not UTF-8 and has no byte-order mark."
 )
 text_options = _stack(
     click.option(
-        "--text", metavar="PATH|DIR|-|NAME", help="Text to read; without it, the held-out text."
+        "--text",
+        type=Name(),
+        metavar="PATH|DIR|-|NAME",
+        help="Text to read; without it, the held-out text.",
     ),
     encoding_option,
 )
 corpora_option = click.option(
-    "--corpora", type=Path, default="corpora", help="Directory of named corpora."
+    "--corpora", type=Name(Path), default="corpora", help="Directory of named corpora."
 )
 reading_options = _stack(
     encoding_option,
@@ -81,9 +146,13 @@ data_options = _stack(
     ),
     click.option("--header", is_flag=True, help="The first row of a table has names."),
     click.option(
-        "--class-names", type=Path, help="A file whose lines name the classes 1, 2, ... (or 0, 1, ...)."
+        "--class-names",
+        type=Name(Path),
+        help="A file whose lines name the classes 1, 2, ... (or 0, 1, ...).",
     ),
-    click.option("--labels", type=Path, help="MNIST's labels, where they are not beside the images."),
+    click.option(
+        "--labels", type=Name(Path), help="MNIST's labels, where they are not beside the images."
+    ),
     encoding_option,
 )
 
@@ -98,7 +167,10 @@ def training_options(
         fields_as_options(model, defaults),
         fields_as_options(TrainingConfig, defaults, without),
         click.option(
-            "--run", metavar="NAME|PATH", help="Name of the run (default: name of the data and time)."
+            "--run",
+            type=Name(),
+            metavar="NAME|PATH",
+            help="Name of the run (default: name of the data and time).",
         ),
         checkpoints_option,
         click.option(
@@ -121,7 +193,7 @@ def training_options(
             type=click.IntRange(1),
             help="TensorFlow's intra-op threads (default: all cores).",
         ),
-        click.option("--init-from", metavar="NAME|PATH", help=init_from),
+        click.option("--init-from", type=Name(), metavar="NAME|PATH", help=init_from),
     )
 
 
@@ -161,6 +233,7 @@ def generation_options(temps: str, length: int, num_samples: int, unit: str = "t
         click.option(
             "--corpus",
             multiple=True,
+            type=Name(),
             metavar="PATH|DIR|NAME",
             help="Place of the training text now; without it, the place where it was.",
         ),
@@ -215,7 +288,7 @@ def config_option(kind: str = "") -> Decorator:
     accepted = f"A TOML file of options{f', or the run.json of a {kind} to train like it' * bool(kind)}"
     return click.option(
         "--config",
-        type=Path,
+        type=Name(Path),
         is_eager=True,
         expose_value=False,
         callback=read,

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lstmega.cli import terminal
-from lstmega.cli.options import checkpoints_option, corpora_option, json_option, reading_options
+from lstmega.cli.options import Name, checkpoints_option, corpora_option, json_option, reading_options
 
 
 @click.command("runs")
@@ -29,7 +29,7 @@ def list_runs(checkpoints: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, type=Name())
 @checkpoints_option
 @json_option
 def show(run: str | None, checkpoints: Path, as_json: bool) -> None:
@@ -82,18 +82,18 @@ def list_corpora(as_json: bool) -> None:
 
 
 @corpus.command()
-@click.argument("name")
+@click.argument("name", type=Name())
 @corpora_option
 def fetch(name: str, corpora: Path) -> None:
     """Download a named corpus once, checked against its sha256."""
     from lstmega.data import download
 
     with terminal.progress() as display:
-        click.echo(download.fetch(name, corpora=corpora, progress=display.download))
+        terminal.path(download.fetch(name, corpora=corpora, progress=display.download))
 
 
 @corpus.command()
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1, required=True, type=Name())
 @reading_options
 @json_option
 def info(paths: tuple[str, ...], as_json: bool, **options: Any) -> None:

@@ -9,7 +9,8 @@ from typing import Any, TextIO
 
 import click
 
-from lstmega.errors import UsageError
+from lstmega.errors import UsageError, sentence_of
+from lstmega.files import Output
 
 
 def say(line: str) -> None:
@@ -20,8 +21,21 @@ def say(line: str) -> None:
         click.echo(plain(line), err=True)
 
 
+def message(error: Exception) -> str:
+    """Return an error in the words of the user."""
+    return sentence_of(error) if isinstance(error, OSError) else str(error)
+
+
 def print_json(content: Any) -> None:
-    click.echo(json.dumps(content, indent=2, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
+    from lstmega.display.formatting import plain_json
+
+    ascii_only = (sys.stdout.encoding or "").lower() != "utf-8"
+    click.echo(plain_json(json.dumps(content, indent=2, ensure_ascii=ascii_only)))
+
+
+def path(made: Path) -> None:
+    """Print a path on stdout: for people with control characters escaped, for programs as it is."""
+    (echo if is_one(sys.stdout) else click.echo)(str(made))
 
 
 def echo(text: str) -> None:
@@ -32,11 +46,17 @@ def echo(text: str) -> None:
 
 
 def result(
-    found: Any, as_json: bool, html: Path | None = None, page: Callable[[], Any] | None = None
+    found: Any, as_json: bool, html: Output | None = None, page: Callable[[], Any] | None = None
 ) -> None:
-    """Print a result, as text or as JSON; `html` is the file for its page, or for that of `page()`."""
+    """Print a result, as text or as JSON; `html` is the file for its page, or for that of `page()`.
+
+    Where the page goes to stdout, nothing else does.
+    """
     if html is not None:
-        say(f"Wrote {(found if page is None else page()).save_html(html)}")
+        path = (found if page is None else page()).save_html(html.path, force=html.force)
+        if html.to_stdout:
+            return
+        say(f"Wrote {path}")
     if as_json:
         print_json(found.to_dicts() if hasattr(found, "to_dicts") else found.to_dict())
     else:

@@ -6,7 +6,6 @@ Proposals and messages go to stderr, the finished text to stdout.
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +13,7 @@ import click
 from lstmega.cli import terminal
 from lstmega.cli.options import generation_options
 from lstmega.errors import LstmegaError, UsageError
+from lstmega.files import Output
 
 HELP = """\
   a number      take the proposal with this number
@@ -37,14 +37,24 @@ _TAIL = 300  # characters of the text that are shown above the proposals
 _PROMPT = "> "
 
 
+def _text_file(_: click.Context, option: click.Parameter, path: str | None) -> str | None:
+    """Refuse a file that cannot be written, before any work is done; stdout has the text anyway."""
+    output = None if path is None else Output(path, option.opts[0], force=True)
+    if output is None or output.to_stdout:
+        return None
+    output.check()
+    return path
+
+
 @click.command()
 @generation_options("0.4,0.7,1.0", 80, 1, unit="proposal")
 @click.option(
     "--output",
-    type=Path,
+    metavar="FILE|-",
+    callback=_text_file,
     help="Save the text in this file after every change; if it has a text already, continue that text.",
 )
-def write(output: Path | None, **options: Any) -> None:
+def write(output: str | None, **options: Any) -> None:
     """Write a text in turns with a run.
 
     The run proposes; you pick, type and undo. /help lists the commands. Constraints such as --regex,
@@ -62,7 +72,7 @@ def write(output: Path | None, **options: Any) -> None:
         raise click.Abort
 
 
-def _beginning(prompt: str | None, output: Path | None) -> str | None:
+def _beginning(prompt: str | None, output: str | None) -> str | None:
     """Return the beginning of the text: the content of the file `output`, or the prompt."""
     from lstmega.inference import session
 
@@ -90,7 +100,7 @@ def _finish(text: str) -> None:
 class _Conversation:
     """One session at the command line."""
 
-    def __init__(self, session: Any, output: Path | None) -> None:
+    def __init__(self, session: Any, output: str | None) -> None:
         self.session = session
         self._output = output
         self._lines = terminal.Lines(_PROMPT)
@@ -131,12 +141,12 @@ class _Conversation:
                 return False
             proposals = self._do(line)
         except (LstmegaError, OSError) as error:
-            terminal.say(str(error))
+            terminal.say(terminal.message(error))
             return True
         try:
             self._keep()
         except (LstmegaError, OSError) as error:
-            terminal.say(f"The text could not be saved: {error}")
+            terminal.say(f"The text could not be saved: {terminal.message(error)}")
         if proposals is not None:
             self._show(proposals)
         return True

@@ -120,7 +120,8 @@ def check_int(flag: str, value: object, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise usage_error(flag, "a whole number", value)
     if not low <= (number := int(value)) <= high:
-        bounds = f"at least {low}" if high == sys.maxsize else f"from {low} to {high}"
+        no_end = high == sys.maxsize and number < low
+        bounds = f"at least {low}" if no_end else f"from {low} to {high}"
         raise usage_error(flag, bounds, value)
     return number
 

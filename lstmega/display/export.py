@@ -9,15 +9,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lstmega import files
 from lstmega.errors import UsageError
+from lstmega.files import Output
+
+# The first bytes of `templates/document.html`.
+_MARK = b"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="generator" content="lstmega">
+"""
 
 
-def save(path: str | Path, page: str) -> Path:
-    """Write a page to a file, whole or not at all, and return its path."""
-    path = Path(path)
-    files.write(path, page.encode("utf-8", "surrogatepass"))
-    return path
+def page_file(path: str | Path, *, force: bool = False) -> Output:
+    """Return the file of a page; it replaces pages of this program, and with `force` any file."""
+    return Output(path, "--html", _MARK, force)
+
+
+def save(path: str | Path, page: str, *, force: bool = False) -> Path:
+    """Write a page to a file, and return its path; rule and errors as for `files.Output`."""
+    return page_file(path, force=force).write(page.encode("utf-8", "surrogatepass"))
 
 
 def dataframe(rows: Sequence[dict[str, Any]]) -> Any:

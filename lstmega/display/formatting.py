@@ -43,6 +43,11 @@ def plain(text: str) -> str:
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def plain_json(text: str) -> str:
+    """Return JSON that is safe on a terminal and means the same: control characters as `\\u202e`."""
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def cells(text: str) -> int:
     """Return the width of text on a terminal: a Chinese character is two cells wide, an accent none."""
     from rich.cells import cell_len  # noqa: PLC0415 - most commands draw no table
@@ -70,12 +75,13 @@ def columns(rows: Sequence[Sequence[str]], gap: str = "  ") -> str:
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows of cells as a Markdown table; the first row is the head."""
-    head, *body = ["| " + " | ".join(map(_markdown, row)) + " |" for row in rows]
+    head, *body = ["| " + " | ".join(map(markdown, row)) + " |" for row in rows]
     return "\n".join([head, "|" + " --- |" * len(rows[0]), *body])
 
 
-def _markdown(cell: str) -> str:
-    safe = plain(cell).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+def markdown(text: str) -> str:
+    """Return text as one line of Markdown, without markup of its own: no table, tag, link or picture."""
+    safe = re.sub(r"([\\|\[\]])", r"\\\1", plain(text)).replace("<", "&lt;")
     return safe.replace("\n", " ")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lstmega.display import export, html
-from lstmega.display.formatting import columns
+from lstmega.display.formatting import columns, plain
 
 PREVIEW = 2000  # characters of a text in a notebook cell
 
@@ -47,7 +47,7 @@ class Result:
         return export.dataframe(list(self.rows()))
 
     def __str__(self) -> str:
-        return "\n\n".join(filter(None, [self.heading, columns(self.table()), self.remark]))
+        return plain("\n\n".join(filter(None, [self.heading, columns(self.table()), self.remark])))
 
     def _repr_html_(self) -> str:
         return html.table(self.table(), self.heading, self.remark)
@@ -64,9 +64,19 @@ class PageResult(Result):
         """Return the result as a page of its own."""
         return self._page().page()
 
-    def save_html(self, path: str | Path) -> Path:
-        """Write `to_html` to a file and return its path."""
-        return export.save(path, self.to_html())
+    def save_html(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write `to_html` to a file, and return its path.
+
+        Args:
+            path: The file, or `-` for standard output.
+            force: Replace any file, and not only a page that was written before or an empty file.
+
+        Raises:
+            UsageError: The file cannot be written, or has something else in it.
+        """
+        output = export.page_file(path, force=force)
+        output.check()  # before the work
+        return output.write(self.to_html().encode("utf-8", "surrogatepass"))
 
     def _repr_html_(self) -> str:
         return self._page(PREVIEW).fragment()

@@ -47,7 +47,7 @@ class Sample:
         return f"{self.run}: temperature {self.temperature:g}, seed {self.seed}{source}"
 
     def __str__(self) -> str:
-        return f"{self.heading}\n{plain(self.prompt + self.text)}"
+        return plain(f"{self.heading}\n{self.prompt}{self.text}")
 
 
 class Samples(Sequence[Sample]):

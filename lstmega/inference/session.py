@@ -4,21 +4,24 @@ Every version of the text is kept with the run's state after it: an undo costs n
 text is read.
 """
 
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
-from lstmega import files
 from lstmega.config.base import check_int
 from lstmega.config.generation import GenerationConfig
 from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import UnknownPolicy
 from lstmega.errors import UsageError
+from lstmega.files import Output
 from lstmega.inference.generate import MOST_SEED, GeneratingRun, TextGenerator, opening
 from lstmega.inference.outputs import Samples
 from lstmega.inference.sampler import Position
 from lstmega.inference.temperature import check_temperatures
+
+_OPTION = "The file of a text"
 
 
 @dataclass(frozen=True)
@@ -222,31 +225,30 @@ class Session:
 
     def save(self, path: str | Path) -> Path:
         """Write the text to a file, whole or not at all, and return its path; errors of `save_text`."""
-        path = Path(path)
-        save_text(path, self.text, ours=path.resolve() in self._saved)
-        self._saved.add(path.resolve())
-        return path
+        place = Path(path).resolve()
+        save_text(path, self.text, ours=place in self._saved)
+        self._saved.add(place)
+        return Path(path)
 
 
-def load_text(path: Path) -> str | None:
-    """Return the text of a file that `save_text` wrote, None where there is no file.
+def load_text(path: str | Path) -> str | None:
+    """Return the text of a file that `save_text` wrote, None where there is no regular file.
 
     Raises:
-        UsageError: It is not a regular file of UTF-8.
+        UsageError: It is not UTF-8, or no file could be written there.
         OSError: It cannot be read.
     """
-    if not path.exists():
+    found = Output(path, _OPTION, force=True).check()
+    if found is None or not stat.S_ISREG(found.st_mode):
         return None
-    if not path.is_file():
-        raise UsageError(f"A text is kept in a regular file. Received: {path}.")
     try:
-        return path.read_bytes().decode("utf-8", "surrogatepass")
+        return Path(path).read_bytes().decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
         raise UsageError(f"A text is kept in UTF-8. Received: {path}, {error.reason}.") from error
 
 
-def save_text(path: Path, text: str, *, ours: bool) -> None:
-    """Write a text as UTF-8, whole or not at all; a link stays one.
+def save_text(path: str | Path, text: str, *, ours: bool) -> None:
+    """Write a text as UTF-8; the rule is that of `files.Output`.
 
     Args:
         path: The file; its directory must exist.
@@ -254,14 +256,13 @@ def save_text(path: Path, text: str, *, ours: bool) -> None:
         ours: Whether another text in the file may be replaced.
 
     Raises:
-        UsageError: The file has another text, or its directory does not exist.
+        UsageError: The file has another text, or cannot be written.
         OSError: The disk refuses.
     """
-    if not path.parent.is_dir():
-        raise UsageError(f"A file needs a directory that exists. Received: {path}.")
-    if not ours and load_text(path) not in (None, "", text):
+    output = Output(path, _OPTION, force=True)  # the rule for what is there is the next one
+    if not (ours or output.to_stdout) and load_text(path) not in (None, "", text):
         raise UsageError(
             f"{path} holds another text, which is not replaced. "
             "Accepted: a new file, or a file that this session wrote."
         )
-    files.write(path.resolve(), text.encode("utf-8", "surrogatepass"))
+    output.write(text.encode("utf-8", "surrogatepass"))

@@ -3,8 +3,9 @@
 Temperature 0 takes the most probable id, 1 keeps the model's own distribution.
 """
 
-import math
+import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from itertools import chain
 
@@ -19,6 +20,8 @@ from lstmega.inference.logits_processors import RowHistory
 OVER = 40  # tokens of a line within which `line` goes through its temperatures
 
 _MOST_TEMPERATURES = 1000
+_HOTTEST = 3  # of the command line: hotter text is noise, and the number mostly a decimal comma
+_COMMA = re.compile(r"(\d+),(\d+)")
 
 
 def parse_temperatures(text: str) -> tuple[float, ...]:
@@ -32,9 +35,15 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
         The temperatures in the order given, ranges in decimal steps without drift.
 
     Raises:
-        UsageError: A part is not a number of at least 0, a range has no end, or there are more than
-            1,000.
+        UsageError: A part is not a number from 0 to 3, a range has no end, there are more than 1,000, or
+            the list is one number with a decimal comma, such as `0,5`.
     """
+    if _COMMA.fullmatch(text.strip()):
+        raise _bad_temperatures("reads as one number with a decimal comma", text)
+    return _temperatures(text)
+
+
+def _temperatures(text: str) -> tuple[float, ...]:
     parts = (_temperature_range(part.strip(), text) for part in text.split(","))
     temperatures = tuple(chain.from_iterable(parts))
     if len(temperatures) > _MOST_TEMPERATURES:
@@ -48,8 +57,10 @@ def _temperature_range(part: str, text: str) -> list[float]:
     except InvalidOperation:
         raise _bad_temperatures(f"has {part!r:.60}, which is no number", text) from None
     for value in values:
-        if not value.is_finite() or not math.isfinite(float(value)) or value < 0:
+        if not (value.is_finite() and value >= 0):
             raise _bad_temperatures(f"has {value}, which is not finite and at least 0", text)
+    if max(values) > _HOTTEST and len(values) != 2:
+        raise _bad_temperatures(f"has {max(values)}, which is above {_HOTTEST}", text)
     if len(values) == 1:
         return [float(values[0])]
     if len(values) != 3:
@@ -62,11 +73,20 @@ def _temperature_range(part: str, text: str) -> list[float]:
     return [float(start + number * step) for number in range(int((stop - start) / step) + 1)]
 
 
-def _bad_temperatures(what: str, received: object) -> UsageError:
+def _bad_temperatures(what: str, received: str) -> UsageError:
     return UsageError(
-        f"--temps {what}. Received: {received!r:.200}. "
-        "Accepted: finite numbers of at least 0 and ranges, such as 0.5,0.8 or 0.2:1.4:0.2."
+        f"--temps {what}. Received: {received!r:.200}. {_meant(received)}"
+        f"Accepted: numbers from 0 to {_HOTTEST} and ranges, such as 0.5,0.8 or 0.2:1.4:0.2."
     )
+
+
+def _meant(received: str) -> str:
+    """Return a question about decimal commas, where the list is one with points in their place."""
+    pointed = _COMMA.sub(r"\1.\2", received.strip())
+    with suppress(UsageError):
+        if pointed != received.strip() and _temperatures(pointed):
+            return f"Did you mean {pointed}? "
+    return ""
 
 
 def check_temperatures(values: Iterable[float]) -> list[float]:

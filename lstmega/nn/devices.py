@@ -37,18 +37,27 @@ def quiet() -> Iterator[None]:
             os.close(kept)
 
 
+_NEEDED = 2  # GiB of address space that the import takes, rounded up
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
     raise LstmegaError(
         f"lstmega trains with TensorFlow. Received: KERAS_BACKEND={os.environ['KERAS_BACKEND']}. "
         "Unset it, or set it to tensorflow."
     )
-with quiet():
-    import keras
-    import tensorflow as tf
+try:
+    with quiet():
+        import keras
+        import tensorflow as tf
 
-    # The first query starts the GPU driver, which writes lines of its own.
-    tf.config.list_physical_devices("GPU")
+        # The first query starts the GPU driver, which writes lines of its own.
+        tf.config.list_physical_devices("GPU")
+except Exception as error:
+    raise LstmegaError(
+        "TensorFlow could not be imported. Received: "
+        f"{': '.join([type(error).__name__, *str(error).strip().splitlines()[-1:]])}. "
+        f"Needed: {_NEEDED} GiB of memory, and a whole installation of tensorflow and keras."
+    ) from error
 if keras.config.backend() != "tensorflow":
     raise LstmegaError(
         f"Keras was imported with the backend {keras.config.backend()} before. Import lstmega first."

@@ -117,7 +117,7 @@ def card(run: Run) -> str:
     table, words = _standing(run)
     title, protocol, heading, warning = _card_words(run)
     sections = [
-        f"# {run.name}",
+        f"# {formatting.markdown(run.name)}",
         title,
         formatting.markdown_table([("", run.name), *record.facts()]),
         "## Losses",
@@ -141,7 +141,7 @@ def card(run: Run) -> str:
 
 def _card_words(run: Run) -> tuple[str, str, str, str]:
     """Return the words of a kind of run: title, protocol, heading of the previews, warning."""
-    record, name = run.record, run.name
+    record, name = run.record, formatting.plain(run.name).replace("\n", " ")
     if isinstance(record, ClassifierRecord):
         return (
             "A classifier of sequences, trained by lstmega. Use it, and see its errors:\n\n"

@@ -279,12 +279,16 @@ def test_stop(place):
         (["--temps", "warm"], "--temps"),
         (["--temps", ""], "--temps"),
         (["--temps", "1:0:0.1"], "--temps"),
+        (["--temps", "0,5"], "Did you mean 0.5?"),
+        (["--temps", "1e30"], "--temps"),
         (["--length", "-1"], "--length"),
         (["--count", "0"], "--num-samples"),
         (["--top-k", "0"], "--top-k"),
         (["--top-p", "nan"], "--top-p"),
         (["--min-p", "2"], "--min-p"),
         (["--seed", "-1"], "--seed"),
+        (["--seed", str(2**63)], f"--seed must be from 0 to {2**63 - 1}"),
+        (["--top-k", str(2**64)], f"--top-k must be from 1 to {sys.maxsize}"),
         (["--stop", ""], "--stop"),
         (["--prompt", "夢Ж"], "U+5922"),
         (["--run", "cat"], "owl"),
@@ -304,7 +308,7 @@ def test_unknown_characters_by_policy(place, policy):
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("temperature", ["0", "1e-9", "1e30"])
+@pytest.mark.parametrize("temperature", ["0", "1e-9", "3"])
 def test_extreme_temperatures(place, temperature):
     done = lstmega("sample", "--temps", temperature, "--length", 20, "--top-k", 10**9, cwd=place)
     assert done.returncode == 0
@@ -370,13 +374,35 @@ def test_evaluate(place):
         (["--text", "missing.txt"], 2, "missing.txt"),
         (["--dynamic", "0.1", "--protocol", "window"], 2, "--dynamic needs --protocol stream"),
         (["--run", "nobody"], 2, "There is no run 'nobody'"),
-        (["--html", "no/such/directory/x.html"], 1, "no/such/directory"),
+        (["--html", "no/such/directory/x.html"], 2, "no/such/directory"),
+        (["--html", ""], 2, "--html must be a file"),
+        (["--html", "/"], 2, "--html must be a file"),
+        (["--html", "-", "--json"], 2, "--html -, and --json"),
     ],
 )
 def test_evaluate_refuses(place, arguments, code, message):
     done = lstmega("evaluate", *arguments, cwd=place)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("name", ["checkpoints/owl/run.json", "checkpoints/owl/held_out.txt", "link"])
+@pytest.mark.parametrize("command", [["evaluate"], ["inspect"], ["sweep"]])
+def test_a_page_replaces_no_other_file(place, command, name):
+    (place / "link").symlink_to("checkpoints/owl/held_out.txt")
+    before = (place / name).read_bytes()
+    done = lstmega(*command, "--html", name, "--run", "nobody", cwd=place)  # before the run is opened
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--html replaces only" in done.stderr
+    assert (place / name).read_bytes() == before
+
+
+def test_a_page_by_force_and_on_stdout(place):
+    (place / "notes.html").write_text("notes")
+    done = lstmega("evaluate", "--html", "notes.html", "--force", cwd=place)
+    assert (done.returncode, "this model" in done.stdout) == (0, True)
+    done = lstmega("evaluate", "--html", "-", cwd=place)
+    assert done.stdout == (place / "notes.html").read_text()
 
 
 def test_inspect_refuses_no_characters(place):

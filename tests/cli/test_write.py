@@ -254,15 +254,31 @@ def test_a_file_that_fails_later_does_not_end_the_session(place):
     assert process.returncode == 0
     assert stdout.startswith(b"the owl")
     assert len(stdout) > len("the owl")  # proposals were still made
-    assert b"The text could not be saved: A file needs a directory" in stderr
+    assert b"The text could not be saved: The file of a text must be" in stderr
 
 
 def test_wrong_use_is_told_before_anything(place):
     for arguments, said in (
         (["--length", "0"], "length of a proposal must"),
         (["--prompt", "-"], "--prompt"),
-        (["--output", "nowhere/text.txt"], "needs a directory that exists. Received: nowhere/text.txt"),
+        (["--output", "nowhere/text.txt"], "--output must be a file"),
     ):
         done = piped(place, "", *arguments)
         assert done.returncode == 2
         assert said in done.stderr
+
+
+def test_a_kept_file_keeps_its_mode(place):
+    (place / "kept.txt").write_text("the ")
+    (place / "kept.txt").chmod(0o600)
+    done = lstmega("write", "--output", "kept.txt", cwd=place, stdin="owl\n")
+    assert done.returncode == 0, done.stderr
+    assert (place / "kept.txt").read_text() == "the owl"
+    assert (place / "kept.txt").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["", "checkpoints", "no/a.txt", "x" * 300])
+def test_an_output_that_cannot_be_is_refused_before_the_work(place, name):
+    done = lstmega("write", "--output", name, "--run", "nobody", cwd=place)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--output must be a file" in done.stderr

@@ -12,6 +12,17 @@ def test_a_page_is_written_whole(tmp_path):
     assert path.read_bytes() == "<p>\ud800é</p>".encode("utf-8", "surrogatepass")
 
 
+def test_pages_replace_pages_and_nothing_else(tiny_run, tmp_path):
+    found, path = lstmega.evaluate(tiny_run), tmp_path / "page.html"
+    for result in (found, found, lstmega.inspect(tiny_run)):
+        assert result.save_html(path).read_text() == result.to_html()
+    path.write_text("<!doctype html>\n<p>mine</p>")
+    with pytest.raises(UsageError, match="--html replaces only"):
+        found.save_html(path)
+    assert "mine" in path.read_text()
+    assert found.save_html(path, force=True).read_text() == found.to_html()
+
+
 def test_what_is_not_there_is_named_with_the_way_to_get_it(monkeypatch):
     for name in ("pandas", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,8 @@ from lstmega.inference.temperature import OVER, Varied, check_temperatures, pars
     [
         ("0.5,0.8", (0.5, 0.8)),
         ("0", (0.0,)),
-        ("1e-9, 1e30", (1e-9, 1e30)),
+        ("1e-9, 3", (1e-9, 3.0)),
+        ("0, 1", (0.0, 1.0)),
         ("0.2:1.4:0.2", (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4)),
         ("0.1:1:0.1", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)),
         ("0.2:1.1:0.4", (0.2, 0.6, 1.0)),
@@ -31,12 +34,28 @@ def test_temperatures(text, expected):
         *("", ",", "0.5,", "warm", "0.5;0.8", "-1", "-0.1:1:0.1", "nan", "inf", "-inf", "sNaN"),
         *("1e400", "0.2:1.4", "0.2:1.4:0.2:1", "1.4:0.2:0.2", "0.2:1.4:0", "0.2:1.4:-0.2"),
         *("0:1:nan", "0:inf:1", "0:1:0.0001", "0:1e300:1e-300", "0:1:0.001", "0.5," * 1000 + "1"),
-        *("1e999999999999999999", "0:1:1e-999999"),
+        *("1e999999999999999999", "0:1:1e-999999", "3.1", "1e30", "0:4:1", "0,1", "0,5", "1,2"),
     ],
 )
 def test_bad_temperatures(text):
     with pytest.raises(UsageError, match=r"(?s)--temps .*Received: .*Accepted: .*0\.2:1\.4:0\.2"):
         parse_temperatures(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("0,5", "0.5"), (" 0,75", "0.75"), ("0,5,0,8", "0.5,0.8"), ("0,2:1,4:0,2", "0.2:1.4:0.2")],
+)
+def test_a_decimal_comma_is_no_list(text, meant):
+    with pytest.raises(UsageError, match=re.escape(f"Did you mean {meant}?")):
+        parse_temperatures(text)
+
+
+def test_what_is_no_decimal_comma_is_not_taken_for_one():
+    for text in ("5,6", "warm", "4"):
+        with pytest.raises(UsageError) as caught:
+            parse_temperatures(text)
+        assert ("Did you mean" in str(caught.value)) is False
 
 
 # Within a text.
