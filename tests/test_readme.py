@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import pytest
 
 import lstmega
 from lstmega.cli import main as cli
+from tests import processes
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 LINES = re.findall(r"^(?:\.venv/bin/)?lstmega ([^#\n]+)", README, re.MULTILINE)
@@ -43,6 +45,17 @@ def test_python_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     exec(code, names)  # the README's own lines
     assert names["run"].record.status == "finished"
     assert len(capsys.readouterr().out) >= 200
+
+
+@pytest.mark.slow
+def test_the_classifier_of_numbers_is_made_of_what_everybody_has(tmp_path):
+    """The shell's line as it stands, then the commands."""
+    [line] = re.findall(r"^for n in .* > numbers.csv$", README, re.MULTILINE)
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    [training, predicting] = [shlex.split(one) for one in LINES if "--run numbers" in one]
+    assert processes.lstmega(*training, cwd=tmp_path).returncode == 0
+    found = processes.lstmega(*predicting, cwd=tmp_path).stdout.splitlines()
+    assert [line.split()[:2] for line in found] == [["1234", "even"], ["777", "odd"]]
 
 
 def test_the_map_names_what_exists():
