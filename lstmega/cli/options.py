@@ -345,7 +345,8 @@ def _recorded(path: Path, kind: str) -> dict[str, Any]:
     if record.kind != kind:
         raise usage_error("--config", f"run.json of a {kind}", f"{path}, of a {record.kind}")
     info: Any = record.info
-    found = vars(record.model) | vars(record.training) | dict(info.reading)
+    reading = info.reading if kind == "generator" else vars(info.reading)
+    found = vars(record.model) | vars(record.training) | dict(reading)
     if info.tokens != "vector":
         found["tokens"] = info.tokens
     if record.preset in PRESETS:

@@ -120,7 +120,7 @@ def complaint(words, code, out, said):
         return "control characters"
     if code != 2:
         return ""
-    given = {word for word in words if word.startswith("--")} | {"Missing argument"}
+    given = {word for word in words if word.startswith("--")} | {"Missing argument", "--corpus, with"}
     given |= {repr(word)[1:-1] for word in words if not word.startswith("--")} - {""}
     return "" if out == "" and any(word in said for word in given) else "no option named"
 

@@ -42,7 +42,7 @@ def test_live_shows_loss_speed_and_time_left():
     stream = io.StringIO()
     tell(LiveProgress(Console(file=stream, force_terminal=True, width=200)))
     said = stream.getvalue()
-    for part in ("2.000 nats (2.885 bits/char)", "1,234 char/s", "30 s left", "held out 1.500"):
+    for part in ("2.000 nats (2.885 bits/char)", "1,234 characters/s", "30 s left", "held out 1.500"):
         assert part in said
     assert "\x1b[31mred" not in said
 

@@ -167,7 +167,7 @@ def slow_twin(job, steps):
             states = generator.zero_states(job.model, lanes.rows)
         states = [state * lanes.carries(epoch)[batch][:, None] for state in states]
         starts = lanes.starts(epoch)[batch]
-        windows = np.array([ids[start : start + lanes.time_steps + 1] for start in starts])
+        windows = np.array([ids[start : start + lanes.time_steps + 1] for start in starts], np.int32)
         inputs, targets = tf.constant(windows[:, :-1]), windows[:, 1:]
         with tf.GradientTape() as tape:
             logits, *states = network([inputs, *states], training=True)
