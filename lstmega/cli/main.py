@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -195,9 +196,10 @@ def _prompt(given: str | None) -> str | None:
 def _print_stream(text: Any) -> None:
     from lstmega.display.formatting import plain
 
+    first = next(text, "")  # a refusal comes before any result
     terminal.say(text.start.heading)
     click.echo(plain(text.start.prompt), nl=False)
-    for piece in text:
+    for piece in chain([first], text):
         click.echo(plain(piece), nl=False)
         sys.stdout.flush()
     click.echo()

@@ -96,7 +96,7 @@ class Session:
 
     @length.setter
     def length(self, value: int) -> None:
-        self._length = check_int("The length of a proposal", value, 1, 1_000_000)
+        self._length = check_int("The --length of a proposal", value, 1, 1_000_000)
 
     @property
     def num_samples(self) -> int:

@@ -13,10 +13,12 @@ import pytest
 
 from lstmega import api
 from lstmega.cli import main as cli
+from lstmega.cli import terminal
 from lstmega.config.base import flag
 from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
 from lstmega.config.training import TrainingConfig
+from lstmega.errors import UsageError
 from tests.conftest import TINY
 from tests.processes import cold, lstmega
 
@@ -428,6 +430,145 @@ def test_a_damaged_run_is_1(place):
     done = lstmega("sample", cwd=place)
     assert done.returncode == 1
     assert "run.json" in done.stderr
+
+
+# What nobody expected.
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(place, closed):
+    command = f"{sys.executable} -m lstmega sample --length 9 --temps 0.5 --prompt - {closed}"
+    done = subprocess.run(["bash", "-c", command], cwd=place, capture_output=True, input=b"The")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"The") is (closed == "2>&-")
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_result_that_cannot_be_written_is_told(place):
+    command = f"{sys.executable} -m lstmega runs >/dev/full"
+    done = subprocess.run(["bash", "-c", command], cwd=place, capture_output=True)
+    assert done.returncode == 1
+    [line] = done.stderr.decode().splitlines()
+    assert "No space left on device. Accepted: " in line
+    assert "Errno" not in line
+
+
+def ended(monkeypatch, capsys, error, debug="0"):
+    """Return exit code and stderr of `lstmega runs`, inside of which an error is raised."""
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr("lstmega.runs.report.overview", fail)
+    monkeypatch.setenv("LSTMEGA_DEBUG", debug)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["runs"])
+    return caught.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ValueError("a\nb \x1b[31m"), KeyError("x"), RecursionError()])
+def test_an_unforeseen_error_is_one_line_that_asks_for_a_report(monkeypatch, capsys, error):
+    code, said = ended(monkeypatch, capsys, error)
+    assert code == 1
+    [line] = said.splitlines()
+    assert type(error).__name__ in line and "runs.py:" in line and "Please report it" in line
+    assert not CONTROL.search(line)
+
+
+def test_the_traceback_is_there_where_it_is_asked_for(monkeypatch, capsys):
+    _, said = ended(monkeypatch, capsys, ValueError("x"), debug="1")
+    assert "Traceback" in said and said.count("\nlstmega: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device", "a/run.json"), "lstmega: a/run.json cannot be used."),
+        (
+            PermissionError(13, "Permission denied", "a"),
+            "Received: Permission denied. Accepted: a place",
+        ),
+        (OSError(36, "File name too long", "a"), "Accepted: a shorter name."),
+        (OSError(5, "Input/output error"), "A file or a stream cannot be used."),
+        (MemoryError(), "more memory than there is"),
+    ],
+)
+def test_errors_of_the_system_name_the_file_and_no_number(monkeypatch, capsys, error, said):
+    code, line = ended(monkeypatch, capsys, error)
+    assert code == 1
+    assert said in line and "Errno" not in line
+
+
+def test_too_little_memory_for_tensorflow_is_one_sentence(tmp_path, text):
+    (tmp_path / "owl.txt").write_text(text)
+    command = f"ulimit -v 800000; {sys.executable} -m lstmega train --corpus owl.txt {' '.join(TRAIN)}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    last = done.stderr.decode().splitlines()[-1]
+    assert last.startswith("lstmega: TensorFlow could not be imported. Received: ")
+
+
+def test_tensorboard_without_tensorboard_is_told_before_the_training(tmp_path, text, monkeypatch):
+    class TensorBoard:
+        """As Keras' callback is named."""
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    (tmp_path / "owl.txt").write_text(text)
+    with pytest.raises(UsageError, match=r"needs the package tensorboard.*Accepted: pip install"):
+        options = TINY | {"callbacks": [TensorBoard()], "progress": False}
+        api.train(tmp_path / "owl.txt", checkpoints=tmp_path / "checkpoints", **options)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["evaluate", "--text", ""],
+        ["sample", "--run", "x" * 300],
+        ["train", "--corpus", ""],
+        ["runs", "--checkpoints", ""],
+        ["inspect", "--text", "y" * 256],
+    ],
+)
+def test_names_that_no_file_has_are_refused_by_their_option(place, arguments):
+    done = lstmega(*arguments, cwd=place)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"'{arguments[1]}': A name of a file or a run is needed. Received: " in done.stderr
+    assert "Errno" not in done.stderr
+
+
+# Terminals.
+
+
+def test_escapes_in_names_and_texts_stay_off_the_terminal(place):
+    odd = "a\x1b[31mb\u202e\x9b"
+    (place / "checkpoints/owl").rename(place / "checkpoints" / odd)
+    for arguments in (
+        ["sample", "--temps", "0.5,0.8", "--length", 5],
+        ["sample", "--temps", "0.5", "--length", 5],
+        ["sample", "--temps", "0.5", "--length", 5, "--json"],
+        ["runs"],
+        ["runs", "--json"],
+        ["show"],
+        ["show", "--json"],
+        ["evaluate"],
+        ["compare", odd],
+    ):
+        done = lstmega(*arguments, cwd=place)
+        assert done.returncode == 0, done.stderr
+        assert not re.search("[\x1b\x9b\u202e]", done.stdout + done.stderr), arguments
+        if "--json" in arguments:
+            assert odd in json.dumps(json.loads(done.stdout), ensure_ascii=False).replace(
+                "\\u001b", "\x1b"
+            )
+
+
+def test_the_path_of_a_run_is_plain_on_a_terminal_and_exact_in_a_pipe(monkeypatch, capsys):
+    for is_one, shown in ((True, "a\\x1bb\n"), (False, "a\x1bb\n")):
+        monkeypatch.setattr(terminal, "is_one", lambda _, found=is_one: found)
+        terminal.path(Path("a\x1bb"))
+        assert capsys.readouterr().out == shown
 
 
 # Corpus.

@@ -210,7 +210,7 @@ def test_mistakes_are_told_and_the_session_goes_on(place):
         "A command must be one of: /add",
         "There are 3 proposals. Received: 9",
         "/cut needs a whole number",
-        "The length of a proposal must be",
+        "The --length of a proposal must be",
         "--temps has 'hot'",
         "U+00C9",
         "/save needs the name",

@@ -1,3 +1,6 @@
+import json
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,3 +84,17 @@ def test_layers_sums_each_layer():
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (1234, "1,234"), (1.5, "1.5000"), ("x", "x")])
 def test_number(value, text):
     assert display.number(value) == text
+
+
+def test_markdown_of_a_foreign_name_has_no_markup():
+    assert display.markdown("![x](http://y) <img> a|b \\[\n\x1b") == (
+        r"!\[x\](http://y) &lt;img> a\|b \\\[ \\x1b"
+    )
+
+
+def test_json_for_a_terminal_means_the_same():
+    value = {"a": "\u202e\x9b\x7f\n\ud800夢"}
+    text = display.plain_json(json.dumps(value, ensure_ascii=False, indent=2))
+    assert json.loads(text) == value
+    assert not re.search("[\x7f-\x9f\u202e\ud800]", text)
+    assert "夢" in text

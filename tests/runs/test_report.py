@@ -1,3 +1,6 @@
+import dataclasses
+import re
+
 from lstmega.runs import report as reports
 from lstmega.runs.run import GeneratorRun
 
@@ -25,3 +28,15 @@ def test_report_and_json_agree(tiny_run):
     assert f"{content['parameters']:,}" in report
     assert len(content["history"]) == len(tiny_run.history())
     assert "=== epoch" in report
+
+
+def test_a_card_shows_no_picture_of_a_foreign_place(tiny_run):
+    picture = "![x](https://example.org/x.png)"
+    moved = tiny_run.path.rename(tiny_run.path.with_name(picture.replace("/", "_")))
+    info = dataclasses.replace(tiny_run.record.text, sources=(picture,), name=picture)
+    run = GeneratorRun.open(moved)
+    run.update(text=info)
+    card = reports.card(run)
+    assert "example.org" in card
+    beside_code = "\n".join(line for line in card.splitlines() if not line.startswith("    "))
+    assert not re.search(r"(?<!\\)\[x", beside_code)
