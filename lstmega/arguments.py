@@ -9,8 +9,9 @@ from typing import Any
 
 from lstmega.config.base import Config, check_names
 from lstmega.data.corpus import CORPORA, Corpus, read
+from lstmega.data.sources import accepted
 from lstmega.display.progress import Progress, on
-from lstmega.errors import UsageError
+from lstmega.errors import CorpusError, UsageError
 from lstmega.inference.generate import check_count
 from lstmega.runs import directory, provenance, report
 from lstmega.runs.job import CHECKPOINTS, RunT, TrainingJob, path_of
@@ -121,6 +122,8 @@ def other_text(
     """Return another text, read as the run's own text; None stays None. Errors as for `corpus`."""
     if text is None:
         return None
+    if text == "":
+        raise CorpusError(f"--text needs a text. Received: ''. Accepted: {accepted()}.")
     reading = {} if isinstance(text, Corpus) else dict(run.record.text.reading)
     given = {name: value for name, value in (reading | {"encoding": encoding}).items() if value}
     return corpus(text, given, CORPORA, progress)

@@ -26,7 +26,7 @@ from lstmega.display.progress import Progress
 from lstmega.errors import UsageError
 from lstmega.evaluation import classifier
 from lstmega.evaluation.classifier import ClassifierEvaluation, Predictions
-from lstmega.runs import classifier_job, directory, reading
+from lstmega.runs import classifier_job, provenance
 from lstmega.runs.classifier_job import TextTokens, split_of
 from lstmega.runs.job import CHECKPOINTS
 from lstmega.runs.run import ClassifierRun, Run
@@ -167,7 +167,11 @@ def evaluate(
     if data is not None and not moved:
         other = _read(data, how)
         return classifier.evaluate(opened, other, np.arange(len(other.labels)), other.name)
-    own = _read(data if data is not None else _recorded_places(opened), how)
+    if data is not None:
+        own = _read(data, how)
+    else:
+        accepted = "--data, with --moved where it has moved"
+        own = provenance.read_again(opened, lambda paths: _read(paths, how), "data", accepted)
     if own.sha256 != info.sha256:
         raise UsageError(
             f"{own.name} is not the data that {opened.name} was trained on. "
@@ -187,16 +191,3 @@ def _places(data: Data) -> list[str]:
     if isinstance(data, Labelled):
         return [source.path for source in data.sources]
     return [str(Path(one).resolve()) for one in ([data] if isinstance(data, str | Path) else data)]
-
-
-def _recorded_places(run: ClassifierRun) -> list[Path]:
-    """Return the paths of a run's data."""
-    with reading.guarded(run.path / directory.RECORD):
-        places = [(run.path / place).resolve() for place in run.record.data.places]
-        missing = [str(place) for place in places if not place.exists()]
-    if missing or not places:
-        raise UsageError(
-            f"The data that {run.name} was trained on is needed. Received: nothing at "
-            f"{', '.join(missing) or 'any place'}. Accepted: --data, with --moved where it has moved."
-        )
-    return places

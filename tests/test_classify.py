@@ -119,8 +119,12 @@ def test_other_data_are_all_read(trained, directory, tmp_path):
 def test_data_that_are_gone_are_asked_for(tmp_path):
     (tmp_path / "t.csv").write_text("x,aa\ny,bb\n" * 5 + "x,cc\ny,dd\n")
     run = classify.train(tmp_path / "t.csv", checkpoints=tmp_path / "c", **SMALL | {"epochs": 1})
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    run = classify.load(shutil.move(run.path, tmp_path / "deep" / "er"))
+    with pytest.raises(UsageError, match="held nothing out"):  # they are found, and read
+        classify.evaluate(run)
     (tmp_path / "t.csv").unlink()
-    with pytest.raises(UsageError, match=r"is needed. Received: nothing at .*t.csv"):
+    with pytest.raises(UsageError, match=r"needed. Received: nothing at .*/t.csv nor at .*deep/t.csv"):
         classify.evaluate(run)
 
 

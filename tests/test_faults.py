@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 import lstmega
 from lstmega import files
+from lstmega.data.labelled import Labelled
 from lstmega.errors import LstmegaError, RunError
 from lstmega.runs import report as reports
 from lstmega.runs import schema
@@ -258,10 +259,22 @@ def test_a_killed_beginning_is_begun_again(tmp_path):
     (path / "weights").mkdir(parents=True)
     (path / "vocabulary.json").write_bytes(b"{")
     (path / ".tmp-1-held_out.txt").write_bytes(b"")
+    (path / "weights" / ".tmp-1-a.weights.h5").write_bytes(b"")
     text = lstmega.Corpus.from_text(TEXT)
     small = {"units": 4, "embedding": 3, "batch_size": 4, "sequence_length": 8, "steps": 2}
     run = lstmega.train(text, run=path, preset="tiny", progress=False, **small)
     assert run.record.status == "finished"
+    assert not list(path.rglob(".tmp-*"))
+
+
+def test_files_of_another_kind_of_run_do_not_stay(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "held_out.txt").write_text("of a generator")
+    rows = [np.zeros((2, 3), np.float32)] * 8
+    data = Labelled("points", "vectors", rows, tuple("ab" * 4))
+    small = {"units": 2, "batch_size": 4, "steps": 1, "split": "random"}
+    lstmega.classify.train(data, run=tmp_path / "a", progress=False, **small)
+    assert not (tmp_path / "a" / "held_out.txt").exists()
 
 
 # Nothing is written over.

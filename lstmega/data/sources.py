@@ -18,7 +18,8 @@ from typing import BinaryIO, NamedTuple
 from lstmega.data import download
 from lstmega.errors import CorpusError, reason_of
 
-_RUN = "run.json"  # a directory that has it is a run's: its texts are held out, or were generated
+# A directory with all files of one of these is a run's, or that of a killed beginning.
+_RUNS = (("run.json",), ("vocabulary.json", "held_out.txt"))
 
 
 class Found(NamedTuple):
@@ -133,7 +134,11 @@ class Finder:
 def _run_of(path: Path, directory: Path) -> Path | None:
     """Return the run directory, below `directory`, that a file is in."""
     below = list(path.relative_to(directory).parents)[:-1]  # the last is `directory`
-    return next((directory / one for one in below if (directory / one / _RUN).is_file()), None)
+    return next((directory / one for one in below if _is_run(directory / one)), None)
+
+
+def _is_run(directory: Path) -> bool:
+    return any(all((directory / name).is_file() for name in names) for names in _RUNS)
 
 
 def _mode(path: Path) -> int | None:

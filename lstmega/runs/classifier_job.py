@@ -143,7 +143,7 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
 
     def _record(self) -> ClassifierRecord:
         data, reading, path = self.data, dict(self.reading), self.path.resolve()
-        places = tuple(os.path.relpath(place, path) for place in reading.pop("data", ()))
+        origins = tuple(reading.pop("data", ()))
         counts = Counter(data.labels)
         held_out = Counter(data.labels[place] for place in self.split[1].tolist())
         info = DataInfo(
@@ -155,7 +155,8 @@ class ClassifierJob(TrainingJob[ClassifierRun]):
             counts=tuple(counts[name] for name in data.classes),
             sources=provenance.source_lines(data.sources),
             notes=data.notes,
-            places=places,
+            places=tuple(os.path.relpath(place, path) for place in origins),
+            origins=origins,
             reading=Reading(**{name: value for name, value in reading.items() if value}),
         )
         return ClassifierRecord(

@@ -76,6 +76,14 @@ def is_free(path: Path) -> bool:
     return all(name in began or name.startswith(files.TEMPORARY_PREFIX) for name in names)
 
 
+def clear(path: Path) -> None:
+    """Remove what a killed start left in a directory that `is_free`."""
+    for place in (path, path / WEIGHTS):
+        files.remove_leftovers(place)
+    for name in (VOCABULARY, HELD_OUT):
+        files.remove(path / name)
+
+
 def exists(path: Path) -> bool:
     """Return whether there is a run at `path`; one that cannot be entered counts."""
     try:

@@ -49,6 +49,7 @@ class SourceInfo:
         sources: One line for each file.
         notes: Sentences that the user should read.
         places: Paths or names of the files; paths are relative to the run directory.
+        origins: The same, with the paths absolute, as they were when the run began.
     """
 
     name: str
@@ -56,6 +57,7 @@ class SourceInfo:
     sources: tuple[str, ...]
     notes: tuple[str, ...]
     places: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,6 +63,7 @@ class Run:
         run = cls(path, record)
         run.attach(*texts)
         (path / directory.WEIGHTS).mkdir(parents=True, exist_ok=True)
+        directory.clear(path)
         run.write_texts()
         run._write_record()
         files.sync(path.parent)

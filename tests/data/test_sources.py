@@ -182,8 +182,12 @@ class TestRuns:
     def test_a_directory_of_runs_has_nothing_to_read(self, mixed):
         assert "files of runs apart" in refusal(mixed / "checkpoints")
 
-    def test_the_file_has_the_name_that_runs_give_it(self):
-        assert sources._RUN == directory.RECORD
+    def test_a_killed_beginning_is_a_run(self, tree):
+        files = {"x__vocabulary.json": "{}", "x__held_out_txt": "held", "y__vocabulary.json": "{}"}
+        assert read(tree(a_txt="a", y__b_txt="b", **files)).text == "a\nb"
+
+    def test_the_files_have_the_names_that_runs_give_them(self):
+        assert sources._RUNS == ((directory.RECORD,), (directory.VOCABULARY, directory.HELD_OUT))
 
 
 class TestStandardInput:

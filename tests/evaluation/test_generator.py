@@ -172,3 +172,9 @@ def test_no_baselines_no_verdict(tiny_run):
 def test_unknown_prompts_are_another_matter(tiny_run):
     with pytest.raises(PromptError):
         lstmega.sample(tiny_run, prompt=FOREIGN)
+
+
+@pytest.mark.parametrize("function", [lstmega.evaluate, lstmega.inspect])
+def test_an_empty_name_of_a_text_is_refused_by_its_option(function, tiny_run):
+    with pytest.raises(UsageError, match=r"--text needs a text\. Received: ''\. Accepted: a text file"):
+        function(tiny_run, text="")

@@ -40,6 +40,53 @@ def test_both_may_move_together(trained, text, tmp_path):
     assert origins.training_text(lstmega.load(moved / "runs" / "owl")) == part(run, text)
 
 
+@pytest.mark.parametrize("depth", ["", "deep/er"])
+def test_the_run_may_move_alone(trained, text, tmp_path, depth):
+    run = trained("owl.txt", text.encode())
+    (tmp_path / "moved" / depth).mkdir(parents=True)
+    run = lstmega.load(shutil.move(run.path, tmp_path / "moved" / depth))
+    assert origins.training_text(run) == part(run, text)
+
+
+def test_another_text_at_the_first_place_does_not_hide_the_second(trained, text, tmp_path):
+    run = trained("owl.txt", text.encode())
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    shutil.copytree(tmp_path / "texts", moved / "texts")
+    shutil.move(tmp_path / "runs", moved)
+    (tmp_path / "texts" / "owl.txt").write_text(text + "!")
+    assert origins.training_text(lstmega.load(moved / "runs" / "owl")) == part(run, text)
+
+
+def test_both_places_are_named(trained, text, tmp_path):
+    run = trained("owl.txt", text.encode())
+    shutil.move(tmp_path / "runs", tmp_path / "a")
+    (tmp_path / "texts" / "owl.txt").unlink()
+    run = lstmega.load(shutil.move(tmp_path / "a" / "owl", tmp_path))
+    with pytest.raises(UsageError) as caught:
+        origins.training_text(run)
+    assert str(caught.value) == (
+        "The text that owl was trained on is needed. Received: nothing at "
+        f"{tmp_path}/texts/owl.txt nor at {tmp_path.parent}/texts/owl.txt. "
+        "Accepted: --corpus, with the same files in the same order."
+    )
+
+
+def test_runs_from_before_have_one_place(trained, text):
+    run = trained("owl.txt", text.encode())
+    reseal(run, text={k: v for k, v in dataclasses.asdict(run.record.text).items() if k != "origins"})
+    assert origins.training_text(lstmega.load(run.path)) == part(run, text)
+
+
+@pytest.mark.parametrize("place", ["../\0", "/\udc80/" + "x" * 300, "/" + "x/" * 4000])
+def test_impossible_places_are_no_places(trained, text, place):
+    run = trained("owl.txt", text.encode())
+    odd = {"places": [place], "origins": [f"/{place}"]}
+    reseal(run, text=dataclasses.asdict(run.record.text) | odd)
+    with pytest.raises(UsageError, match="is needed"):
+        origins.training_text(lstmega.load(run.path))
+
+
 def test_a_text_that_has_gone_is_asked_for(trained, text, tmp_path):
     run = trained("owl.txt", text.encode())
     new = (tmp_path / "texts" / "owl.txt").rename(tmp_path / "moved.txt")
