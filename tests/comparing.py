@@ -13,7 +13,9 @@ def everything(run):
     content = {path.name: path.read_bytes() for path in newest.glob("*.safetensors")}
     for saved in run.record.weights:
         content[saved.file] = run.weights_path(saved.file).read_bytes()
-    record = dataclasses.replace(run.record, created="", seconds=0.0, name="", logs={})
+    info = {"data" if run.record.kind == "classifier" else "text": run.record.info}
+    info = {name: dataclasses.replace(value, origins=()) for name, value in info.items()}
+    record = dataclasses.replace(run.record, created="", seconds=0.0, name="", logs={}, **info)
     history = [dataclasses.replace(row, **_TIMES) for row in run.history()]
     samples = run.samples().replace(f"{run.name}: temperature", "temperature")
     return content | {"record": record, "history": history, "samples": samples}
