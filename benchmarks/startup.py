@@ -18,7 +18,6 @@ PARTS = {
     "+ click and the command line": "import lstmega.cli.main",
     "+ numpy": "import lstmega.cli.main, numpy",
     "+ decoder, sampling, runs": "import lstmega.cli.main, lstmega.runs.run, lstmega.inference.generate",
-    "+ h5py": "import lstmega.cli.main, lstmega.runs.run, lstmega.inference.generate, h5py",
 }
 
 

@@ -4,12 +4,12 @@ import io
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.errors import RunError
+from lstmega.runs import hdf5
 
 Weights = dict[str, npt.NDArray[np.float32]]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -31,22 +31,16 @@ def read(content: bytes, shapes: Shapes, *, tied: bool = False, where: str) -> W
         Arrays by the names of `shapes`.
 
     Raises:
-        RunError: It is no HDF5 file, an array is missing, of another shape or type, not finite,
-            compressed, in chunks, or kept outside the file.
+        RunError: It is no HDF5 file as `hdf5` reads it, or an array is missing, of another shape, or
+            not finite.
     """
-    import h5py  # noqa: PLC0415 - a tenth of a second that `runs` and `show` can do without
-
     numbers = sum(map(math.prod, shapes.values()))
     if len(content) < 4 * numbers:  # never allocate more than the file
         raise RunError(f"{where} is shorter than its {numbers:,} numbers.")
-    try:
-        with h5py.File(io.BytesIO(content), "r") as file:
-            return {
-                name: _array(content, file, path, shapes[name], where)
-                for name, path in _keras_paths(shapes, tied).items()
-            }
-    except (OSError, LookupError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
-        raise RunError(f"{where} is not a weights file of this model: {error}.") from error
+    return {
+        name: _array(content, path, shapes[name], where)
+        for name, path in _keras_paths(shapes, tied).items()
+    }
 
 
 def write(weights: Mapping[str, npt.NDArray[np.float32]], *, tied: bool = False) -> bytes:
@@ -61,48 +55,24 @@ def write(weights: Mapping[str, npt.NDArray[np.float32]], *, tied: bool = False)
     import h5py  # noqa: PLC0415
 
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+    with h5py.File(buffer, "w", libver=("earliest", "v110")) as file:  # as `hdf5` reads
         for name, path in _keras_paths(weights, tied).items():
             file.create_dataset(path, data=weights[name])
     return buffer.getvalue()
 
 
-def _array(
-    content: bytes, file: Any, path: str, shape: tuple[int, ...], where: str
-) -> npt.NDArray[np.float32]:
-    import h5py  # noqa: PLC0415
-
-    parts = path.split("/")
-    for depth in range(1, len(parts) + 1):
-        if not isinstance(file.get("/".join(parts[:depth]), getlink=True), h5py.HardLink):
-            raise RunError(f"{where}: {path} points outside the file.")
-    array = file[path]
-    if not isinstance(array, h5py.Dataset):
-        raise RunError(f"{where}: {path} must be an array inside the file. Received: {array!r:.80}.")
-    if array.shape != shape or array.dtype != np.dtype("<f4"):
-        received = f"{array.dtype} {list(array.shape)}"
-        raise RunError(f"{where}: {path} must be float32 {list(shape)}. Received: {received}.")
-    values = _values(content, array, where)
+def _array(content: bytes, path: str, shape: tuple[int, ...], where: str) -> npt.NDArray[np.float32]:
+    try:
+        values = hdf5.read(content, path)
+    except ValueError as error:
+        raise RunError(f"{where} is not a weights file of this model: {error}.") from error
+    if values.shape != shape:
+        raise RunError(
+            f"{where}: {path} must be of shape {list(shape)}. Received: {list(values.shape)}."
+        )
     if not (np.abs(values) <= LARGEST).all():
         raise RunError(f"{where}: {path} holds values that are not finite, or above {LARGEST:g}.")
     return values
-
-
-def _values(content: bytes, array: Any, where: str) -> npt.NDArray[np.float32]:
-    """Return the numbers of a dataset of little-endian float32, read without HDF5.
-
-    HDF5 would allocate what a file asks for: a chunk may be a thousand times larger than the file.
-    """
-    import h5py  # noqa: PLC0415
-
-    stored, start, size = array.id.get_create_plist(), array.id.get_offset(), 4 * array.size
-    plain = stored.get_layout() == h5py.h5d.CONTIGUOUS and not stored.get_nfilters()
-    if not plain or stored.get_external_count() or start is None or start + size > len(content):
-        raise RunError(
-            f"{where}: {array.name} must lie in the file as one block. Received: in chunks, compressed, "
-            "elsewhere, or beyond its end. Accepted: weights as Keras saves them."
-        )
-    return np.frombuffer(content, "<f4", array.size, start).reshape(array.shape).astype(np.float32)
 
 
 def _keras_paths(names: Iterable[str], tied: bool) -> dict[str, str]:
