@@ -19,6 +19,7 @@ from lstmega import arguments
 from lstmega.arguments import PathLike, check_options, resolve
 from lstmega.config.keywords import ClassifierOptions, ReadingOptions
 from lstmega.config.model import ClassifierConfig
+from lstmega.config.presets import given_of
 from lstmega.config.training import DeviceChoice, TrainingConfig
 from lstmega.data import labelled
 from lstmega.data.labelled import Labelled
@@ -39,7 +40,7 @@ def train(
     *,
     label: str | None = None,
     text: str | Sequence[str] = (),
-    header: bool = False,
+    header: bool | None = None,
     class_names: PathLike | None = None,
     labels: PathLike | None = None,
     encoding: str | None = None,
@@ -63,7 +64,8 @@ def train(
             `y`, MNIST's files, several of one kind, or a `Labelled`.
         label: The column of the class in a table, by number from 1 or by name; None is the first.
         text: The columns to read, joined by spaces; by default all others.
-        header: Whether the first row of a table has names; a column given by name means that too.
+        header: Whether the first row of a table has names (None: no); a column given by name means that
+            too.
         class_names: A file whose lines name the classes 1, 2, ... (or 0, 1, ...).
         labels: MNIST's file of labels, where it is not beside the images.
         encoding: The encoding of text files, where it is not UTF-8 and has no byte-order mark.
@@ -89,7 +91,7 @@ def train(
     reading = {
         "label": label,
         "text": tuple([text] if isinstance(text, str) else text),
-        "header": header,
+        "header": bool(header),
         "class_names": None if class_names is None else str(Path(class_names).resolve()),
         "labels": None if labels is None else str(Path(labels).resolve()),
         "encoding": encoding,
@@ -163,7 +165,7 @@ def evaluate(
     """
     opened = resolve(ClassifierRun, run, checkpoints)
     info = opened.record.data
-    how = vars(info.reading) | {name: value for name, value in reading.items() if value}
+    how = vars(info.reading) | given_of(reading)
     if data is not None and not moved:
         other = _read(data, how)
         return classifier.evaluate(opened, other, np.arange(len(other.labels)), other.name)
@@ -184,7 +186,7 @@ def evaluate(
 def _read(data: Data, reading: Mapping[str, Any]) -> Labelled:
     if isinstance(data, Labelled):
         return data
-    return labelled.read(data, **{name: value for name, value in reading.items() if value})
+    return labelled.read(data, **given_of(reading))
 
 
 def _places(data: Data) -> list[str]:

@@ -116,6 +116,15 @@ def test_other_data_are_all_read(trained, directory, tmp_path):
         classify.evaluate(trained, tmp_path / "new.csv", moved=True)
 
 
+def test_a_header_that_the_run_had_can_be_absent(tmp_path):
+    (tmp_path / "t.csv").write_text("kind,name\n" + "x,aa\ny,bb\n" * 6)
+    how = SMALL | {"epochs": 1, "header": True}
+    run = classify.train(tmp_path / "t.csv", checkpoints=tmp_path / "c", **how)
+    (tmp_path / "plain.csv").write_text("x,aa\ny,bb\nx,cc\n")
+    assert classify.evaluate(run, tmp_path / "plain.csv").examples == 2
+    assert classify.evaluate(run, tmp_path / "plain.csv", header=False).examples == 3
+
+
 def test_data_that_are_gone_are_asked_for(tmp_path):
     (tmp_path / "t.csv").write_text("x,aa\ny,bb\n" * 5 + "x,cc\ny,dd\n")
     run = classify.train(tmp_path / "t.csv", checkpoints=tmp_path / "c", **SMALL | {"epochs": 1})

@@ -144,7 +144,9 @@ data_options = _stack(
         metavar="COLUMN",
         help="Column to read, by number from 1 or by name (default: all others). Repeatable.",
     ),
-    click.option("--header", is_flag=True, help="The first row of a table has names."),
+    click.option(
+        "--header/--no-header", default=None, help="The first row of a table has names (default: no)."
+    ),
     click.option(
         "--class-names",
         type=Name(Path),

@@ -118,7 +118,7 @@ class ReadingOptions(TypedDict, total=False):
 
     label: str | None
     text: Several
-    header: bool
+    header: bool | None
     class_names: str | Path | None
     labels: str | Path | None
     encoding: str | None

@@ -21,7 +21,7 @@ __all__ = ["Device", "choose", "graph", "keras", "quiet", "tf", "versions"]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Redirect file descriptor 2 inside the block; its content is replayed only if the block fails."""
+    """Redirect file descriptor 2 inside the block; if that fails, `LSTMEGA_DEBUG=1` replays it."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as aside:
@@ -29,8 +29,9 @@ def quiet() -> Iterator[None]:
         try:
             yield
         except Exception:  # not for Ctrl-C
-            aside.seek(0)
-            os.write(kept, aside.read())
+            if os.environ.get("LSTMEGA_DEBUG") == "1":
+                aside.seek(0)
+                os.write(kept, aside.read())
             raise
         finally:
             os.dup2(kept, 2)

@@ -101,17 +101,22 @@ def _is_closed(error: Exception) -> bool:
 def locked(path: Path) -> Iterator[None]:
     """Lock a run directory against a second writer; the directory is made if it is not there.
 
-    The lock ends with the process.
+    The lock ends with the process. A new directory in which nothing was written is removed.
 
     Raises:
         RunError: Another process holds it; the message has its number.
     """
+    new = not path.exists()
     path.mkdir(parents=True, exist_ok=True)
     for inside in (path / WEIGHTS, path / STATES):
         if inside.is_symlink():  # a foreign run must not redirect what is written
             raise RunError(f"{inside} is a link. Received: {inside.readlink()}; it must be a directory.")
     with _held(path / _LOCK):
-        yield
+        try:
+            yield
+        finally:
+            if new and [item.name for item in path.iterdir()] == [_LOCK]:
+                files.remove(path)
 
 
 def located(checkpoints: Path, name: str | Path) -> Path:
@@ -208,6 +213,8 @@ def _held(path: Path) -> Iterator[None]:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise RunError(f"{path} is no regular file.")
         _lock(file, path)
+        if not os.fstat(file.fileno()).st_nlink:  # its holder removed it after it was opened here
+            raise RunError(f"{path.parent} was removed by another training. Try again.")
         file.seek(0)
         file.truncate(0)
         file.write(f"{os.getpid()} {_started(os.getpid())}\n".encode())

@@ -505,8 +505,9 @@ def test_too_little_memory_for_tensorflow_is_one_sentence(tmp_path, text):
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True)
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
-    last = done.stderr.decode().splitlines()[-1]
-    assert last.startswith("lstmega: TensorFlow could not be imported. Received: ")
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("lstmega: TensorFlow could not be imported. Received: ")
+    assert {item.name for item in tmp_path.rglob("*")} <= {"owl.txt", "checkpoints"}, "a lock was left"
 
 
 def test_tensorboard_without_tensorboard_is_told_before_the_training(tmp_path, text, monkeypatch):

@@ -24,11 +24,13 @@ def test_quiet_hides_what_a_library_writes(capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_quiet_tells_when_the_block_fails(capfd):
+@pytest.mark.parametrize(("debug", "shown"), [("1", "the reason"), ("", "")])
+def test_quiet_tells_on_request_why_the_block_fails(capfd, monkeypatch, debug, shown):
+    monkeypatch.setenv("LSTMEGA_DEBUG", debug)
     with pytest.raises(RuntimeError), devices.quiet():
         os.write(2, b"the reason")
         raise RuntimeError
-    assert capfd.readouterr().err == "the reason"
+    assert capfd.readouterr().err == shown
 
 
 def test_import_and_first_operation_are_silent():

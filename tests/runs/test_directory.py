@@ -94,3 +94,16 @@ def test_a_number_that_another_process_has_now_is_not_the_holder(tmp_path, monke
     (tmp_path / ".lock").write_text("1 12345678901\n")
     with directory.locked(tmp_path):
         pass
+
+
+def test_a_directory_in_which_nothing_was_written_is_removed(tmp_path):
+    with pytest.raises(KeyError), directory.locked(tmp_path / "new"):
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "old").mkdir()
+    with pytest.raises(KeyError), directory.locked(tmp_path / "old"):
+        raise KeyError
+    with pytest.raises(KeyError), directory.locked(tmp_path / "begun"):
+        (tmp_path / "begun/file").touch()
+        raise KeyError
+    assert {item.name for item in tmp_path.iterdir()} == {"old", "begun"}
