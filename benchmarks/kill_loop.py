@@ -140,7 +140,7 @@ def finish(work: Callable[[], object]) -> None:
 def compare(root: Path, kind: str, place: Path) -> None:
     """Compare a finished training with an uninterrupted one of its kind."""
     run = lstmega.load(place / "a")
-    peace, changes = root / "peace" / kind, {}
+    peace, changes = root / f"peace-{kind}", {}
     if kind == "minutes":  # each plans its own number of steps
         changes = {"minutes": None, "steps": run.record.total_steps}
         shutil.rmtree(peace, ignore_errors=True)

@@ -53,7 +53,7 @@ class RandomRun:
         }
         self._decoder = Decoder(options, self.weights)
 
-    def decoder(self) -> Decoder:
+    def decoder(self, mix: object = None) -> Decoder:
         """Return the decoder."""
         return self._decoder
 

@@ -17,7 +17,7 @@ from lstmega.config.generation import GenerationConfig
 from lstmega.config.keywords import GenerationOptions, GeneratorOptions, SamplingOptions
 from lstmega.config.model import GeneratorConfig
 from lstmega.config.presets import PRESETS
-from lstmega.config.training import DeviceChoice, TrainingConfig
+from lstmega.config.training import DeviceChoice, Mix, TrainingConfig
 from lstmega.data.corpus import CORPORA, Corpus, Tokens
 from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import UnknownPolicy
@@ -284,6 +284,7 @@ def evaluate(
     window: int = ...,
     unknown: UnknownCost = ...,
     dynamic: float | None = ...,
+    mix: Mix | None = ...,
     progress: Progress | bool = ...,
 ) -> Evaluation: ...
 @overload
@@ -299,6 +300,7 @@ def evaluate(
     window: int = ...,
     unknown: UnknownCost = ...,
     dynamic: float | None = ...,
+    mix: Mix | None = ...,
     progress: Progress | bool = ...,
 ) -> Evaluation | ClassifierEvaluation: ...
 def evaluate(
@@ -311,6 +313,7 @@ def evaluate(
     window: int = scoring.WINDOW,
     unknown: UnknownCost = "charge",
     dynamic: float | None = None,
+    mix: Mix | None = None,
     progress: Progress | bool = False,
 ) -> Evaluation | ClassifierEvaluation:
     """Measure a run: how well a generator predicts a text, how often a classifier is right.
@@ -326,7 +329,10 @@ def evaluate(
         unknown: The cost of an unknown character: `charge` as much as any unseen code point, `skip`
             leaves it out.
         dynamic: Learning rate of dynamic evaluation: a copy of the model learns from the text after each
-            32 characters that it has predicted; by the stream protocol, with TensorFlow.
+            32 characters that it has predicted; by the stream protocol, with TensorFlow, without the
+            n-gram model.
+        mix: `none` measures the network alone; None the mixture with the n-gram model, where the run has
+            one.
         progress: True displays the progress on stderr or in the notebook.
 
     Returns:
@@ -342,8 +348,8 @@ def evaluate(
         raise UsageError(f"--dynamic needs --protocol stream. Received: --protocol {protocol}.")
     opened = resolve(Run, run, checkpoints)
     if isinstance(opened, ClassifierRun):
-        given = (text, encoding, protocol, window, unknown, dynamic)
-        if given != (None, None, "stream", scoring.WINDOW, "charge", None):
+        given = (text, encoding, protocol, window, unknown, dynamic, mix)
+        if given != (None, None, "stream", scoring.WINDOW, "charge", None, None):
             raise UsageError(
                 f"{opened.name} is a classifier. Received: options for the loss of a text. Accepted: no "
                 "options, or lstmega classify evaluate --data for other examples."
@@ -358,6 +364,7 @@ def evaluate(
         )
     if dynamic is None:
         how: dict[str, Any] = {"protocol": protocol, "window": window, "unknown": unknown}
+        how["mix"] = mix
         return _look(generator.measure, opened, text, encoding, progress, **how)
     with arguments.display(progress) as display:
         corpus = arguments.other_text(opened, text, encoding, display)

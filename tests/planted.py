@@ -34,8 +34,11 @@ class PlantedRun:
         if planted:
             self._plant(cell)
 
-    def decoder(self):
+    def network(self):
         return Decoder(self.options, self.weights)
+
+    def decoder(self, mix=None):
+        return self.network()
 
     def _plant(self, cell):
         """lstm: the input gate is open at brackets only, nothing is forgotten; rnn: a switch."""

@@ -57,7 +57,7 @@ class FakeRun:
     def __init__(self, decoder, vocabulary=LETTERS, held_out=""):
         self._decoder, self.vocabulary, self.held_out = decoder, vocabulary, held_out
 
-    def decoder(self):
+    def decoder(self, mix=None):
         return self._decoder
 
 

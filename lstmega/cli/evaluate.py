@@ -41,6 +41,12 @@ from lstmega.files import Output
     help="Dynamic evaluation: a copy of the model learns from the text while it reads, at this learning "
     "rate (0.1 is a start).",
 )
+@choice_option(
+    "--mix",
+    ["ngram", "none"],
+    None,
+    "Measure with the n-gram model of the run (the default where it has one), or the network alone.",
+)
 @result_options
 def evaluate(html: Output | None, as_json: bool, **options: Any) -> None:
     """Measure a run beside simple models.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lstmega.config.base import Config, flag, option, usage_error
+from lstmega.config.training import Mix
 from lstmega.errors import UsageError
 
 Vary = Literal["char", "word", "line"]
@@ -60,6 +61,9 @@ class GenerationConfig(Config):
     )
     stop: tuple[str, ...] = option((), "End a text before this string. Repeatable.")
     lines: int | None = option(None, "End a text after this many lines.", 1, sys.maxsize)
+    mix: Mix | None = option(
+        None, "Write with the network and the n-gram model of the run, or with the network alone (none)."
+    )
     vary: Vary | None = option(
         None, "Cycle through --temps within each text: per char, per word, or evenly along each line."
     )

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from lstmega.config.generation import Vary
 from lstmega.config.model import Cell, Pool, Split
-from lstmega.config.training import OptimizerName, Order, ScheduleName
+from lstmega.config.training import Mix, OptimizerName, Order, ScheduleName
 
 Several = Sequence[str] | str
 
@@ -65,6 +65,7 @@ class GeneratorOptions(RecurrentOptions, TrainingOptions, total=False):
     stride: int | None
     lines: bool | None
     restarts: float | None
+    mix: Mix | None
 
 
 class ClassifierOptions(RecurrentOptions, TrainingOptions, total=False):
@@ -98,6 +99,7 @@ class GenerationOptions(TypedDict, total=False):
     acrostic: str | None
     stop: Several
     lines: int | None
+    mix: Mix | None
     vary: Vary | None
     # Earlier names.
     typical: float | None

@@ -33,7 +33,9 @@ class Preset:
 _COSINE = TrainingConfig(
     steps=1000, batch_size=32, sequence_length=64, learning_rate=1e-2, restarts=0.05
 )
-_CONSTANT = TrainingConfig(epochs=20, schedule="constant", warmup=0, clip_norm=None, learning_rate=1e-3)
+_CONSTANT = TrainingConfig(
+    epochs=20, schedule="constant", warmup=0, clip_norm=None, learning_rate=1e-3, mix="none"
+)
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {

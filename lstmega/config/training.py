@@ -10,9 +10,16 @@ Order = Literal["lanes", "shuffled", "windows"]
 OptimizerName = Literal["adam", "rmsprop"]
 ScheduleName = Literal["cosine", "constant"]
 DeviceChoice = Literal["auto", "cpu", "gpu"]
+Mix = Literal["ngram", "none"]
 
 LENGTHS = ("epochs", "steps", "minutes")  # exactly one of them is given
-TEXT_ONLY = ("order", "stride", "lines", "restarts")  # options about one long text, not about examples
+TEXT_ONLY = (
+    "order",
+    "stride",
+    "lines",
+    "restarts",
+    "mix",
+)  # options about one long text, not about examples
 ALL_WEIGHTS = "all"
 
 
@@ -82,6 +89,12 @@ class TrainingConfig(Config):
     )
     validation: float = option(
         0.1, "Held-out fraction: the end of the text, or lines or examples drawn at random.", 0, 0.9
+    )
+    mix: Mix = option(
+        "ngram",
+        "Write with a mixture of the network and an n-gram model of the training text, or with the "
+        "network alone.",
+        before="none",
     )
     patience: int | None = option(
         None, "Stop after this many validations without a better held-out loss.", 1, 10**6

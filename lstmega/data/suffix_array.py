@@ -111,7 +111,7 @@ class TextIndex:
         kind = np.dtype(np.uint8 if len(self._alphabet) < 255 else ">u2")  # big-endian: bytes sort alike
         self._unknown = np.iinfo(kind).max
         self._data = self._coded(text, kind)
-        self._suffixes = _sorted(self._data[: len(text)])
+        self._suffixes = sorted_suffixes(self._data[: len(text)])
 
     def __len__(self) -> int:
         return len(self._suffixes)
@@ -236,7 +236,7 @@ class TextIndex:
         return at < len(self) and self._seen(len(passage) - start)(int(self._suffixes[at])) == wanted
 
 
-def _sorted(codes: Codes) -> npt.NDArray[np.int32]:
+def sorted_suffixes(codes: Codes) -> npt.NDArray[np.int32]:
     """Return the starts of the sorted suffixes, `[characters]`.
 
     Big-endian numbers sort as their bytes do; only the first of two bytes begins a suffix.

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.config.base import check_choice
+from lstmega.config.training import Mix
 from lstmega.data.batching import measured_part
 from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import Vocabulary
@@ -49,6 +50,8 @@ class Evaluation(PageResult):
         rate: The learning rate of dynamic evaluation.
         reading: How the recurrent state is treated while the text is read.
         baselines: Simple models of the same text.
+        mix: `ngram` where the n-gram model of the run took part.
+        parts: The network of a mixture alone.
     """
 
     run: str
@@ -63,6 +66,8 @@ class Evaluation(PageResult):
     rate: float | None = None
     reading: str = "state carried through"
     baselines: tuple[Baseline, ...] = ()
+    mix: Mix = "none"
+    parts: tuple[Baseline, ...] = ()
 
     @property
     def characters(self) -> int:
@@ -104,6 +109,8 @@ class Evaluation(PageResult):
             "unknown_characters": self.unknown,
             "unknown_rule": self.rule,
             "yardsticks": list(map(asdict, self.baselines)),
+            "mix": self.mix,
+            "parts": list(map(asdict, self.parts)),
         }
 
     def rows(self) -> list[dict[str, Any]]:
@@ -130,7 +137,8 @@ class Evaluation(PageResult):
 
     def table(self) -> list[list[str]]:
         """Return the model among its baselines, best first, under a head."""
-        return record.baseline_table(self.bits_per_character, self.baselines, self.tokens)
+        beside = (*self.parts, *self.baselines)
+        return record.baseline_table(self.bits_per_character, beside, self.tokens)
 
     def _page(self, most: int | None = None) -> Heatmap:
         text, note = self.text[:most], self.verdict if most is None else ""
@@ -147,6 +155,7 @@ def measure(
     protocol: Literal["stream", "window"] = "stream",
     window: int = scoring.WINDOW,
     unknown: UnknownCost = "charge",
+    mix: Mix | None = None,
     progress: scoring.ReadProgress | None = None,
 ) -> Evaluation:
     """Measure a run's best weights; arguments and errors as for `lstmega.evaluate`.
@@ -154,20 +163,38 @@ def measure(
     Args:
         unknown: `charge` costs an unknown character as much as a uniform choice among all code points
             that the run does not know (and `<unk>`, where the run has it); `skip` leaves it out.
+        mix: As for `GeneratorRun.decoder`. On the held-out text each character is charged its share of
+            the cost of the mixture's exponents, which were fitted there.
         progress: Called with the characters read so far and in total.
     """
-    decoder = run.decoder()
+    decoder = run.decoder(mix)
+    mixture = None if mix == "none" else run.record.mixture
+    how: dict[str, Any] = {"unknown": unknown, "protocol": protocol}
+    if mixture is not None:
+        own = text is None
+        how |= {"mix": "ngram", "charge": mixture.charge if own else 0.0}
+        how["parts"] = run.record.parts if own and protocol == "stream" else ()
     if protocol == "stream":
         reader = partial(scoring.stream, decoder, progress=progress)
-        return read_by(run, text, reader, unknown=unknown, protocol=protocol)
+        return read_by(run, text, reader, **how)
     reader = partial(scoring.windows, decoder, length=window, progress=progress)
-    return read_by(run, text, reader, unknown=unknown, protocol=protocol, window=window)
+    return read_by(run, text, reader, window=window, **how)
 
 
 def read_by(
-    run: GeneratorRun, text: Corpus | None, reader: Reader, *, unknown: UnknownCost, **how: Any
+    run: GeneratorRun,
+    text: Corpus | None,
+    reader: Reader,
+    *,
+    unknown: UnknownCost,
+    charge: float = 0.0,
+    **how: Any,
 ) -> Evaluation:
-    """Measure a run by any reader of ids; arguments as for `measure`, `how` are `Evaluation`'s."""
+    """Measure a run by any reader of ids; arguments as for `measure`, `how` are `Evaluation`'s.
+
+    Args:
+        charge: Nats that each character costs beside its surprisal.
+    """
     check_choice("--unknown", unknown, get_args(UnknownCost))
     content, source, simple = _to_read(run, text)
     known = run.vocabulary.known(content)
@@ -183,7 +210,7 @@ def read_by(
         run=run.name,
         source=source,
         text=content[context:],
-        nats=nats[context:],
+        nats=nats[context:] + charge,
         unknown=foreign,
         rule=unknown,
         tokens=run.record.text.tokens,

@@ -14,7 +14,8 @@ from lstmega.display.heatmap import Heatmap, surprisal
 from lstmega.display.result import PageResult
 from lstmega.evaluation import scoring
 from lstmega.evaluation.scoring import INSPECTED, Costs, ReadProgress, UnknownInText
-from lstmega.inference.decoder import Decoder, log_softmax
+from lstmega.inference.decoder import log_softmax
+from lstmega.inference.sampler import Stepper
 from lstmega.runs.run import GeneratorRun
 
 _ROWS = 40  # characters that a terminal shows
@@ -141,7 +142,7 @@ def inspect(
 
 
 def _predictions(
-    decoder: Decoder, ids: npt.NDArray[np.integer], top: int, progress: ReadProgress | None
+    decoder: Stepper, ids: npt.NDArray[np.integer], top: int, progress: ReadProgress | None
 ) -> tuple[Costs, Costs, npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     """Return costs and entropies `[n - 1]`, most probable ids and their probabilities `[n - 1, top]`."""
     count = len(ids) - 1

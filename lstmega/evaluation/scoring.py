@@ -22,6 +22,7 @@ from lstmega.data.vocabulary import Vocabulary
 from lstmega.display import formatting
 from lstmega.errors import UsageError
 from lstmega.inference.decoder import Array, Decoder, States, WindowDecoder, kept
+from lstmega.inference.sampler import Stepper
 from lstmega.runs.run import GeneratorRun
 
 UnknownInText = Literal["error", "skip"]
@@ -52,7 +53,7 @@ class ReadStep:
 
 
 def stream(
-    decoder: Decoder,
+    decoder: Stepper,
     ids: npt.NDArray[np.integer],
     *,
     rows: int | None = None,
@@ -77,7 +78,7 @@ def stream(
 
 
 def windows(
-    decoder: Decoder,
+    decoder: Stepper,
     ids: npt.NDArray[np.integer],
     *,
     length: int = WINDOW,
@@ -108,7 +109,7 @@ def _count(ids: npt.NDArray[np.integer]) -> int:
 
 
 def steps(
-    decoder: Decoder,
+    decoder: Stepper,
     ids: npt.NDArray[np.integer],
     length: int,
     warmup: int,
@@ -142,7 +143,7 @@ def steps(
 
 
 def _read(
-    decoder: Decoder,
+    decoder: Stepper,
     ids: npt.NDArray[np.integer],
     length: int,
     warmup: int,
@@ -247,7 +248,7 @@ def read_states(run: GeneratorRun) -> Decoder:
     Raises:
         UsageError: The model reads windows, each from the zero state.
     """
-    decoder = run.decoder()
+    decoder = run.network()
     if isinstance(decoder, WindowDecoder):
         raise UsageError(
             f"{run.name} reads every window from the zero state: no unit carries a state. Received: "
@@ -257,7 +258,7 @@ def read_states(run: GeneratorRun) -> Decoder:
 
 
 def walk(
-    decoder: Decoder, ids: npt.NDArray[np.integer], progress: ReadProgress | None = None
+    decoder: Stepper, ids: npt.NDArray[np.integer], progress: ReadProgress | None = None
 ) -> Iterator[ReadStep]:
     """Read a text once with the state carried through; arguments as for `steps`.
 

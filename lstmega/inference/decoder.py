@@ -6,6 +6,7 @@ cost of a step is the product `recurrent [gates, units] @ hidden [units, rows]`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,9 @@ from lstmega.errors import RunError, UsageError
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer]
 Weights = Mapping[str, Array]  # by the names of `weight_shapes`
-LayerState = tuple[Array, ...]  # (hidden, memory) for lstm, (hidden,) else; each [units, rows]
+LayerState = tuple[
+    npt.NDArray[Any], ...
+]  # each [units, rows]: (hidden, memory) for lstm, else (hidden,)
 States = tuple[LayerState, ...]  # lowest layer first
 
 _NORM_EPSILON = 1e-3  # as in Keras' LayerNormalization

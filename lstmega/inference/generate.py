@@ -17,14 +17,15 @@ import numpy as np
 
 from lstmega.config.base import check_choice, check_int, usage_error
 from lstmega.config.generation import GenerationConfig
+from lstmega.config.training import Mix
 from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import UnknownPolicy, Vocabulary
 from lstmega.inference import sampler
 from lstmega.inference.constraints import Constraints
-from lstmega.inference.decoder import Decoder, Ids, log_softmax
+from lstmega.inference.decoder import Ids, log_softmax
 from lstmega.inference.logits_processors import ENDED
 from lstmega.inference.outputs import Sample, Samples, Stream
-from lstmega.inference.sampler import GeneratedStep, Position
+from lstmega.inference.sampler import GeneratedStep, Position, Stepper
 from lstmega.inference.temperature import Varied, check_temperatures
 
 EXCERPT_LENGTH = 100  # characters: the reference notebook's seed
@@ -48,8 +49,8 @@ class GeneratingRun(Protocol):
     def lines(self) -> bool:
         """Whether each line is a text of its own."""
 
-    def decoder(self) -> Decoder:
-        """Return the decoder of the trained weights."""
+    def decoder(self, mix: Mix | None = None) -> Stepper:
+        """Return the decoder of the trained weights, with or without the n-gram model."""
 
 
 def sample(
@@ -158,7 +159,7 @@ class TextGenerator:
         self._config = config or GenerationConfig()
         self._constraints = Constraints(self._config, run.vocabulary, training, lines=run.lines)
         self._lines_left = self._config.lines or (1 if run.lines else sys.maxsize)
-        self._decoder = run.decoder()
+        self._decoder = run.decoder(self._config.mix)
 
     def read(self, ids: Ids, after: Position | None = None) -> Position:
         """Read `ids [time]`, at least one, after a position; None is before any text."""

@@ -21,7 +21,7 @@ from lstmega.data.vocabulary import MAX_SIZE, AnyVocabulary, Vocabulary, WordVoc
 from lstmega.display import formatting
 from lstmega.errors import CorpusError, UsageError
 from lstmega.runs import directory, provenance
-from lstmega.runs.job import Changes, TrainingJob, check_warm_start, gives_length, run_path
+from lstmega.runs.job import Changes, TrainingJob, check_warm_start, gives_length, kept_by, run_path
 from lstmega.runs.record import ClassifierRecord, DataInfo, Reading
 from lstmega.runs.run import ClassifierRun, GeneratorRun, Run, encoded
 
@@ -221,7 +221,7 @@ def prepare(
         path=path,
         initial=initial,
         keeps_length=not gives_length(options),
-        keeps_weights=options.get("keep") is None,
+        kept=kept_by(options),
         data=data,
         tokens=kind,
         max_vocabulary=max_vocabulary,

@@ -4,6 +4,7 @@
         run.json         options, training data, losses; replaced atomically
         vocabulary.json  characters or words <-> ids
         held_out.txt     a generator's held-out text, for prompts and evaluation
+        ngram.safetensors  a generator's n-gram model (`inference/ngram.py`)
         history.csv      one row per validation
         samples.txt      previews of each validation
         weights/epoch-003.weights.h5  written once each, in Keras' own format
@@ -28,6 +29,7 @@ from typing import Any
 
 from lstmega import files
 from lstmega.errors import RunError, UsageError
+from lstmega.inference.ngram import FREE_BYTES, MOST_BYTES, MOST_COUNTED
 from lstmega.runs import reading, schema
 from lstmega.runs.record import ClassifierRecord, GeneratorRecord, RunRecord
 
@@ -39,7 +41,7 @@ except ImportError:  # Windows
 SCHEMA = 1
 RECORDS: dict[str, type[RunRecord]] = {"generator": GeneratorRecord, "classifier": ClassifierRecord}
 
-RECORD, VOCABULARY, HELD_OUT = "run.json", "vocabulary.json", "held_out.txt"
+RECORD, VOCABULARY, HELD_OUT, NGRAM = "run.json", "vocabulary.json", "held_out.txt", "ngram.safetensors"
 HISTORY, SAMPLES, CARD, _LOCK = "history.csv", "samples.txt", "README.md", ".lock"
 WEIGHTS, STATES = "weights", "state"
 MAX_RECORD = 16 << 20  # bytes of run.json: two lines for each file of text, 80,000 files
@@ -198,6 +200,11 @@ def write_text(path: Path, text: str) -> str:
 def max_weights(record: RunRecord) -> int:
     """Return the largest size of a weights file in bytes, with room for what HDF5 adds."""
     return 4 * sum(map(math.prod, record.shapes.values())) + (16 << 20)
+
+
+def max_ngram(record: GeneratorRecord) -> int:
+    """Return the largest size of an n-gram model in bytes, with room for the names of its arrays."""
+    return MOST_BYTES * min(record.text.characters, MOST_COUNTED) + 2 * FREE_BYTES
 
 
 @contextmanager

@@ -26,11 +26,20 @@ from lstmega.data.vocabulary import MAX_SIZE, NarrowIds, Vocabulary
 from lstmega.display import formatting
 from lstmega.errors import CorpusError
 from lstmega.runs import directory, provenance, reading
-from lstmega.runs.job import CHECKPOINTS, Changes, TrainingJob, check_warm_start, gives_length, run_path
+from lstmega.runs.job import (
+    CHECKPOINTS,
+    Changes,
+    TrainingJob,
+    check_warm_start,
+    gives_length,
+    kept_by,
+    run_path,
+)
 from lstmega.runs.record import MOST_LEARNT, GeneratorRecord
 from lstmega.runs.run import GeneratorRun
 
 LF = "\n"
+LEAST_MIXED = 1000  # held-out characters that a mixture can be fitted on
 VALIDATED = 200_000  # held-out characters that a validation reads, at most
 VALIDATED_WINDOWS = 10_000  # windows that a validation reads, about
 _BASELINES = 4e-6  # seconds that the baselines take for each training character
@@ -86,6 +95,12 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         """Return a copy of the training part, or of its last `most` characters."""
         text, end, _ = self._parts
         return text[0 if most is None else max(0, end - most) : end]
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the run gets an n-gram model; its mixture is fitted on the held-out text."""
+        wanted = self.training.mix == "ngram" and self.training.order != "windows"
+        return wanted and len(self.held_out) >= LEAST_MIXED
 
     @cached_property
     def batches(self) -> TextBatches:
@@ -235,7 +250,7 @@ def prepare(
         path=path,
         initial=init_from,
         keeps_length=not gives_length(options),
-        keeps_weights=options.get("keep") is None,
+        kept=kept_by(options),
         data=corpus,
         vocabulary=vocabulary,
         preset=preset,

@@ -30,7 +30,8 @@ CHECKPOINTS = Path("checkpoints")
 RunT = TypeVar("RunT", bound=Run)
 Changes = dict[str, tuple[Any, Any]]  # name or flag -> (the run's value, the value now)
 
-_MAY_CHANGE = {*LENGTHS, "patience", "keep"}
+_AT_END = ("keep", "mix")  # options that only matter when a training is finished
+_MAY_CHANGE = {*LENGTHS, "patience", *_AT_END}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class TrainingJob(ABC, Generic[RunT]):
         initial: The run whose weights a new run starts from (warm start).
         extended: Whether a resumed run gets another length than it had.
         keeps_length: Whether no length was given, so that a resumed run keeps its own.
-        keeps_weights: Whether `keep` was not given, so that a resumed run keeps its own.
+        kept: Options that were not given, and that a resumed run keeps although they may change.
         started: `time.monotonic()` at the start of the command; `--minutes` counts from there.
     """
 
@@ -59,7 +60,7 @@ class TrainingJob(ABC, Generic[RunT]):
     initial: Run | None = None
     extended: bool = False
     keeps_length: bool = False
-    keeps_weights: bool = False
+    kept: Sequence[str] = ()
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -155,8 +156,7 @@ class TrainingJob(ABC, Generic[RunT]):
         run: RunT = self.run_type.open(self.path)
         record, length = run.record, run.record.training.length
         training = self.training.replace(**length) if self.keeps_length else self.training
-        if self.keeps_weights:
-            training = training.replace(keep=record.training.keep)
+        training = training.replace(**{name: getattr(record.training, name) for name in self.kept})
         job, data = self._resuming(run)
         extended = training.length != length
         job = dataclasses.replace(job, run=run, training=training, extended=extended)
@@ -195,6 +195,11 @@ class TrainingJob(ABC, Generic[RunT]):
             "initial": "" if self.initial is None else _provenance(self.initial),
             "versions": versions(),
         }
+
+
+def kept_by(options: Mapping[str, Any]) -> Sequence[str]:
+    """Return the options that a resumed run keeps where they are not given."""
+    return [name for name in _AT_END if options.get(name) is None]
 
 
 def gives_length(options: Mapping[str, Any]) -> bool:

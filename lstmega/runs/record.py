@@ -39,6 +39,33 @@ class SavedWeights:
     nats: float
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """The n-gram model of a run, and how it is mixed with the network.
+
+    Args:
+        sha256: Of its file.
+        order: Its highest order.
+        exponents: Of network and n-gram model, for each length of the known context; the last serves all
+            longer ones (`inference/mixture.py`).
+        network, ngram: The held-out loss of each alone, in nats per character.
+        nats: The held-out loss of the mixture, with what its exponents cost.
+        charge: That part of it.
+    """
+
+    sha256: str
+    order: int
+    exponents: tuple[tuple[float, float], ...]
+    network: float
+    ngram: float
+    nats: float
+    charge: float
+
+    def __post_init__(self) -> None:
+        if not self.exponents or not all(0 <= one <= 2 for pair in self.exponents for one in pair):
+            raise UsageError(f"exponents must be pairs from 0 to 2. Received: {self.exponents!r:.80}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceInfo:
     """The training data of a run: enough to recognise it, to describe it and to find it again.
@@ -193,6 +220,11 @@ class RunRecord:
         return ()
 
     @property
+    def parts(self) -> Sequence[Baseline]:
+        """Models that the run is mixed of, apart from those among the baselines."""
+        return ()
+
+    @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Every weight's name and shape."""
         raise NotImplementedError
@@ -258,6 +290,7 @@ class GeneratorRecord(RunRecord):
         held_out_sha256: Its sha256.
         vocabulary_size: Number of token ids.
         baselines: Simple models of the same split, measured when the training is finished.
+        mixture: The n-gram model that the run writes with, where there is one.
     """
 
     kind: Literal["generator"] = "generator"
@@ -267,6 +300,11 @@ class GeneratorRecord(RunRecord):
     held_out_sha256: str
     vocabulary_size: int
     baselines: tuple[Baseline, ...] = field(default=(), metadata={"alias": "yardsticks"})
+    mixture: Mixture | None = None
+
+    @property
+    def nats(self) -> float | None:
+        return super().nats if self.mixture is None else self.mixture.nats
 
     @property
     def info(self) -> TextInfo:
@@ -313,6 +351,13 @@ class GeneratorRecord(RunRecord):
             yield "tied"
         for units in self.model.hidden:
             yield f"ReLU {units}"
+
+    @property
+    def parts(self) -> tuple[Baseline, ...]:
+        """The network of a mixture alone; its n-gram model is among the baselines."""
+        if self.mixture is None:
+            return ()
+        return (Baseline("its network alone", formatting.bits(self.mixture.network)),)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from lstmega.runs import directory, schema
 from lstmega.runs.record import (
     ClassifierRecord,
     GeneratorRecord,
+    RunRecord,
     Table,
     baseline_summary,
     baseline_table,
@@ -96,7 +97,7 @@ def _standing(run: Run) -> tuple[Table, str]:
         return [], ""
     bits = formatting.bits(nats)
     words = f"This model is {baseline_summary(bits, record.baselines)}."
-    return baseline_table(bits, record.baselines, record.unit), words
+    return baseline_table(bits, [*record.parts, *record.baselines], record.unit), words
 
 
 def history_table(run: Run) -> Table:
@@ -177,9 +178,18 @@ def farewell(run: Run) -> str:
         return f"{run.path} has no weights."
     return (
         f"Best {record.monitor}: {formatting.loss(record.nats, record.unit)} at step "
-        f"{record.best.step:,} of {record.step:,}, in {formatting.duration(record.seconds)}. "
+        f"{record.best.step:,} of {record.step:,}, in {formatting.duration(record.seconds)}"
+        f"{_parts(record)}. "
         f"{run.next_step} --run {shlex.quote(str(run.path))}"
     )
+
+
+def _parts(record: RunRecord) -> str:
+    """Return the losses of the models that a run is mixed of, in brackets."""
+    mixture = record.mixture if isinstance(record, GeneratorRecord) else None
+    if mixture is None:
+        return ""
+    return f" (the network alone {mixture.network:.3f}, its {mixture.order}-grams {mixture.ngram:.3f})"
 
 
 def nothing_to_do(run: Run) -> str:

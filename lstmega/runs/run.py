@@ -13,23 +13,28 @@ import numpy.typing as npt
 
 from lstmega import files
 from lstmega.config.model import GeneratorConfig
-from lstmega.config.training import TrainingConfig
+from lstmega.config.training import Mix, TrainingConfig
 from lstmega.data.bucketing import ExampleBatches, Examples
 from lstmega.data.vocabulary import AnyVocabulary, Vocabulary, WordVocabulary
 from lstmega.display import export, formatting, html
 from lstmega.display.history import HistoryRow, figure, from_csv, svg, to_csv
 from lstmega.errors import RunError, UsageError
+from lstmega.inference import ngram
 from lstmega.inference.classifier import Classifier
 from lstmega.inference.decoder import Decoder, WindowDecoder
+from lstmega.inference.mixture import MixedDecoder, NGramDecoder, PairedDecoder
+from lstmega.inference.ngram import NGram
+from lstmega.inference.sampler import Stepper
 from lstmega.runs import directory, reading, schema, weights
 from lstmega.runs.directory import HELD_OUT, VOCABULARY
-from lstmega.runs.record import ClassifierRecord, GeneratorRecord, RunRecord, SavedWeights
+from lstmega.runs.record import ClassifierRecord, GeneratorRecord, Mixture, RunRecord, SavedWeights
 from lstmega.runs.weights import Weights
 
 T = TypeVar("T")
 VocabularyT = TypeVar("VocabularyT", Vocabulary, WordVocabulary)
 
 _ROWS = 256  # of a batch that is only read
+_NETWORK_ALONE = ((1.0, 0.0),)
 _MAX_VOCABULARY = 64 << 20  # bytes of vocabulary.json, where its number of tokens allows as many
 
 
@@ -215,10 +220,15 @@ class Run:
         lost = [saved for saved in known if not self._is_whole(saved)]
         weights = tuple(saved for saved in known if saved not in lost)
         best = min(weights, key=lambda saved: saved.nats, default=None)
-        self.update(weights=weights, best=best, step=step, held_out_nats=None)
+        self.update(weights=weights, best=best, step=step, held_out_nats=None, **self._outdated)
         return [
             f"{self.weights_path(item.file)} is damaged or missing, and was dropped" for item in lost
         ]
+
+    @property
+    def _outdated(self) -> dict[str, None]:
+        """Fields of run.json that are measured again when the training is finished."""
+        return {}
 
     def _is_whole(self, saved: SavedWeights) -> bool:
         path, most = self.weights_path(saved.file), directory.max_weights(self.record)
@@ -289,9 +299,48 @@ class GeneratorRun(Run):
         most, sha256 = 4 * record.held_out_characters, record.held_out_sha256
         return reading.load(self.path / HELD_OUT, most, reading.text, sha256)
 
-    def decoder(self) -> Decoder:
-        """Return the NumPy model with the best weights."""
+    @property
+    def _outdated(self) -> dict[str, None]:
+        return {"mixture": None}
+
+    def decoder(self, mix: Mix | None = None) -> Stepper:
+        """Return the NumPy model that the run writes with.
+
+        Args:
+            mix: `none` leaves the n-gram model out; None takes it where the run has one.
+
+        Raises:
+            UsageError: `ngram`, and the run has no n-gram model.
+        """
+        mixture = self.record.mixture
+        if mix == "ngram" and mixture is None:
+            raise UsageError(
+                f"{self.name} has no n-gram model. Received: --mix ngram. Accepted: a run that was "
+                "trained with --mix ngram."
+            )
+        if mix == "none" or mixture is None or mixture.exponents == _NETWORK_ALONE:
+            return self.network()
+        return MixedDecoder(self.paired(self.ngram(mixture)), mixture.exponents)
+
+    def paired(self, model: NGram) -> PairedDecoder:
+        """Return the network and an n-gram model side by side."""
+        begins = beginning(self.record.training, self.vocabulary)
+        return PairedDecoder(self.network(), NGramDecoder(model, begins=begins))
+
+    def network(self) -> Decoder:
+        """Return the network alone, with the best weights."""
         return decoder_of(self.record.model, self.weights(), self.record.training, self.vocabulary)
+
+    def write_ngram(self, content: bytes) -> str:
+        """Replace the n-gram model, and return the sha256 of its content."""
+        files.write(self.path / directory.NGRAM, content)
+        return reading.digest(content)
+
+    def ngram(self, mixture: Mixture) -> NGram:
+        """Return the n-gram model, checked."""
+        path, most = self.path / directory.NGRAM, directory.max_ngram(self.record)
+        parse = partial(ngram.unpack, size=self.record.vocabulary_size, where=str(path))
+        return reading.load(path, most, parse, mixture.sha256)
 
     @property
     def lines(self) -> bool:
@@ -375,8 +424,12 @@ def decoder_of(
     """Return the NumPy model that reads text as it was read in training."""
     if training.order == "windows":
         return WindowDecoder(config, weights, window=training.sequence_length)
-    begins = int(vocabulary.encode("\n")[0]) if training.lines else None
-    return Decoder(config, weights, begins=begins)
+    return Decoder(config, weights, begins=beginning(training, vocabulary))
+
+
+def beginning(training: TrainingConfig, vocabulary: Vocabulary) -> int | None:
+    """Return the id that begins a text, where lines are texts of their own."""
+    return int(vocabulary.encode("\n")[0]) if training.lines else None
 
 
 def encoded(sequence: Any, vocabulary: AnyVocabulary | None, features: int) -> npt.NDArray[Any]:

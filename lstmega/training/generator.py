@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lstmega.data.batching import MAX_MEASURED, joined
-from lstmega.evaluation import baselines
+from lstmega.evaluation import baselines, mixing
 from lstmega.nn import generator
 from lstmega.nn.devices import keras, tf
 from lstmega.runs.generator_job import GeneratorJob
@@ -57,11 +57,17 @@ class GeneratorLearner(Learner[GeneratorJob]):
         ids, plan = self.job.held_out_ids(everything=True), self.job.held_out_plan(everything=True)
         return None if ids is None else self._reads(ids, plan)().nats_per_character
 
-    def _baselines(self) -> dict[str, Any]:
+    def _final_measures(self, run: GeneratorRun) -> dict[str, Any]:
         corpus, held_out = self.job.data, self.job.held_out
         training = self.job.training_text(MOST_LEARNT)
-        measured = baselines.measure(training, held_out, tokens=corpus.tokens)
-        return {"baselines": (*measured, *baselines.published(corpus.sha256, len(held_out)))}
+        mixture = counts = None
+        ids = self.job.held_out_ids(everything=True)
+        if self.job.mixes and ids is not None:
+            mixture = mixing.mixed(run, self._ids, ids)
+            counts = baselines.counted(mixture.order, mixture.ngram)
+        measured = baselines.measure(training, held_out, tokens=corpus.tokens, counts=counts)
+        known = (*measured, *baselines.published(corpus.sha256, len(held_out)))
+        return {"baselines": known, "mixture": mixture}
 
     def _preview(self, name: str, step: int) -> tuple[str, Preview]:
         """Sample with the current weights."""

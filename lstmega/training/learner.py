@@ -111,8 +111,8 @@ class Learner(ABC, Generic[JobT]):
     def _final_nats(self) -> float | None:
         """Measure all of the held-out data with the current weights; None where nothing is held out."""
 
-    def _baselines(self) -> dict[str, Any]:
-        """Return the fields of run.json that are measured when the training is finished."""
+    def _final_measures(self, run: Any) -> dict[str, Any]:
+        """Return fields of run.json that are measured when the training of a run is finished."""
         return {}
 
     def finish(self, run: Any) -> None:
@@ -123,7 +123,7 @@ class Learner(ABC, Generic[JobT]):
             nats = self._final_nats()
         elif best is not None and self.validated_units:
             nats = best.nats
-        retention.at_end(run, status="finished", held_out_nats=nats, **self._baselines())
+        retention.at_end(run, status="finished", held_out_nats=nats, **self._final_measures(run))
         run.write_card(report.card(run))
 
     def _worth_compiling(self) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.config.model import GeneratorConfig
-from lstmega.config.training import TrainingConfig
+from lstmega.config.training import Mix, TrainingConfig
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.inference import generate
 from lstmega.inference.decoder import Decoder
@@ -36,7 +36,8 @@ class _ModelInTraining:
     def lines(self) -> bool:
         return self.training.lines
 
-    def decoder(self) -> Decoder:
+    def decoder(self, mix: Mix | None = None) -> Decoder:
+        """Return the network: its n-gram model is counted when the training is finished."""
         return decoder_of(self.config, self.weights, self.training, self.vocabulary)
 
 

@@ -104,7 +104,7 @@ class TestNumbers:
 def test_choices(options, item, hint):
     for choice in get_args(hint):
         assert getattr(changed(options, item.name, choice), item.name) == choice
-    for value in ("", "none", None, 0, ["lstm"], get_args(hint)[0].upper()):
+    for value in ("", "neither", None, 0, ["lstm"], get_args(hint)[0].upper()):
         with pytest.raises(UsageError) as caught:
             changed(options, item.name, value)
         assert all(choice in str(caught.value) for choice in get_args(hint))

@@ -162,7 +162,7 @@ def test_settings_may_change():
     decoders = []
 
     class Run(FakeRun):
-        def decoder(self):
+        def decoder(self, mix=None):
             decoders.append(super().decoder())
             return decoders[-1]
 

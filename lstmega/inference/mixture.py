@@ -1,0 +1,126 @@
+"""A network and an n-gram model as one decoder.
+
+Their distributions are combined log-linearly and renormalised over the whole vocabulary (Klakow 1998,
+"Log-linear interpolation of language models"): p(c) ~ network(c)^a * ngram(c)^b. The exponents a and b
+depend on the length of the longest context that the n-gram model knows.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lstmega.inference.decoder import Array, Decoder, Ids, States
+from lstmega.inference.ngram import NGram, Nodes
+
+Exponents = Sequence[tuple[float, float]]  # of network and n-gram model, by length of the known context
+
+_LEAST = 1e-30  # a probability whose logarithm is finite
+
+
+class NGramDecoder:
+    """An n-gram model with the interface of `Decoder`; its state are the model's nodes.
+
+    Args:
+        model: The n-gram model.
+        begins: An id that resets the state: the line end, where lines are texts of their own.
+    """
+
+    def __init__(self, model: NGram, *, begins: int | None = None) -> None:
+        self.model, self._begins = model, begins
+
+    def zero_states(self, rows: int) -> States:
+        """Return the states before any text."""
+        return ((self.model.begin(rows),),)
+
+    def step(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Read one id per row, `[rows]`; return the logits `[rows, vocabulary]` and new states."""
+        nodes = self._after(ids, states[0][0])
+        return self._logits(nodes), ((nodes,),)
+
+    def read(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Read a prompt, `ids [time]`, into every row; return as `step`."""
+        nodes = states[0][0]
+        for identity in ids[-self.model.order :]:  # earlier ones leave no trace
+            nodes = self._after(np.repeat(identity, nodes.shape[1]), nodes)
+        return self._logits(nodes), ((nodes,),)
+
+    def _after(self, ids: Ids, nodes: Nodes) -> Nodes:
+        if self._begins is not None:
+            nodes = nodes * (ids != self._begins)
+        return self.model.advance(ids, nodes)
+
+    def _logits(self, nodes: Nodes) -> Array:
+        logits: Array = np.log(np.maximum(self.model.probabilities(nodes), _LEAST))
+        return logits
+
+
+class PairedDecoder:
+    """Both models over the same rows, with the interface of `Decoder`.
+
+    Its logits are `[rows, 2 * vocabulary + 1]`: those of the network, those of the n-gram model, and the
+    length of the context that the n-gram model knows. Its states are the network's, then the nodes.
+
+    Args:
+        network: The network.
+        counts: The n-gram model of the same ids.
+    """
+
+    def __init__(self, network: Decoder, counts: NGramDecoder) -> None:
+        self.vocabulary_size = network.vocabulary_size
+        self._network, self._counts = network, counts
+
+    def zero_states(self, rows: int) -> States:
+        """Return the states before any text."""
+        return self._network.zero_states(rows) + self._counts.zero_states(rows)
+
+    def step(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Read one id per row, `[rows]`."""
+        network = self._network.step(ids, states[:-1])
+        return self._joined(network, self._counts.step(ids, states[-1:]))
+
+    def read(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Read a prompt, `ids [time]`, into every row."""
+        network = self._network.read(ids, states[:-1])
+        return self._joined(network, self._counts.read(ids, states[-1:]))
+
+    def _joined(
+        self, network: tuple[Array, States], counts: tuple[Array, States]
+    ) -> tuple[Array, States]:
+        nodes: Nodes = counts[1][0][0]
+        depths = self._counts.model.depths(nodes)[:, np.newaxis].astype(np.float32)
+        return np.concatenate([network[0], counts[0], depths], axis=1), network[1] + counts[1]
+
+
+class MixedDecoder:
+    """The mixture of both models, with the interface of `Decoder`.
+
+    Args:
+        pair: Both models.
+        exponents: For each length of the known context from 0; the last serves all longer ones.
+    """
+
+    def __init__(self, pair: PairedDecoder, exponents: Exponents) -> None:
+        self.pair, self.zero_states = pair, pair.zero_states
+        self._exponents = np.array(exponents, np.float32)
+
+    def step(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Read one id per row, `[rows]`; return the logits `[rows, vocabulary]` and new states."""
+        logits, states = self.pair.step(ids, states)
+        return self._mixed(logits), states
+
+    def read(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Read a prompt, `ids [time]`, into every row; return as `step`."""
+        logits, states = self.pair.read(ids, states)
+        return self._mixed(logits), states
+
+    def _mixed(self, logits: Array) -> Array:
+        network, ngram, depths = split(logits)
+        exponents = self._exponents[depths.clip(max=len(self._exponents) - 1)]  # [rows, 2]
+        mixed: Array = exponents[:, :1] * network + exponents[:, 1:] * ngram
+        return mixed
+
+
+def split(logits: Array) -> tuple[Array, Array, Ids]:
+    """Return the logits of both models, `[rows, vocabulary]` each, and the lengths of known contexts."""
+    size = logits.shape[1] // 2
+    return logits[:, :size], logits[:, size : 2 * size], logits[:, -1].astype(np.intp)

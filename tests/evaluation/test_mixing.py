@@ -1,0 +1,146 @@
+import math
+import shutil
+
+import numpy as np
+import pytest
+
+import lstmega
+from lstmega.data.corpus import Corpus
+from lstmega.errors import RunError, UsageError
+from lstmega.evaluation import mixing, scoring
+from lstmega.inference.decoder import log_softmax
+from lstmega.inference.mixture import MixedDecoder, NGramDecoder, PairedDecoder
+from lstmega.inference.ngram import Counts
+from lstmega.runs import report
+from tests.conftest import TINY, reseal
+from tests.inference.test_decoder import make
+
+SIZE = 11
+# Each character follows from the two before it, but for some noise: counting learns that at once.
+NOISE = np.random.default_rng(3)
+
+
+def chain(length):
+    ids = [1, 2]
+    for _ in range(length):
+        follows = (3 * ids[-1] + ids[-2]) % SIZE
+        ids.append(int(NOISE.integers(SIZE)) if NOISE.random() < 0.2 else follows)
+    return np.array(ids)
+
+
+LEARNT, HELD_OUT = chain(8000), chain(3000)
+
+
+def pair(learnt=LEARNT):
+    return PairedDecoder(make(vocabulary_size=SIZE)[2], NGramDecoder(Counts(learnt, SIZE).model()))
+
+
+def test_the_losses_are_those_of_three_readings():
+    decoder, exponents = pair(), [(0.2, 0.9), (0.4, 0.8)]
+    found = mixing.measure(decoder, exponents, HELD_OUT)
+    counts = NGramDecoder(Counts(LEARNT, SIZE).model())
+    network = make(vocabulary_size=SIZE)[2]
+    assert found.network == pytest.approx(scoring.stream(network, HELD_OUT).mean(), rel=1e-5)
+    assert found.ngram == pytest.approx(scoring.stream(counts, HELD_OUT).mean(), rel=1e-5)
+    mixed = scoring.stream(MixedDecoder(decoder, exponents), HELD_OUT).mean()
+    assert found.nats - found.charge == pytest.approx(mixed, rel=1e-5)
+    assert found.charge == pytest.approx(4 * math.log(len(HELD_OUT) - 1) / 2 / (len(HELD_OUT) - 1))
+
+
+def test_no_pair_of_exponents_on_a_grid_is_cheaper():
+    decoder = pair()
+    parts = [one for one, _ in mixing._steps(decoder, HELD_OUT)]
+    targets = np.concatenate([wanted for _, wanted in mixing._steps(decoder, HELD_OUT)])
+    network, ngram, _ = mixing.split(np.concatenate(parts))
+    found = mixing._newton(network, ngram, targets, np.array([0.5, 0.5]), 0)
+
+    def nats(a, b):
+        return -log_softmax(a * network + b * ngram)[np.arange(len(targets)), targets].mean()
+
+    grid = min(nats(a, b) for a in np.arange(0, 1.55, 0.1) for b in np.arange(0, 1.55, 0.1))
+    assert nats(*found) <= grid + 1e-6
+
+
+def test_a_network_that_knows_nothing_is_left_out():
+    exponents = mixing.fit(pair(), HELD_OUT)
+    losses = mixing.measure(pair(), exponents, HELD_OUT)
+    assert losses.nats <= min(losses.network, losses.ngram) + 1e-9
+
+
+def test_counts_that_know_nothing_are_left_out():
+    exponents = mixing.fit(pair(learnt=np.array([1])), NOISE.integers(0, SIZE, 500))
+    losses = mixing.measure(pair(learnt=np.array([1])), exponents, HELD_OUT)
+    assert losses.nats <= losses.network + 0.05
+
+
+@pytest.fixture(scope="module")
+def corpus(text):
+    words = [*dict.fromkeys(text.split())]
+    order = np.random.default_rng(0).choice(len(words), 6000)
+    return Corpus.from_text(" ".join(words[place] for place in order), name="words")
+
+
+@pytest.fixture(scope="module")
+def run(corpus, tmp_path_factory):
+    checkpoints = tmp_path_factory.mktemp("mixed")
+    return lstmega.train(corpus, checkpoints=checkpoints, progress=False, **TINY | {"run": "mixed"})
+
+
+def test_a_trained_run_writes_with_both(run):
+    mixture = run.record.mixture
+    assert mixture.nats < min(mixture.network, mixture.ngram + 1e-9)
+    assert run.record.nats == mixture.nats
+    found, alone = lstmega.evaluate(run), lstmega.evaluate(run, mix="none")
+    assert found.nats_per_character == pytest.approx(mixture.nats, rel=1e-5)
+    assert alone.nats_per_character == pytest.approx(mixture.network, rel=1e-5)
+    assert (found.to_dict()["mix"], alone.to_dict()["mix"]) == ("ngram", "none")
+    rows = dict(row[:2] for row in found.table())
+    assert rows["its network alone"] == f"{mixture.network:.3f}"
+    assert rows["12-gram (Kneser-Ney)"] == f"{mixture.ngram:.3f}"
+    shown = report.report(run)
+    assert "its network alone" in shown and f"{mixture.nats:.3f}" in shown
+    texts = [lstmega.sample(run, seed=1, length=80, mix=mix)[0].text for mix in (None, "none", "ngram")]
+    assert texts[0] == texts[2] != texts[1]
+
+
+def test_other_texts_are_not_charged_for_the_exponents(run):
+    text = Corpus.from_text("the owl and the pussy-cat went to sea")
+    found = lstmega.evaluate(run, text=text)
+    expected = scoring.stream(run.decoder(), run.vocabulary.encode(text.text))
+    np.testing.assert_allclose(found.nats, expected)
+
+
+def test_every_way_of_reading_takes_the_mixture(run):
+    inspected = lstmega.inspect(run, characters=50)
+    expected = scoring.stream(run.decoder(), run.vocabulary.encode(run.held_out[:50]), rows=1)
+    np.testing.assert_allclose(inspected.nats, expected, rtol=1e-5)
+    constrained = lstmega.sample(run, seed=1, length=40, regex="[a-z ]*")
+    assert all(set(sample.text) <= set("abcdefghijklmnopqrstuvwxyz ") for sample in constrained)
+    lstmega.unit(run, "1.1", characters=30)  # a unit is the network's
+
+
+def test_a_run_without_counts_refuses_to_mix(tiny_run):
+    assert tiny_run.record.mixture is None  # too little was held out
+    with pytest.raises(UsageError, match=r"--mix ngram.*Accepted"):
+        lstmega.sample(tiny_run, mix="ngram")
+
+
+def test_an_extension_counts_again(run, corpus, tmp_path):
+    how = TINY | {"run": tmp_path / "a", "steps": 20, "progress": False}
+    first = lstmega.train(corpus, **how).record.mixture
+    second = lstmega.train(corpus, **how | {"steps": 30}).record.mixture
+    assert second.network != first.network and second.sha256 == first.sha256
+    third = lstmega.train(corpus, **how | {"steps": 40, "mix": "none"}).record
+    assert third.mixture is None
+
+
+def test_a_damaged_model_is_refused(run, tmp_path):
+    copy = lstmega.load(shutil.copytree(run.path, tmp_path / "copy"))
+    (copy.path / "ngram.safetensors").write_bytes(b"x" * 1000)
+    with pytest.raises(RunError, match=r"ngram.safetensors is damaged"):
+        lstmega.sample(copy, length=3)
+    assert lstmega.sample(copy, length=3, mix="none")
+    fields = vars(copy.record.mixture) | {"exponents": [[1.0, -3.0]]}
+    reseal(copy, mixture=fields)
+    with pytest.raises(RunError, match=r"exponents must be pairs from 0 to 2"):
+        lstmega.load(copy.path)
