@@ -74,25 +74,31 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 DEFAULT, FITTED = "small", "fitted"
 
 _PLAIN = GeneratorConfig(embedding=64)
+_SOME_NOISE = _PLAIN.replace(dropout=0.2)
 _NOISY = _PLAIN.replace(dropout=0.5, input_dropout=0.1, weight_drop=0.3)
-# The best on validation text (benchmarks/README.md): up to six minutes on tiny-shakespeare, up to 25 on
-# nietzsche; the last row was not measured. Above six minutes 500,000 characters are read so often that
-# regularisation decides, not size.
+_TYPICAL = 1_000_000  # characters of a training text, where it is not known yet
+_READ = 900_000  # characters that a minute reads at 512 units on two cores, about
+# The best on validation text (benchmarks/README.md): up to six minutes on four texts, up to 25 on
+# nietzsche; the last row was not measured. A short text is read so often that regularisation decides;
+# where a text is long, fast reading does.
 _FITTED = tuple(
     (
         most,
+        epochs,
         Preset(
-            f"up to {most:g} minutes on two cores",
+            f"up to {most:g} minutes on two cores, from {epochs:g} epochs on",
             model.replace(units=units),
-            PRESETS[DEFAULT].training.replace(learning_rate=rate),
+            PRESETS[DEFAULT].training.replace(batch_size=rows, learning_rate=rate, weight_decay=decay),
         ),
     )
-    for most, model, units, rate in (
-        (0.75, _PLAIN, 256, 1e-2),
-        (1.75, _PLAIN, 384, 6e-3),
-        (6, _PLAIN, 512, 4e-3),
-        (25, _NOISY, 512, 4e-3),
-        (math.inf, _NOISY, 768, 3e-3),
+    for most, epochs, model, units, rows, rate, decay in (
+        (0.75, 0, _PLAIN, 256, 16, 1e-2, 0.0),
+        (1.25, 0, _PLAIN, 256, 32, 1e-2, 0.1),
+        (6, 6, _SOME_NOISE, 512, 16, 4e-3, 0.1),
+        (6, 4, _PLAIN, 512, 16, 4e-3, 0.0),
+        (6, 0, _PLAIN, 384, 32, 1e-2, 0.1),
+        (25, 0, _NOISY, 512, 16, 4e-3, 0.0),
+        (math.inf, 0, _NOISY, 768, 16, 3e-3, 0.0),
     )
 )
 
@@ -118,9 +124,15 @@ CLASSIFIERS: Mapping[str, tuple[ClassifierConfig, TrainingConfig]] = MappingProx
 )
 
 
-def fitted(minutes: float) -> Preset:
-    """Return the model and training for a number of minutes on two cores."""
-    return next(preset for most, preset in _FITTED if minutes <= most)
+def fitted(minutes: float, characters: int | None = None) -> Preset:
+    """Return the model and training for a number of minutes on two cores.
+
+    Args:
+        minutes: The training time.
+        characters: Length of the training text; None takes a million.
+    """
+    epochs = minutes * _READ / (characters or _TYPICAL)
+    return next(preset for most, least, preset in _FITTED if minutes <= most and epochs >= least)
 
 
 def default_name(changes: Mapping[str, Any]) -> str:
@@ -128,13 +140,16 @@ def default_name(changes: Mapping[str, Any]) -> str:
     return DEFAULT if changes.get("minutes") is None else FITTED
 
 
-def resolve(preset: str | None, changes: Mapping[str, Any]) -> tuple[GeneratorConfig, TrainingConfig]:
+def resolve(
+    preset: str | None, changes: Mapping[str, Any], characters: int | None = None
+) -> tuple[GeneratorConfig, TrainingConfig]:
     """Return a preset's options with some fields changed.
 
     Args:
         preset: A key of `PRESETS`; None takes the preset for the changes' `minutes`, or `small`.
         changes: Field name -> value; None keeps the preset's value. One of `epochs`, `steps` and
             `minutes` replaces whichever the preset names.
+        characters: Length of the text, for `minutes`.
 
     Raises:
         UsageError: The preset or a field does not exist, or a value is out of bounds.
@@ -142,7 +157,7 @@ def resolve(preset: str | None, changes: Mapping[str, Any]) -> tuple[GeneratorCo
     if preset is not None:
         chosen = PRESETS[check_choice("--preset", preset, list(PRESETS))]
     elif default_name(changes) == FITTED:
-        chosen = fitted(check_float("--minutes", changes["minutes"], 0))
+        chosen = fitted(check_float("--minutes", changes["minutes"], 0), characters)
     else:
         chosen = PRESETS[DEFAULT]
     return changed((chosen.model, chosen.training), changes)

@@ -236,7 +236,7 @@ def prepare(
         preset = record.preset
         model, training = presets.changed((record.model, record.training), options)
     else:
-        model, training = presets.resolve(preset, options)
+        model, training = presets.resolve(preset, options, len(corpus.text))
         preset = preset or presets.default_name(options)
     # The text may be one line without a line end.
     known = corpus.text + LF * training.lines

@@ -59,6 +59,13 @@ class TestFitted:
         assert sizes == sorted(sizes) and sizes[0] < sizes[3] < sizes[5]
         assert presets.default_name({"minutes": 3}) == "fitted"
 
+    def test_the_length_of_the_text_decides_too(self):
+        chosen = [presets.fitted(3, characters) for characters in (10**5, 5 * 10**5, 10**6, 10**8)]
+        assert [one.model.dropout for one in chosen] == [0.2, 0, 0, 0]
+        assert [one.model.units for one in chosen] == [512, 512, 384, 384]
+        assert resolve(None, {"minutes": 3}, 10**5)[0].dropout == 0.2
+        assert presets.fitted(3) == presets.fitted(3, 10**6)
+
     def test_a_named_preset_is_kept(self):
         model, training = resolve("tiny", {"minutes": 60})
         assert (model, training.minutes) == (PRESETS["tiny"].model, 60)
@@ -72,6 +79,6 @@ class TestFitted:
             resolve(None, {"minutes": minutes})
 
     def test_every_one_is_whole(self):
-        for _, preset in presets._FITTED:
+        for *_, preset in presets._FITTED:
             assert isinstance(preset.model, GeneratorConfig)
             assert isinstance(preset.training, TrainingConfig)
