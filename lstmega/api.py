@@ -346,6 +346,8 @@ def evaluate(
     check_choice("--protocol", protocol, ("stream", "window"))
     if dynamic is not None and protocol != "stream":
         raise UsageError(f"--dynamic needs --protocol stream. Received: --protocol {protocol}.")
+    if dynamic is not None and mix == "ngram":
+        raise UsageError("--dynamic measures the network alone. Received: --mix ngram.")
     opened = resolve(Run, run, checkpoints)
     if isinstance(opened, ClassifierRun):
         given = (text, encoding, protocol, window, unknown, dynamic, mix)
