@@ -64,11 +64,11 @@ _CORPORA = (
     ),
     NamedCorpus(
         "pydoc",
-        "The Python language reference, as it ships inside every CPython",
+        "The prose of the Python language reference, which is in every CPython",
         None,
         None,
         None,
-        465_126,
+        199_816,
         "PSF License; pydoc_data.topics, its length here is Python 3.11's",
     ),
 )

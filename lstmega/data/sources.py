@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from lstmega.data import download
+from lstmega.data import download, python_reference
 from lstmega.errors import CorpusError, reason_of
 
 # A directory with all files of one of these is a run's, or that of a killed beginning.
@@ -197,12 +197,12 @@ def _read_stdin(stdin: BinaryIO | None) -> bytes:
 
 
 def _read_pydoc() -> bytes:
-    """Return the language reference of this Python, its topics in the order of their keys."""
+    """Return the prose of the language reference of this Python."""
     try:
         from pydoc_data import topics  # noqa: PLC0415 (700 kB that nothing else needs)
     except ImportError as error:
         raise CorpusError(_refusal("pydoc", f"this Python came without it ({error})")) from error
-    return "\n\n".join(text.strip() + "\n" for _, text in sorted(topics.topics.items())).encode()
+    return python_reference.prose(topics.topics).encode()
 
 
 def _refusal(source: str, reason: str) -> str:

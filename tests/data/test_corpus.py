@@ -266,8 +266,8 @@ def test_pydoc_needs_no_network(tmp_path):
     text = read(["pydoc"], corpora=tmp_path)
     assert text.name == "pydoc"
     assert text.sources[0].path == f"pydoc (Python {platform.python_version()})"
-    assert len(text.text) > 400_000
-    assert text.text.count(" the ") > 3_000
+    assert len(text.text) > 150_000
+    assert text.text.count(" the ") > 2_000
     assert text == read(["pydoc.txt"], corpora=tmp_path)
     if platform.python_version_tuple()[:2] == ("3", "11"):
         assert abs(len(text.text) - download.NAMED["pydoc"].characters) < 5_000
