@@ -113,6 +113,14 @@ class MixedDecoder:
         logits, states = self.pair.read(ids, states)
         return self._mixed(logits), states
 
+    def logits(self, ids: Ids) -> Array:
+        """Return the logits `[time, vocabulary]` after each of `ids [time]`, from the zero state."""
+        states, rows = self.zero_states(1), []
+        for position in range(len(ids)):
+            row, states = self.step(ids[position : position + 1], states)
+            rows.append(row)
+        return np.concatenate(rows)
+
     def _mixed(self, logits: Array) -> Array:
         network, ngram, depths = split(logits)
         exponents = self._exponents[depths.clip(max=len(self._exponents) - 1)]  # [rows, 2]

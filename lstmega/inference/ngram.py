@@ -26,6 +26,7 @@ FREE_BYTES = 1 << 16  # beside them
 _FEW_ROWS = 8  # up to which rows are computed one after another
 _STEP = 16  # codes for each factor e of a kept probability: an error of 3% at most
 _NONE = 255  # the code of 0
+_LEAST = np.float32(1e-30)
 _END = np.iinfo(np.int64).max
 _VALUES = np.append(np.exp(-np.arange(_NONE) / _STEP), 0).astype(np.float32)
 
@@ -125,7 +126,7 @@ class NGram:
                 self._mix_row(row, own)
         else:
             self._mix_rows(found, nodes)
-        found /= found.sum(axis=1, keepdims=True)  # codes are rounded
+        found /= np.maximum(found.sum(axis=1, keepdims=True), _LEAST)  # codes are rounded
         return found
 
     def _mix_row(self, found: npt.NDArray[np.float32], nodes: list[int]) -> None:
@@ -316,6 +317,7 @@ def unpack(content: bytes, size: int, where: str) -> NGram:
             len(level.rests) == len(level.children) == contexts
             and len(level.ids) == len(level.shares) == grams
             and (level.ids < size).all()
+            and (level.rests < _NONE).all()
         ):
             raise RunError(f"{where} is damaged: the n-grams of order {number + 1} do not fit.")
         levels.append(level)

@@ -46,6 +46,7 @@ def test_a_prompt_is_read_as_its_steps_are(length):
     for identity in ids:
         logits, states = decoder.step(np.repeat(identity, 3), states)
     np.testing.assert_allclose(read, logits, rtol=1e-5)
+    np.testing.assert_allclose(decoder.logits(ids)[-1], read[0], rtol=1e-5)
     for one, other in zip(after, states, strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5)

@@ -136,6 +136,7 @@ def changed(name, change):
         ("3/shares", lambda array: array.astype(np.float32)),
         ("3/shares", lambda array: array[np.newaxis]),
         ("3/rests", lambda array: array[1:]),
+        ("3/rests", lambda array: array * 0 + 255),
         ("3/children", lambda array: array + 1),
         ("3/children", lambda _: None),
     ],
@@ -143,6 +144,15 @@ def changed(name, change):
 def test_damaged_models_are_refused(name, change):
     with pytest.raises(RunError, match=r"^x"):
         ngram.unpack(changed(name, change), 26, "x")
+
+
+def test_odd_numbers_are_a_distribution_still():
+    levels = Counts(ids_of(TEXT.replace(" ", "z")), 26).model().levels
+    odd = [
+        ngram.Level(one.ids, one.shares * 0 + 255, one.rests * 0 + 254, one.children) for one in levels
+    ]
+    found = after(ngram.NGram(26, odd), ids_of("theowlandthe"))
+    assert np.isfinite(found).all() and (found <= 1).all()
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 100, ngram.safetensors.numpy.save({})])

@@ -566,7 +566,7 @@ def test_fit_has_the_losses_of_keras(cell, used):
         losses.append(kept.history["loss"])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
     assert losses[0][1] < losses[0][0]
-    assert_close(ours.get_weights(), stock.get_weights(), 1e-4)  # Adam divides by small numbers
+    assert_close(ours.get_weights(), stock.get_weights(), 1e-3)  # Adam divides by small numbers
 
 
 @cells
