@@ -43,6 +43,7 @@ LEAST_MIXED = 1000  # held-out characters that a mixture can be fitted on
 VALIDATED = 200_000  # held-out characters that a validation reads, at most
 VALIDATED_WINDOWS = 10_000  # windows that a validation reads, about
 _BASELINES = 4e-6  # seconds that the baselines take for each training character
+_MIXED = 6e-5  # seconds that the mixture takes for each held-out character
 _WINDOW_ROWS = 256
 
 
@@ -163,7 +164,8 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
 
     @property
     def final_seconds(self) -> float:
-        return _BASELINES * min(MOST_LEARNT, self.learnt)
+        mixed = min(MAX_MEASURED, len(self.held_out)) if self.mixes else 0
+        return _BASELINES * min(MOST_LEARNT, self.learnt) + _MIXED * mixed
 
     def summary(self, device: str) -> list[str]:
         size, text = len(self.vocabulary), self.data
