@@ -351,6 +351,8 @@ class GeneratorRecord(RunRecord):
             yield "tied"
         for units in self.model.hidden:
             yield f"ReLU {units}"
+        if self.mixture is not None:
+            yield f"mixed with {self.mixture.order}-grams"
 
     @property
     def parts(self) -> tuple[Baseline, ...]:

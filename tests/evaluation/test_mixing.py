@@ -98,6 +98,7 @@ def test_a_trained_run_writes_with_both(run):
     assert rows["its network alone"] == f"{mixture.network:.3f}"
     assert rows["12-gram (Kneser-Ney)"] == f"{mixture.ngram:.3f}"
     shown = report.report(run)
+    assert "mixed with 12-grams" in shown
     assert "its network alone" in shown and f"{mixture.nats:.3f}" in shown
     texts = [lstmega.sample(run, seed=1, length=80, mix=mix)[0].text for mix in (None, "none", "ngram")]
     assert texts[0] == texts[2] != texts[1]
