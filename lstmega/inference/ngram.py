@@ -26,6 +26,7 @@ FREE_BYTES = 1 << 16  # beside them
 _FEW_ROWS = 8  # up to which rows are computed one after another
 _STEP = 16  # codes for each factor e of a kept probability: an error of 3% at most
 _NONE = 255  # the code of 0
+_DENSE = 1 << 18  # numbers of the distributions of an order that are computed beforehand, at most
 _LEAST = np.float32(1e-30)
 _END = np.iinfo(np.int64).max
 _VALUES = np.append(np.exp(-np.arange(_NONE) / _STEP), 0).astype(np.float32)
@@ -79,6 +80,7 @@ class NGram:
             np.append(np.repeat(np.arange(len(one.rests)) * size, one.children) + one.ids, _END)
             for one in levels
         ]
+        self._dense = self._low_orders()
 
     @property
     def order(self) -> int:
@@ -129,8 +131,34 @@ class NGram:
         found /= np.maximum(found.sum(axis=1, keepdims=True), _LEAST)  # codes are rounded
         return found
 
+    def _low_orders(self) -> list[npt.NDArray[np.float32]]:
+        """Return the distributions of the lowest orders, `[contexts, size]` each."""
+        found: list[npt.NDArray[np.float32]] = []
+        lower = np.full((1, self.size), 1 / self.size, np.float32)
+        shorter = np.zeros(
+            1, np.int64
+        )  # each context without its first id, as a context of the order below
+        for number, (level, starts) in enumerate(zip(self.levels, self._starts, strict=True)):
+            contexts = np.repeat(np.arange(len(level.rests)), level.children)  # of each n-gram
+            if len(level.rests) * self.size > _DENSE:
+                break
+            found.append(lower[shorter] * self._rests[number][:, np.newaxis])
+            found[-1][contexts, level.ids] += self._shares[number]
+            lower = found[-1]
+            if number == 0:
+                shorter = np.zeros(starts[-1], np.int64)
+            else:
+                codes = shorter[contexts] * self.size + level.ids
+                shorter = self._codes[number - 1].searchsorted(codes)
+        return found
+
     def _mix_row(self, found: npt.NDArray[np.float32], nodes: list[int]) -> None:
-        for number, node in enumerate([1, *nodes]):
+        known = [1, *nodes]
+        done = min(len(self._dense), known.index(0) if 0 in known else len(known))
+        if done:
+            found[:] = self._dense[done - 1][known[done - 1] - 1]
+        for number in range(done, len(known)):
+            node = known[number]
             if not node:
                 break
             starts = self._starts[number]
@@ -143,6 +171,9 @@ class NGram:
             contexts = nodes[number - 1] if number > 0 else np.ones(len(found), np.int64)
             rows = np.flatnonzero(contexts)
             known = contexts[rows] - 1
+            if number < len(self._dense):
+                found[rows] = self._dense[number][known]
+                continue
             found[rows] *= self._rests[number][known, np.newaxis]
             counts = starts[known + 1] - starts[known]
             ends = counts.cumsum()
