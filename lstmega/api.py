@@ -7,7 +7,7 @@ does not exist or is of another kind; RunError for a damaged run.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, TypeVar, Unpack, cast, get_args, overload
 
 from lstmega import arguments, classify
 from lstmega.arguments import PathLike, check_options, resolve
@@ -346,6 +346,8 @@ def evaluate(
     check_choice("--protocol", protocol, ("stream", "window"))
     if dynamic is not None and protocol != "stream":
         raise UsageError(f"--dynamic needs --protocol stream. Received: --protocol {protocol}.")
+    if mix is not None:
+        check_choice("--mix", mix, get_args(Mix))
     if dynamic is not None and mix == "ngram":
         raise UsageError("--dynamic measures the network alone. Received: --mix ngram.")
     opened = resolve(Run, run, checkpoints)
@@ -365,8 +367,12 @@ def evaluate(
             f"{opened.record.reading}."
         )
     if dynamic is None:
-        how: dict[str, Any] = {"protocol": protocol, "window": window, "unknown": unknown}
-        how["mix"] = mix
+        how: dict[str, Any] = {
+            "protocol": protocol,
+            "window": window,
+            "unknown": unknown,
+            "mix": mix,
+        }
         return _look(generator.measure, opened, text, encoding, progress, **how)
     with arguments.display(progress) as display:
         corpus = arguments.other_text(opened, text, encoding, display)

@@ -76,7 +76,7 @@ DEFAULT, FITTED = "small", "fitted"
 _PLAIN = GeneratorConfig(embedding=64)
 _SOME_NOISE = _PLAIN.replace(dropout=0.2)
 _NOISY = _PLAIN.replace(dropout=0.5, input_dropout=0.1, weight_drop=0.3)
-_TYPICAL = 1_000_000  # characters of a training text, where it is not known yet
+_TYPICAL = 1_000_000  # characters of a text, where it is not known yet
 _READ = 900_000  # characters that a minute reads at 512 units on two cores, about
 # The best on validation text (benchmarks/README.md): up to six minutes on four texts, up to 25 on
 # nietzsche; the last row was not measured. A short text is read so often that regularisation decides;
@@ -129,7 +129,7 @@ def fitted(minutes: float, characters: int | None = None) -> Preset:
 
     Args:
         minutes: The training time.
-        characters: Length of the training text; None takes a million.
+        characters: Length of the text; None takes a million.
     """
     epochs = minutes * _READ / (characters or _TYPICAL)
     return next(preset for most, least, preset in _FITTED if minutes <= most and epochs >= least)

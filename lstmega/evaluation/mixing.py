@@ -8,7 +8,6 @@ taken; so a mixture is not worse than counting on the text that it was fitted on
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,8 @@ from lstmega.data.batching import stream_lanes
 from lstmega.evaluation import scoring
 from lstmega.inference import ngram
 from lstmega.inference.decoder import log_softmax
-from lstmega.inference.mixture import Exponents, PairedDecoder, split
-from lstmega.runs.record import Mixture
+from lstmega.inference.mixture import COUNTS, NETWORK, Exponents, PairedDecoder, mix, split
+from lstmega.runs.record import Losses, Mixture
 from lstmega.runs.run import GeneratorRun
 
 FITTED = 30_000  # held-out characters that exponents are fitted on, at most
@@ -26,28 +25,11 @@ _NUMBERS = 16_000_000  # of both distributions at once, at most
 _PRIOR = 100.0  # characters that speak for one pair of exponents
 _ROUNDS = 15  # of Newton's method; it ends earlier where nothing changes
 _STEP = 0.5  # the largest change of an exponent in a round
-
-_ENOUGH = 1e-3
+_ENOUGH = 1e-3  # the change that ends it
 
 Ids = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float32]
 Exact = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Losses on a held-out text in nats per character.
-
-    Args:
-        network, ngram: Of each model alone.
-        nats: Of the mixture, with what the exponents cost.
-        charge: That part of it.
-    """
-
-    network: float
-    ngram: float
-    nats: float
-    charge: float
 
 
 def mixed(run: GeneratorRun, learnt: Ids, held_out: Ids) -> Mixture:
@@ -73,7 +55,8 @@ def fit(decoder: PairedDecoder, ids: Ids) -> Exponents:
     """Return the exponents that predict a held-out text best; `ids [characters]`, at least two."""
     most = min(FITTED, _NUMBERS // (2 * decoder.vocabulary_size)) + 1
     read = list(_steps(decoder, ids[:most]))
-    network, ngram, depths = split(np.concatenate([parts for parts, _ in read]))
+    parts = np.concatenate([logits for logits, _ in read])
+    network, ngram, depths = split(parts)
     targets = np.concatenate([wanted for _, wanted in read])
     deepest = int(depths.max())
     pairs = np.tile(_newton(network, ngram, targets, np.array([0.5, 0.5]), 0), (deepest + 1, 1))
@@ -81,19 +64,17 @@ def fit(decoder: PairedDecoder, ids: Ids) -> Exponents:
     for depth in np.unique(depths):
         at = depths == depth
         own[depth] = _newton(network[at], ngram[at], targets[at], pairs[depth], _PRIOR)
-    found = [np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]), pairs[:1], own]
+    found: list[Exponents] = [NETWORK, COUNTS, _pairs(pairs[:1]), _pairs(own)]
     costs = [
-        _nats(network, ngram, targets, one[depths.clip(max=len(one) - 1)]).mean()
-        + charge(one.tolist(), len(ids) - 1)
+        scoring.nats(mix(parts, np.array(one)), targets).mean() + charge(one, len(ids) - 1)
         for one in found
     ]
-    best: Exponents = [(a, b) for a, b in found[int(np.argmin(costs))].tolist()]
-    return best
+    return found[int(np.argmin(costs))]
 
 
 def charge(exponents: Exponents, characters: int) -> float:
-    """Return what exponents cost in nats per character of a text of so many predicted ones."""
-    fitted = 0 if tuple(exponents[0]) in {(1.0, 0.0), (0.0, 1.0)} else 2 * len(exponents)
+    """Return the description length of exponents, in nats for each predicted character of a text."""
+    fitted = 0 if exponents in (NETWORK, COUNTS) else 2 * len(exponents)
     return fitted * math.log(max(2, characters)) / 2 / characters
 
 
@@ -105,15 +86,16 @@ def measure(decoder: PairedDecoder, exponents: Exponents, ids: Ids) -> Losses:
         exponents: As `fit` returns them.
         ids: The text, `[characters]`.
     """
-    pairs, sums = np.array(exponents), np.zeros(3)
+    models, sums = [np.array(one) for one in (NETWORK, COUNTS, exponents)], np.zeros(3)
     for parts, targets in _steps(decoder, ids):
-        network, ngram, depths = split(parts)
-        chosen = pairs[depths.clip(max=len(pairs) - 1)]
-        alone = (np.broadcast_to(pair, chosen.shape) for pair in ([1.0, 0.0], [0.0, 1.0]))
-        sums += [_nats(network, ngram, targets, one).sum() for one in (*alone, chosen)]
-    network_nats, ngram_nats, mixed = sums / (len(ids) - 1)
+        sums += [scoring.nats(mix(parts, one), targets).sum() for one in models]
+    network, ngram, mixed = (sums / (len(ids) - 1)).tolist()
     cost = charge(exponents, len(ids) - 1)
-    return Losses(float(network_nats), float(ngram_nats), float(mixed) + cost, cost)
+    return Losses(network=network, ngram=ngram, nats=mixed + cost, charge=cost)
+
+
+def _pairs(exponents: Exact) -> Exponents:
+    return tuple((a, b) for a, b in exponents.tolist())
 
 
 def _steps(decoder: PairedDecoder, ids: Ids) -> Iterator[tuple[Floats, Ids]]:
@@ -121,13 +103,6 @@ def _steps(decoder: PairedDecoder, ids: Ids) -> Iterator[tuple[Floats, Ids]]:
     _, length, warmup = stream_lanes(len(ids) - 1)
     for step in scoring.steps(decoder, ids[:-1], length, warmup):
         yield step.logits[step.counted], ids[step.places + 1]
-
-
-def _nats(network: Floats, ngram: Floats, targets: Ids, exponents: Exact) -> Exact:
-    """Return the cost of each target, `[characters]`; `exponents` are `[characters, 2]`."""
-    logits = exponents[:, :1] * network + exponents[:, 1:] * ngram
-    nats: Exact = -log_softmax(logits)[np.arange(len(targets)), targets]
-    return nats
 
 
 def _newton(network: Floats, ngram: Floats, targets: Ids, start: Exact, prior: float) -> Exact:

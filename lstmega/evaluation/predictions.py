@@ -14,8 +14,7 @@ from lstmega.display.heatmap import Heatmap, surprisal
 from lstmega.display.result import PageResult
 from lstmega.evaluation import scoring
 from lstmega.evaluation.scoring import INSPECTED, Costs, ReadProgress, UnknownInText
-from lstmega.inference.decoder import log_softmax
-from lstmega.inference.sampler import Stepper
+from lstmega.inference.decoder import Stepper, log_softmax
 from lstmega.runs.run import GeneratorRun
 
 _ROWS = 40  # characters that a terminal shows

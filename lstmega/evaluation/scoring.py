@@ -21,8 +21,7 @@ from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.display import formatting
 from lstmega.errors import UsageError
-from lstmega.inference.decoder import Array, Decoder, States, WindowDecoder, kept
-from lstmega.inference.sampler import Stepper
+from lstmega.inference.decoder import Array, Decoder, States, Stepper, WindowDecoder, kept
 from lstmega.runs.run import GeneratorRun
 
 UnknownInText = Literal["error", "skip"]
@@ -151,11 +150,12 @@ def _read(
 ) -> Costs:
     costs = np.zeros(len(ids) - 1)
     for step in steps(decoder, ids[:-1], length, warmup, progress):
-        costs[step.places] = _nats(step.logits[step.counted], ids[step.places + 1])
+        costs[step.places] = nats(step.logits[step.counted], ids[step.places + 1])
     return costs
 
 
-def _nats(logits: npt.NDArray[np.float32], ids: npt.NDArray[np.integer]) -> Costs:
+def nats(logits: npt.NDArray[np.floating], ids: npt.NDArray[np.integer]) -> Costs:
+    """Return the cost of each id, `[rows]`, by the logits before it, `[rows, vocabulary]`."""
     shifted = (logits - logits.max(axis=1, keepdims=True)).astype(np.float64)
     chosen = shifted[np.arange(len(ids)), ids]
     costs: Costs = np.log(np.exp(shifted).sum(axis=1)) - chosen

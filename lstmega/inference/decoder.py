@@ -6,7 +6,7 @@ cost of a step is the product `recurrent [gates, units] @ hidden [units, rows]`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,8 @@ from lstmega.errors import RunError, UsageError
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer]
 Weights = Mapping[str, Array]  # by the names of `weight_shapes`
-LayerState = tuple[
-    npt.NDArray[Any], ...
-]  # each [units, rows]: (hidden, memory) for lstm, else (hidden,)
+# Each array is [units, rows]: (hidden, memory) for lstm, (hidden,) else.
+LayerState = tuple[npt.NDArray[Any], ...]
 States = tuple[LayerState, ...]  # lowest layer first
 
 _NORM_EPSILON = 1e-3  # as in Keras' LayerNormalization
@@ -117,11 +116,7 @@ class Decoder:
 
     def logits(self, ids: Ids) -> Array:
         """Return the logits `[time, vocabulary]` after each of `ids [time]`, from the zero state."""
-        states, logits = self.zero_states(1), np.empty((len(ids), self.vocabulary_size), np.float32)
-        for position in range(len(ids)):
-            row, states = self.step(ids[position : position + 1], states)
-            logits[position] = row[0]
-        return logits
+        return logits_after(self, ids, self.vocabulary_size)
 
     def _advance(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Return the output layer's input, `[units, rows]`, and the new states."""
@@ -170,6 +165,28 @@ class WindowDecoder(Decoder):
                 top, inner = super()._advance((column - 1).clip(min=0), inner)
                 inner = kept(inner, column > 0)
         return top, ((window,),)
+
+
+class Stepper(Protocol):
+    """The interface of a decoder; each state array has its rows on the last axis."""
+
+    def zero_states(self, rows: int) -> States:
+        """Return the states before any text."""
+
+    def read(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Read `ids [time]`; return logits `[rows, vocabulary]` and new states."""
+
+    def step(self, ids: Ids, states: States) -> tuple[Array, States]:
+        """Read `ids [rows]`; return logits `[rows, vocabulary]` and new states."""
+
+
+def logits_after(decoder: Stepper, ids: Ids, size: int) -> Array:
+    """Return a decoder's logits `[time, size]` after each of `ids [time]`, from the zero state."""
+    states, logits = decoder.zero_states(1), np.empty((len(ids), size), np.float32)
+    for position in range(len(ids)):
+        row, states = decoder.step(ids[position : position + 1], states)
+        logits[position] = row[0]
+    return logits
 
 
 def kept(states: States, keep: npt.NDArray[np.bool_]) -> States:

@@ -22,10 +22,10 @@ from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import UnknownPolicy, Vocabulary
 from lstmega.inference import sampler
 from lstmega.inference.constraints import Constraints
-from lstmega.inference.decoder import Ids, log_softmax
+from lstmega.inference.decoder import Ids, Stepper, log_softmax
 from lstmega.inference.logits_processors import ENDED
 from lstmega.inference.outputs import Sample, Samples, Stream
-from lstmega.inference.sampler import GeneratedStep, Position, Stepper
+from lstmega.inference.sampler import GeneratedStep, Position
 from lstmega.inference.temperature import Varied, check_temperatures
 
 EXCERPT_LENGTH = 100  # characters: the reference notebook's seed

@@ -6,15 +6,17 @@ depend on the length of the longest context that the n-gram model knows.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from lstmega.inference.decoder import Array, Decoder, Ids, States
-from lstmega.inference.ngram import NGram, Nodes
+from lstmega.inference.decoder import Array, Decoder, Ids, States, logits_after
+from lstmega.inference.ngram import LEAST, NGram, Nodes
 
 Exponents = Sequence[tuple[float, float]]  # of network and n-gram model, by length of the known context
 
-_LEAST = 1e-30  # a probability whose logarithm is finite
+NETWORK, COUNTS = ((1.0, 0.0),), ((0.0, 1.0),)  # the exponents of one model alone
 
 
 class NGramDecoder:
@@ -50,7 +52,7 @@ class NGramDecoder:
         return self.model.advance(ids, nodes)
 
     def _logits(self, nodes: Nodes) -> Array:
-        logits: Array = np.log(np.maximum(self.model.probabilities(nodes), _LEAST))
+        logits: Array = np.log(np.maximum(self.model.probabilities(nodes), LEAST))
         return logits
 
 
@@ -106,26 +108,29 @@ class MixedDecoder:
     def step(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Read one id per row, `[rows]`; return the logits `[rows, vocabulary]` and new states."""
         logits, states = self.pair.step(ids, states)
-        return self._mixed(logits), states
+        return mix(logits, self._exponents), states
 
     def read(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Read a prompt, `ids [time]`, into every row; return as `step`."""
         logits, states = self.pair.read(ids, states)
-        return self._mixed(logits), states
+        return mix(logits, self._exponents), states
 
     def logits(self, ids: Ids) -> Array:
         """Return the logits `[time, vocabulary]` after each of `ids [time]`, from the zero state."""
-        states, rows = self.zero_states(1), []
-        for position in range(len(ids)):
-            row, states = self.step(ids[position : position + 1], states)
-            rows.append(row)
-        return np.concatenate(rows)
+        return logits_after(self, ids, self.pair.vocabulary_size)
 
-    def _mixed(self, logits: Array) -> Array:
-        network, ngram, depths = split(logits)
-        exponents = self._exponents[depths.clip(max=len(self._exponents) - 1)]  # [rows, 2]
-        mixed: Array = exponents[:, :1] * network + exponents[:, 1:] * ngram
-        return mixed
+
+def mix(logits: Array, exponents: npt.NDArray[np.floating]) -> npt.NDArray[Any]:
+    """Return the logits of the mixture, `[rows, vocabulary]`.
+
+    Args:
+        logits: Those of `PairedDecoder`.
+        exponents: For each length of the known context, `[lengths, 2]`; the last serves all longer ones.
+    """
+    network, ngram, depths = split(logits)
+    own = exponents[depths.clip(max=len(exponents) - 1)]  # [rows, 2]
+    mixed: npt.NDArray[Any] = own[:, :1] * network + own[:, 1:] * ngram
+    return mixed
 
 
 def split(logits: Array) -> tuple[Array, Array, Ids]:

@@ -8,13 +8,13 @@ are left out, and their probability goes to the shorter ones.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
-from lstmega.data.suffix_array import sorted_suffixes
 from lstmega.errors import RunError
 
 ORDERS = 12
@@ -22,12 +22,12 @@ COMPLETE = 5  # orders of which every n-gram is kept; of higher ones those that 
 MOST_COUNTED = 8_000_000  # characters that are counted; of a longer text the last
 MOST_BYTES = 6  # for each character that was counted, and
 FREE_BYTES = 1 << 16  # beside them
+LEAST = np.float32(1e-30)  # a probability whose logarithm is finite
 
 _FEW_ROWS = 8  # up to which rows are computed one after another
 _STEP = 16  # codes for each factor e of a kept probability: an error of 3% at most
 _NONE = 255  # the code of 0
 _DENSE = 1 << 18  # numbers of the distributions of an order that are computed beforehand, at most
-_LEAST = np.float32(1e-30)
 _END = np.iinfo(np.int64).max
 _VALUES = np.append(np.exp(-np.arange(_NONE) / _STEP), 0).astype(np.float32)
 
@@ -128,16 +128,15 @@ class NGram:
                 self._mix_row(row, own)
         else:
             self._mix_rows(found, nodes)
-        found /= np.maximum(found.sum(axis=1, keepdims=True), _LEAST)  # codes are rounded
+        found /= np.maximum(found.sum(axis=1, keepdims=True), LEAST)  # codes are rounded
         return found
 
     def _low_orders(self) -> list[npt.NDArray[np.float32]]:
         """Return the distributions of the lowest orders, `[contexts, size]` each."""
         found: list[npt.NDArray[np.float32]] = []
         lower = np.full((1, self.size), 1 / self.size, np.float32)
-        shorter = np.zeros(
-            1, np.int64
-        )  # each context without its first id, as a context of the order below
+        # Each context without its first id, as a context of the order below.
+        shorter = np.zeros(1, np.int64)
         for number, (level, starts) in enumerate(zip(self.levels, self._starts, strict=True)):
             contexts = np.repeat(np.arange(len(level.rests)), level.children)  # of each n-gram
             if len(level.rests) * self.size > _DENSE:
@@ -199,13 +198,14 @@ class Counts:
     """
 
     def __init__(self, ids: Ids, size: int, orders: int = ORDERS) -> None:
+        # Commands that only read runs do without the library that sorts suffixes.
+        from lstmega.data.suffix_array import sorted_suffixes  # noqa: PLC0415
+
         ids = ids[-MOST_COUNTED:]
         self.size, self.characters = size, len(ids)
         self._orders: list[_Order] = []
-        kind = np.dtype(
-            "u1" if size <= 1 << 8 else ">u2" if size <= 1 << 16 else ">u4"
-        )  # sort as bytes do
-        suffixes = sorted_suffixes(ids.astype(kind))
+        kind = "u1" if size <= 1 << 8 else ">u2" if size <= 1 << 16 else ">u4"  # sort as bytes do
+        suffixes = sorted_suffixes(ids.astype(np.dtype(kind)))
         text = np.append(ids, np.full(orders, size)).astype(np.int32)  # an end that no n-gram has
         ranks = np.empty(len(ids) + 1, np.int32)
         ranks[suffixes] = np.arange(len(ids), dtype=np.int32)
@@ -215,11 +215,9 @@ class Counts:
             last = text[suffixes + order - 1]  # [suffixes]
             begins[1:] |= last[1:] != last[:-1]
             places = np.flatnonzero(begins)
-            whole = last[places] < size
-            counts = np.diff(places, append=len(ids))[whole]
-            groups = np.cumsum(whole) - 1
-            grams = np.repeat(groups, np.diff(places, append=len(ids))).astype(np.int32)
-            places = places[whole]
+            sizes, whole = np.diff(places, append=len(ids)), last[places] < size
+            grams = np.repeat(np.cumsum(whole) - 1, sizes).astype(np.int32)  # [suffixes]
+            counts, places = sizes[whole], places[whole]
             if order > 1:  # of each n-gram, the distinct ones one longer that end with it
                 before = below[ranks[suffixes[places] + 1]]
                 self._orders[-1].before = np.bincount(before, minlength=len(self._orders[-1].counts))
@@ -242,14 +240,13 @@ class Counts:
     def _levels(self, complete: int) -> Iterator[Level]:
         kept = np.zeros(1, np.int64)  # the contexts that are kept
         for number, own in enumerate(self._orders):
-            shares = own.shares()
             chosen = slice(None) if number < complete else own.counts > 1
             places = np.arange(len(own.counts))[chosen]
             new = np.full(own.contexts_size, -1, np.int64)
             new[kept] = np.arange(len(kept))
             contexts = new[own.contexts[places]]
             children = np.bincount(contexts, minlength=len(kept))
-            shares = shares[places]
+            shares = own.shares[places]
             rests = 1 - np.bincount(contexts, weights=shares, minlength=len(kept))
             narrow = np.min_scalar_type(self.size)
             yield Level(
@@ -279,6 +276,7 @@ class _Order:
     before: Nodes
     contexts_size: int
 
+    @cached_property
     def shares(self) -> Floats:
         """Return the discounted share of each n-gram after its context."""
         discounts = _discounts(self.before)[self.before.clip(max=3)]

@@ -6,29 +6,15 @@ logits -> hard constraints -> penalties -> / temperature -> truncation -> Gumbel
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.inference.decoder import Array, Ids, States, repeat
+from lstmega.inference.decoder import Array, Ids, States, Stepper, repeat
 from lstmega.inference.logits_processors import ENDED, Logits, LogitsProcessor, RowHistory
 from lstmega.inference.temperature import Varied
 
 _SMALLEST = np.finfo(np.float64).tiny  # keeps log(0) out of the noise
-
-
-class Stepper(Protocol):
-    """The interface of a decoder; each state array has its rows on the last axis."""
-
-    def zero_states(self, rows: int) -> States:
-        """Return the states before any text."""
-
-    def read(self, ids: Ids, states: States) -> tuple[Array, States]:
-        """Read `ids [time]`; return logits `[rows, vocabulary]` and new states."""
-
-    def step(self, ids: Ids, states: States) -> tuple[Array, States]:
-        """Read `ids [rows]`; return logits `[rows, vocabulary]` and new states."""
 
 
 @dataclass(frozen=True)

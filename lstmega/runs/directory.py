@@ -190,11 +190,15 @@ def encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def write_text(path: Path, text: str) -> str:
-    """Replace a file by a text, atomically, and return the sha256 of its content."""
-    content = encode(text)
+def write(path: Path, content: bytes) -> str:
+    """Replace a file, atomically, and return the sha256 of its content."""
     files.write(path, content)
     return reading.digest(content)
+
+
+def write_text(path: Path, text: str) -> str:
+    """Replace a file by a text, atomically, and return the sha256 of its content."""
+    return write(path, encode(text))
 
 
 def max_weights(record: RunRecord) -> int:

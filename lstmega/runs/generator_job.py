@@ -99,7 +99,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
 
     @property
     def mixes(self) -> bool:
-        """Whether the run gets an n-gram model; its mixture is fitted on the held-out text."""
+        """Whether an n-gram model is counted and mixed, which needs held-out text to fit the mixture."""
         wanted = self.training.mix == "ngram" and self.training.order != "windows"
         return wanted and len(self.held_out) >= LEAST_MIXED
 

@@ -80,11 +80,9 @@ def _member(content: bytes, group: int, name: str, path: str) -> int:
     wanted = name.encode() + b"\0"
     for entry in _entries(content, tree):
         offset = _number(content, entry)
-        if (
-            offset + len(wanted) <= size
-            and content[names + offset : names + offset + len(wanted)] == wanted
-        ):
-            if _take(content, entry + 16, 4) == struct.pack("<I", _SYMBOLIC_LINK):
+        start, end = names + offset, names + offset + len(wanted)
+        if end <= names + size and content[start:end] == wanted:
+            if _number(content, entry + 16, 4) == _SYMBOLIC_LINK:
                 raise ValueError(f"{path} is a link")
             return _number(content, entry + 8)
     raise ValueError(f"{path} is not in it")
@@ -94,7 +92,7 @@ def _entries(content: bytes, tree: int) -> Iterator[int]:
     """Yield the addresses of the entries of a group's symbol table."""
     nodes = [tree]
     for node in nodes:
-        kind, used = _take(content, node, 4), struct.unpack("<H", _take(content, node + 6, 2))[0]
+        kind, used = _take(content, node, 4), _number(content, node + 6, 2)
         if kind == b"TREE":
             nodes += [_number(content, node + 32 + 16 * number) for number in range(used)]
             if len(nodes) > _MOST_NODES:
@@ -109,7 +107,7 @@ def _messages(content: bytes, address: int) -> Iterator[tuple[int, bytes]]:
     """Yield type and data of the messages of an object header."""
     if _take(content, address, 1) != b"\x01":
         raise ValueError("An object header is damaged, or of another version")
-    blocks = [(address + 16, struct.unpack("<I", _take(content, address + 8, 4))[0])]
+    blocks = [(address + 16, _number(content, address + 8, 4))]
     for visited, (start, length) in enumerate(blocks):
         if visited == _MOST_BLOCKS:
             raise ValueError("An object header has too many parts")
@@ -125,8 +123,8 @@ def _messages(content: bytes, address: int) -> Iterator[tuple[int, bytes]]:
             place += 8 + size
 
 
-def _number(content: bytes, address: int) -> int:
-    return int.from_bytes(_take(content, address, 8), "little")
+def _number(content: bytes, address: int, size: int = 8) -> int:
+    return int.from_bytes(_take(content, address, size), "little")
 
 
 def _take(content: bytes, address: int, size: int) -> bytes:

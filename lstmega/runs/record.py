@@ -39,8 +39,24 @@ class SavedWeights:
     nats: float
 
 
-@dataclass(frozen=True)
-class Mixture:
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """Losses of a mixture on the held-out text, in nats per character.
+
+    Args:
+        network, ngram: Of each model alone.
+        nats: Of the mixture, with what its exponents cost.
+        charge: That part of it.
+    """
+
+    network: float
+    ngram: float
+    nats: float
+    charge: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture(Losses):
     """The n-gram model of a run, and how it is mixed with the network.
 
     Args:
@@ -48,18 +64,11 @@ class Mixture:
         order: Its highest order.
         exponents: Of network and n-gram model, for each length of the known context; the last serves all
             longer ones (`inference/mixture.py`).
-        network, ngram: The held-out loss of each alone, in nats per character.
-        nats: The held-out loss of the mixture, with what its exponents cost.
-        charge: That part of it.
     """
 
     sha256: str
     order: int
     exponents: tuple[tuple[float, float], ...]
-    network: float
-    ngram: float
-    nats: float
-    charge: float
 
     def __post_init__(self) -> None:
         if not self.exponents or not all(0 <= one <= 2 for pair in self.exponents for one in pair):

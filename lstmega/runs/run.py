@@ -21,10 +21,9 @@ from lstmega.display.history import HistoryRow, figure, from_csv, svg, to_csv
 from lstmega.errors import RunError, UsageError
 from lstmega.inference import ngram
 from lstmega.inference.classifier import Classifier
-from lstmega.inference.decoder import Decoder, WindowDecoder
-from lstmega.inference.mixture import MixedDecoder, NGramDecoder, PairedDecoder
+from lstmega.inference.decoder import Decoder, Stepper, WindowDecoder
+from lstmega.inference.mixture import NETWORK, MixedDecoder, NGramDecoder, PairedDecoder
 from lstmega.inference.ngram import NGram
-from lstmega.inference.sampler import Stepper
 from lstmega.runs import directory, reading, schema, weights
 from lstmega.runs.directory import HELD_OUT, VOCABULARY
 from lstmega.runs.record import ClassifierRecord, GeneratorRecord, Mixture, RunRecord, SavedWeights
@@ -34,7 +33,6 @@ T = TypeVar("T")
 VocabularyT = TypeVar("VocabularyT", Vocabulary, WordVocabulary)
 
 _ROWS = 256  # of a batch that is only read
-_NETWORK_ALONE = ((1.0, 0.0),)
 _MAX_VOCABULARY = 64 << 20  # bytes of vocabulary.json, where its number of tokens allows as many
 
 
@@ -318,7 +316,7 @@ class GeneratorRun(Run):
                 f"{self.name} has no n-gram model. Received: --mix ngram. Accepted: a run that was "
                 "trained with --mix ngram."
             )
-        if mix == "none" or mixture is None or mixture.exponents == _NETWORK_ALONE:
+        if mix == "none" or mixture is None or mixture.exponents == NETWORK:
             return self.network()
         return MixedDecoder(self.paired(self.ngram(mixture)), mixture.exponents)
 
@@ -333,8 +331,7 @@ class GeneratorRun(Run):
 
     def write_ngram(self, content: bytes) -> str:
         """Replace the n-gram model, and return the sha256 of its content."""
-        files.write(self.path / directory.NGRAM, content)
-        return reading.digest(content)
+        return directory.write(self.path / directory.NGRAM, content)
 
     def ngram(self, mixture: Mixture) -> NGram:
         """Return the n-gram model, checked."""

@@ -1,13 +1,11 @@
 """Keras callbacks that a training runs beside the user's, and the snapshot of its exact state."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lstmega import files
 from lstmega.errors import UsageError
 from lstmega.nn.backbone import weights_of
 from lstmega.nn.devices import keras
@@ -73,8 +71,8 @@ class RunCheckpoint(keras.callbacks.ModelCheckpoint):
         position = {"epoch": epoch + 1, "step": int(logs["step"])}
         name = directory.weights_name(**position, whole=bool(logs["whole_epoch"]))
         content = weights.write(weights_of(self._network), tied=self._run.record.tied)
-        files.write(self._run.weights_path(name), content)
-        digest, nats = hashlib.sha256(content).hexdigest(), float(logs[self.monitor])
+        digest = directory.write(self._run.weights_path(name), content)
+        nats = float(logs[self.monitor])
         retention.during_training(self._run, SavedWeights(name, digest, nats=nats, **position))
 
 

@@ -124,6 +124,8 @@ def test_a_run_without_counts_refuses_to_mix(tiny_run):
     assert tiny_run.record.mixture is None  # too little was held out
     with pytest.raises(UsageError, match=r"--mix ngram.*Accepted"):
         lstmega.sample(tiny_run, mix="ngram")
+    with pytest.raises(UsageError, match=r"--mix must be one of: ngram, none"):
+        lstmega.evaluate(tiny_run, mix="counts")
     with pytest.raises(UsageError, match=r"--dynamic.*--mix ngram"):
         lstmega.evaluate(tiny_run, mix="ngram", dynamic=0.1)
 

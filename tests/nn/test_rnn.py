@@ -561,12 +561,12 @@ def test_fit_has_the_losses_of_keras(cell, used):
     losses = []
     for model in (ours, stock):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(keras.optimizers.Adam(0.01), loss)
+        model.compile(keras.optimizers.Adam(0.01, epsilon=1e-3), loss)  # divides by no small numbers
         kept = model.fit(IDS[:, :-1], IDS[:, 1:], batch_size=4, epochs=2, shuffle=False, verbose=0)
         losses.append(kept.history["loss"])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
     assert losses[0][1] < losses[0][0]
-    assert_close(ours.get_weights(), stock.get_weights(), 1e-3)  # Adam divides by small numbers
+    assert_close(ours.get_weights(), stock.get_weights(), 1e-4)
 
 
 @cells
