@@ -1,7 +1,7 @@
 """Commands that measure runs and look inside them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -15,6 +15,7 @@ from lstmega.cli.options import (
     run_options,
     text_options,
 )
+from lstmega.config.training import Mix
 from lstmega.files import Output
 
 
@@ -43,7 +44,7 @@ from lstmega.files import Output
 )
 @choice_option(
     "--mix",
-    ["ngram", "none"],
+    get_args(Mix),
     None,
     "Measure with the n-gram model of the run (the default where it has one), or the network alone.",
 )

@@ -13,13 +13,8 @@ DeviceChoice = Literal["auto", "cpu", "gpu"]
 Mix = Literal["ngram", "none"]
 
 LENGTHS = ("epochs", "steps", "minutes")  # exactly one of them is given
-TEXT_ONLY = (
-    "order",
-    "stride",
-    "lines",
-    "restarts",
-    "mix",
-)  # options about one long text, not about examples
+# Options about one long text, not about examples.
+TEXT_ONLY = ("order", "stride", "lines", "restarts", "mix")
 ALL_WEIGHTS = "all"
 
 

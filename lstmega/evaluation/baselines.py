@@ -24,7 +24,7 @@ Ids = npt.NDArray[np.int64]
 
 
 def measure(
-    training: str, held_out: str, *, tokens: str = "char", counts: Baseline | None = None
+    training: str, held_out: str, *, tokens: str = "char", counted: Baseline | None = None
 ) -> list[Baseline]:
     """Return the costs of simple models of `training` on `held_out`.
 
@@ -32,7 +32,8 @@ def measure(
         training: The training text; of a long one the last two million characters. Without one there are
             only uniform and compressors.
         held_out: The text to predict; no baselines below two characters.
-        counts: An n-gram model that was measured before; None counts one.
+        counted: An n-gram model that was measured before, of up to eight million characters; None counts
+            one.
         tokens: `byte` where a character stands for a byte; otherwise the compressors read UTF-8.
     """
     training, held_out = training[-MOST_LEARNT:], held_out[:MAX_MEASURED]
@@ -43,7 +44,7 @@ def measure(
     found = [Baseline("uniform", math.log2(size))]
     if training:
         parts = ids[:before], ids[before:], size
-        found += [_unigram(*parts), counts or _ngram(*parts)]
+        found += [_unigram(*parts), counted or _ngram(*parts)]
     codec = ("latin-1", "strict") if tokens == "byte" else ("utf-8", "surrogatepass")
     read = training.encode(*codec), held_out.encode(*codec)
     return found + [
@@ -69,14 +70,14 @@ def _unigram(training: Ids, held_out: Ids, size: int) -> Baseline:
     return Baseline("unigram", float(unigram))
 
 
-def counted(order: int, nats: float) -> Baseline:
+def ngram_row(order: int, nats: float) -> Baseline:
     """Return the n-gram model of an order, with its loss in nats per character."""
     return Baseline(f"{order}-gram (Kneser-Ney)", formatting.bits(nats))
 
 
 def _ngram(training: Ids, held_out: Ids, size: int) -> Baseline:
     model = ngram.Counts(training, size).model()
-    return counted(model.order, float(scoring.stream(NGramDecoder(model), held_out).mean()))
+    return ngram_row(model.order, float(scoring.stream(NGramDecoder(model), held_out).mean()))
 
 
 def _growth(compress: Callable[[bytes], bytes], before: bytes, text: bytes) -> int:

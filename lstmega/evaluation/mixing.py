@@ -3,25 +3,25 @@
 They are charged for: each costs half the logarithm of the number of characters (Rissanen 1978,
 doi:10.1016/0005-1098(78)90005-5), spread over the held-out text. Among the network alone, the n-gram
 model alone, one pair of exponents, and a pair for each length of the known context, the cheapest is
-taken; so a mixture is not worse than counting on the text that it was fitted on.
+taken; so a mixture is never worse than counting on the text that decided.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.data.batching import stream_lanes
 from lstmega.evaluation import scoring
-from lstmega.inference import ngram
 from lstmega.inference.decoder import log_softmax
-from lstmega.inference.mixture import COUNTS, NETWORK, Exponents, PairedDecoder, mix, split
-from lstmega.runs.record import Losses, Mixture
-from lstmega.runs.run import GeneratorRun
+from lstmega.inference.mixture import NETWORK, NGRAM, Exponents, PairedDecoder, mix, split
+from lstmega.runs.record import Losses
 
 FITTED = 30_000  # held-out characters that exponents are fitted on, at most
-_NUMBERS = 16_000_000  # of both distributions at once, at most
+_MOST_KEPT = 16_000_000  # numbers of distributions that are kept at once
 _PRIOR = 100.0  # characters that speak for one pair of exponents
 _ROUNDS = 15  # of Newton's method; it ends earlier where nothing changes
 _STEP = 0.5  # the largest change of an exponent in a round
@@ -30,43 +30,53 @@ _ENOUGH = 1e-3  # the change that ends it
 Ids = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float32]
 Exact = npt.NDArray[np.float64]
+# What both models predict for many characters at once, these characters' ids, and their places.
+_Step = tuple[Floats, Ids, npt.NDArray[np.intp]]
 
 
-def mixed(run: GeneratorRun, learnt: Ids, held_out: Ids) -> Mixture:
-    """Count the training text of a run, write the n-gram model, and mix it with the best weights.
+def mixed(decoder: PairedDecoder, ids: Ids) -> tuple[Exponents, Losses]:
+    """Return the exponents to mix two models with, and the losses on the text that decided them.
 
     Args:
-        run: A trained run.
-        learnt, held_out: The ids of its training and of its held-out text.
+        decoder: Has both models.
+        ids: The held-out text, `[characters]`, at least two.
     """
-    model = ngram.Counts(learnt, len(run.vocabulary)).model()
-    decoder = run.paired(model)
-    exponents = fit(decoder, held_out)
-    losses = measure(decoder, exponents, held_out)
-    return Mixture(
-        sha256=run.write_ngram(ngram.pack(model)),
-        order=model.order,
-        exponents=tuple(exponents),
-        **vars(losses),
-    )
+    read = partial(_steps, decoder, ids)
+    if 2 * decoder.vocabulary_size * len(ids) <= _MOST_KEPT:
+        kept = list(read())
+        read = partial(iter, kept)
+    exponents = fit(decoder, ids, read())
+    losses = measure(exponents, read())
+    alone = min((losses.network, NETWORK), (losses.ngram, NGRAM))
+    if alone[0] <= losses.nats:  # exponents are fitted on a part of a long text
+        return alone[1], replace(losses, nats=alone[0], charge=0.0)
+    return exponents, losses
 
 
-def fit(decoder: PairedDecoder, ids: Ids) -> Exponents:
-    """Return the exponents that predict a held-out text best; `ids [characters]`, at least two."""
-    most = min(FITTED, _NUMBERS // (2 * decoder.vocabulary_size)) + 1
-    read = list(_steps(decoder, ids[:most]))
-    parts = np.concatenate([logits for logits, _ in read])
+def fit(decoder: PairedDecoder, ids: Ids, steps: Iterable[_Step] | None = None) -> Exponents:
+    """Return the exponents that predict a text best; of a long one every n-th character counts.
+
+    Args:
+        decoder, ids: As for `mixed`.
+        steps: The text as it was read; None reads it.
+    """
+    most = min(FITTED, _MOST_KEPT // (2 * decoder.vocabulary_size))
+    every = math.ceil(len(ids) / most)
+    chosen = [
+        (logits[places % every == 0], targets[places % every == 0])
+        for logits, targets, places in steps or _steps(decoder, ids)
+    ]
+    parts, targets = (np.concatenate(items) for items in zip(*chosen, strict=True))
     network, ngram, depths = split(parts)
-    targets = np.concatenate([wanted for _, wanted in read])
     deepest = int(depths.max())
     pairs = np.tile(_newton(network, ngram, targets, np.array([0.5, 0.5]), 0), (deepest + 1, 1))
     own = pairs.copy()
     for depth in np.unique(depths):
         at = depths == depth
         own[depth] = _newton(network[at], ngram[at], targets[at], pairs[depth], _PRIOR)
-    found: list[Exponents] = [NETWORK, COUNTS, _pairs(pairs[:1]), _pairs(own)]
+    found: list[Exponents] = [NETWORK, NGRAM, _pairs(pairs[:1]), _pairs(own)]
     costs = [
-        scoring.nats(mix(parts, np.array(one)), targets).mean() + charge(one, len(ids) - 1)
+        scoring.nats(mix(parts, np.array(one, np.float32)), targets).mean() + charge(one, len(ids) - 1)
         for one in found
     ]
     return found[int(np.argmin(costs))]
@@ -74,23 +84,18 @@ def fit(decoder: PairedDecoder, ids: Ids) -> Exponents:
 
 def charge(exponents: Exponents, characters: int) -> float:
     """Return the description length of exponents, in nats for each predicted character of a text."""
-    fitted = 0 if exponents in (NETWORK, COUNTS) else 2 * len(exponents)
+    fitted = 0 if exponents in (NETWORK, NGRAM) else 2 * len(exponents)
     return fitted * math.log(max(2, characters)) / 2 / characters
 
 
-def measure(decoder: PairedDecoder, exponents: Exponents, ids: Ids) -> Losses:
-    """Measure both models and their mixture on a held-out text, in one reading.
-
-    Args:
-        decoder: Has both models.
-        exponents: As `fit` returns them.
-        ids: The text, `[characters]`.
-    """
-    models, sums = [np.array(one) for one in (NETWORK, COUNTS, exponents)], np.zeros(3)
-    for parts, targets in _steps(decoder, ids):
-        sums += [scoring.nats(mix(parts, one), targets).sum() for one in models]
-    network, ngram, mixed = (sums / (len(ids) - 1)).tolist()
-    cost = charge(exponents, len(ids) - 1)
+def measure(exponents: Exponents, steps: Iterable[_Step]) -> Losses:
+    """Return the losses of both models and of their mixture on a text that was read."""
+    models, sums, count = [np.array(one, np.float32) for one in (NETWORK, NGRAM, exponents)], [], 0
+    for logits, targets, _ in steps:
+        sums.append([scoring.nats(mix(logits, one), targets).sum() for one in models])
+        count += len(targets)
+    network, ngram, mixed = (np.sum(sums, axis=0) / count).tolist()
+    cost = charge(exponents, count)
     return Losses(network=network, ngram=ngram, nats=mixed + cost, charge=cost)
 
 
@@ -98,11 +103,10 @@ def _pairs(exponents: Exact) -> Exponents:
     return tuple((a, b) for a, b in exponents.tolist())
 
 
-def _steps(decoder: PairedDecoder, ids: Ids) -> Iterator[tuple[Floats, Ids]]:
-    """Yield what both models predict for many characters at once, and the characters' ids."""
+def _steps(decoder: PairedDecoder, ids: Ids) -> Iterator[_Step]:
     _, length, warmup = stream_lanes(len(ids) - 1)
     for step in scoring.steps(decoder, ids[:-1], length, warmup):
-        yield step.logits[step.counted], ids[step.places + 1]
+        yield step.logits[step.counted], ids[step.places + 1], step.places
 
 
 def _newton(network: Floats, ngram: Floats, targets: Ids, start: Exact, prior: float) -> Exact:
@@ -114,22 +118,16 @@ def _newton(network: Floats, ngram: Floats, targets: Ids, start: Exact, prior: f
         start: The first guess, which is also what the prior expects.
         prior: Strength of the prior; 0 has none.
     """
-    rows, pair = np.arange(len(targets)), start.copy()
-    models = (network, ngram)
+    rows, pair, models = np.arange(len(targets)), start.copy(), (network, ngram)
     wanted = np.array([one[rows, targets].sum(dtype=np.float64) for one in models])
     for _ in range(_ROUNDS):
-        shares = np.exp(log_softmax(pair[0] * network + pair[1] * ngram))  # [characters, vocabulary]
-        means = [(shares * one).sum(axis=1) for one in models]
-        slope = wanted - [mean.sum() for mean in means] - prior * (pair - start)
-        curve = np.array(
-            [
-                [
-                    ((shares * a * b).sum(axis=1) - mean_a * mean_b).sum()
-                    for b, mean_b in zip(models, means, strict=True)
-                ]
-                for a, mean_a in zip(models, means, strict=True)
-            ]
-        )
+        a, b = pair.astype(np.float32)
+        shares = np.exp(log_softmax(a * network + b * ngram))  # [characters, vocabulary]
+        weighted = [shares * one for one in models]
+        means = np.array([one.sum(axis=1) for one in weighted])  # [2, characters]
+        slope = wanted - means.sum(axis=1) - prior * (pair - start)
+        second = [[np.vdot(one, other) for other in models] for one in weighted]
+        curve = np.array(second) - means @ means.T
         change = np.linalg.solve(curve + (prior + 1e-6) * np.eye(2), slope).clip(-_STEP, _STEP)
         pair = (pair + change).clip(0, 2)
         if abs(change).max() < _ENOUGH:

@@ -159,8 +159,7 @@ class TextGenerator:
         self._config = config or GenerationConfig()
         self._constraints = Constraints(self._config, run.vocabulary, training, lines=run.lines)
         self._lines_left = self._config.lines or (1 if run.lines else sys.maxsize)
-        mix = self._config.mix
-        self._decoder = run.decoder() if mix is None else run.decoder(mix)
+        self._decoder = run.decoder(self._config.mix)
 
     def read(self, ids: Ids, after: Position | None = None) -> Position:
         """Read `ids [time]`, at least one, after a position; None is before any text."""

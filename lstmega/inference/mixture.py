@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lstmega.inference.decoder import Array, Decoder, Ids, States, logits_after
-from lstmega.inference.ngram import LEAST, NGram, Nodes
+from lstmega.inference.ngram import LEAST_PROBABILITY, NGram, Nodes
 
 Exponents = Sequence[tuple[float, float]]  # of network and n-gram model, by length of the known context
 
-NETWORK, COUNTS = ((1.0, 0.0),), ((0.0, 1.0),)  # the exponents of one model alone
+NETWORK, NGRAM = ((1.0, 0.0),), ((0.0, 1.0),)  # the exponents of one model alone
 
 
 class NGramDecoder:
-    """An n-gram model with the interface of `Decoder`; its state are the model's nodes.
+    """An n-gram model with the interface of `Decoder`; its state is the model's nodes.
 
     Args:
         model: The n-gram model.
@@ -52,45 +52,46 @@ class NGramDecoder:
         return self.model.advance(ids, nodes)
 
     def _logits(self, nodes: Nodes) -> Array:
-        logits: Array = np.log(np.maximum(self.model.probabilities(nodes), LEAST))
+        logits: Array = np.log(np.maximum(self.model.probabilities(nodes), LEAST_PROBABILITY))
         return logits
 
 
 class PairedDecoder:
-    """Both models over the same rows, with the interface of `Decoder`.
+    """Both models over the same rows; what to sample from is made of it by `MixedDecoder`.
 
-    Its logits are `[rows, 2 * vocabulary + 1]`: those of the network, those of the n-gram model, and the
-    length of the context that the n-gram model knows. Its states are the network's, then the nodes.
+    It is called as a `Decoder`, but its logits are `[rows, 2 * vocabulary + 1]`, for `split`: those of
+    the network, those of the n-gram model, and the length of the context that the n-gram model knows.
+    Its states are the network's, then the nodes.
 
     Args:
         network: The network.
-        counts: The n-gram model of the same ids.
+        ngram: The n-gram model of the same ids.
     """
 
-    def __init__(self, network: Decoder, counts: NGramDecoder) -> None:
+    def __init__(self, network: Decoder, ngram: NGramDecoder) -> None:
         self.vocabulary_size = network.vocabulary_size
-        self._network, self._counts = network, counts
+        self._network, self._ngram = network, ngram
 
     def zero_states(self, rows: int) -> States:
         """Return the states before any text."""
-        return self._network.zero_states(rows) + self._counts.zero_states(rows)
+        return self._network.zero_states(rows) + self._ngram.zero_states(rows)
 
     def step(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Read one id per row, `[rows]`."""
         network = self._network.step(ids, states[:-1])
-        return self._joined(network, self._counts.step(ids, states[-1:]))
+        return self._joined(network, self._ngram.step(ids, states[-1:]))
 
     def read(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Read a prompt, `ids [time]`, into every row."""
         network = self._network.read(ids, states[:-1])
-        return self._joined(network, self._counts.read(ids, states[-1:]))
+        return self._joined(network, self._ngram.read(ids, states[-1:]))
 
     def _joined(
-        self, network: tuple[Array, States], counts: tuple[Array, States]
+        self, network: tuple[Array, States], ngram: tuple[Array, States]
     ) -> tuple[Array, States]:
-        nodes: Nodes = counts[1][0][0]
-        depths = self._counts.model.depths(nodes)[:, np.newaxis].astype(np.float32)
-        return np.concatenate([network[0], counts[0], depths], axis=1), network[1] + counts[1]
+        nodes: Nodes = ngram[1][0][0]
+        depths = self._ngram.model.depths(nodes)[:, np.newaxis].astype(np.float32)
+        return np.concatenate([network[0], ngram[0], depths], axis=1), network[1] + ngram[1]
 
 
 class MixedDecoder:

@@ -20,10 +20,11 @@ from lstmega.errors import RunError
 ORDERS = 12
 COMPLETE = 5  # orders of which every n-gram is kept; of higher ones those that are seen twice
 MOST_COUNTED = 8_000_000  # characters that are counted; of a longer text the last
-MOST_BYTES = 6  # for each character that was counted, and
-FREE_BYTES = 1 << 16  # beside them
-LEAST = np.float32(1e-30)  # a probability whose logarithm is finite
+# Limit of the file: so many bytes for each counted character, and so many beside them.
+MOST_BYTES, FREE_BYTES = 6, 1 << 16
+LEAST_PROBABILITY = np.float32(1e-30)  # its logarithm is finite
 
+PARTS = ("ids", "shares", "rests", "children")  # of a level, as the file names them
 _FEW_ROWS = 8  # up to which rows are computed one after another
 _STEP = 16  # codes for each factor e of a kept probability: an error of 3% at most
 _NONE = 255  # the code of 0
@@ -68,6 +69,9 @@ class NGram:
     Args:
         size: Number of ids.
         levels: Lowest order first. The contexts of each are the n-grams of the one before.
+
+    Raises:
+        ValueError: The n-grams of a level are not sorted, or their ends are not in the level below.
     """
 
     def __init__(self, size: int, levels: Sequence[Level]) -> None:
@@ -80,6 +84,9 @@ class NGram:
             np.append(np.repeat(np.arange(len(one.rests)) * size, one.children) + one.ids, _END)
             for one in levels
         ]
+        for number, codes in enumerate(self._codes):
+            if (codes[1:] <= codes[:-1]).any():
+                raise ValueError(f"the n-grams of order {number + 1} are not sorted")
         self._dense = self._low_orders()
 
     @property
@@ -128,7 +135,7 @@ class NGram:
                 self._mix_row(row, own)
         else:
             self._mix_rows(found, nodes)
-        found /= np.maximum(found.sum(axis=1, keepdims=True), LEAST)  # codes are rounded
+        found /= np.maximum(found.sum(axis=1, keepdims=True), LEAST_PROBABILITY)  # codes are rounded
         return found
 
     def _low_orders(self) -> list[npt.NDArray[np.float32]]:
@@ -149,6 +156,8 @@ class NGram:
             else:
                 codes = shorter[contexts] * self.size + level.ids
                 shorter = self._codes[number - 1].searchsorted(codes)
+                if (self._codes[number - 1][shorter] != codes).any():
+                    raise ValueError(f"an n-gram of order {number + 1} has no end of order {number}")
         return found
 
     def _mix_row(self, found: npt.NDArray[np.float32], nodes: list[int]) -> None:
@@ -195,32 +204,37 @@ class Counts:
         ids: The text, `[characters]`; of a long one the last eight million.
         size: Number of ids.
         orders: The highest order; a shorter text has none above its length.
+        begins: An id that nothing is known before: the line end, where lines are texts of their own.
+            N-grams that begin with it have no ids before them, and keep their own counts.
     """
 
-    def __init__(self, ids: Ids, size: int, orders: int = ORDERS) -> None:
+    def __init__(self, ids: Ids, size: int, orders: int = ORDERS, *, begins: int | None = None) -> None:
         # Commands that only read runs do without the library that sorts suffixes.
         from lstmega.data.suffix_array import sorted_suffixes  # noqa: PLC0415
 
         ids = ids[-MOST_COUNTED:]
         self.size, self.characters = size, len(ids)
+        begins, bare = -1 if begins is None else begins, np.zeros(0, bool)
         self._orders: list[_Order] = []
         kind = "u1" if size <= 1 << 8 else ">u2" if size <= 1 << 16 else ">u4"  # sort as bytes do
         suffixes = sorted_suffixes(ids.astype(np.dtype(kind)))
         text = np.append(ids, np.full(orders, size)).astype(np.int32)  # an end that no n-gram has
         ranks = np.empty(len(ids) + 1, np.int32)
         ranks[suffixes] = np.arange(len(ids), dtype=np.int32)
-        begins = np.arange(len(ids)) == 0  # whether a suffix begins another n-gram than the one before
+        new = np.arange(len(ids)) == 0  # whether a suffix begins another n-gram than the one before
         below = np.zeros(len(ids), np.int32)  # the n-gram one shorter that each suffix begins with
         for order in range(1, min(orders, len(ids)) + 1):
             last = text[suffixes + order - 1]  # [suffixes]
-            begins[1:] |= last[1:] != last[:-1]
-            places = np.flatnonzero(begins)
+            new[1:] |= last[1:] != last[:-1]
+            places = np.flatnonzero(new)
             sizes, whole = np.diff(places, append=len(ids)), last[places] < size
             grams = np.repeat(np.cumsum(whole) - 1, sizes).astype(np.int32)  # [suffixes]
             counts, places = sizes[whole], places[whole]
             if order > 1:  # of each n-gram, the distinct ones one longer that end with it
                 before = below[ranks[suffixes[places] + 1]]
-                self._orders[-1].before = np.bincount(before, minlength=len(self._orders[-1].counts))
+                distinct = np.bincount(before, minlength=len(self._orders[-1].counts))
+                self._orders[-1].before = np.where(bare, self._orders[-1].counts, distinct)
+            bare = text[suffixes[places]] == begins  # whether each has nothing before it
             contexts = below[places]
             size_below = 1 if order == 1 else len(self._orders[-1].counts)
             self._orders.append(_Order(contexts, last[places], counts, counts, size_below))
@@ -306,9 +320,9 @@ def pack(model: NGram) -> bytes:
     """Return a model as the content of a safetensors file."""
     return safetensors.numpy.save(
         {
-            f"{number}/{name}": array
+            f"{number}/{name}": getattr(level, name)
             for number, level in enumerate(model.levels)
-            for name, array in vars(level).items()
+            for name in PARTS
         }
     )
 
@@ -329,12 +343,8 @@ def unpack(content: bytes, size: int, where: str) -> NGram:
     except (safetensors.SafetensorError, KeyError) as error:  # the key is a type that NumPy lacks
         raise RunError(f"{where} is damaged: {error}.") from error
     narrow, contexts = np.min_scalar_type(size), 1
-    kinds = {
-        "ids": narrow,
-        "shares": np.dtype(np.uint8),
-        "rests": np.dtype(np.uint8),
-        "children": narrow,
-    }
+    byte = np.dtype(np.uint8)
+    kinds = dict(zip(PARTS, (narrow, byte, byte, narrow), strict=True))
     levels = []
     for number in range(len(arrays) // len(kinds)):
         found = (arrays.get(f"{number}/{name}", np.empty((0, 0))) for name in kinds)
@@ -353,4 +363,7 @@ def unpack(content: bytes, size: int, where: str) -> NGram:
         contexts = grams
     if not levels or len(arrays) % len(kinds):
         raise RunError(f"{where} holds no n-grams.")
-    return NGram(size, levels)
+    try:
+        return NGram(size, levels)
+    except ValueError as error:
+        raise RunError(f"{where} is damaged: {error}.") from error

@@ -24,7 +24,8 @@ from lstmega.data.bucketing import LineBatches
 from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import MAX_SIZE, NarrowIds, Vocabulary
 from lstmega.display import formatting
-from lstmega.errors import CorpusError
+from lstmega.errors import CorpusError, UsageError
+from lstmega.inference.ngram import Counts, NGram
 from lstmega.runs import directory, provenance, reading
 from lstmega.runs.job import (
     CHECKPOINTS,
@@ -36,14 +37,15 @@ from lstmega.runs.job import (
     run_path,
 )
 from lstmega.runs.record import MOST_LEARNT, GeneratorRecord
-from lstmega.runs.run import GeneratorRun
+from lstmega.runs.run import GeneratorRun, beginning
 
 LF = "\n"
 LEAST_MIXED = 1000  # held-out characters that a mixture can be fitted on
 VALIDATED = 200_000  # held-out characters that a validation reads, at most
 VALIDATED_WINDOWS = 10_000  # windows that a validation reads, about
 _BASELINES = 4e-6  # seconds that the baselines take for each training character
-_MIXED = 6e-5  # seconds that the mixture takes for each held-out character
+# Seconds that the mixture takes for each held-out character: always, for each parameter, for each id.
+_MIXED, _MIXED_PARAMETER, _MIXED_ID = 1.5e-5, 2e-11, 3e-8
 _WINDOW_ROWS = 256
 
 
@@ -100,8 +102,19 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
     @property
     def mixes(self) -> bool:
         """Whether an n-gram model is counted and mixed, which needs held-out text to fit the mixture."""
-        wanted = self.training.mix == "ngram" and self.training.order != "windows"
-        return wanted and len(self.held_out) >= LEAST_MIXED
+        return self.training.mix == "ngram" and not self.unmixed
+
+    @property
+    def unmixed(self) -> str:
+        """The reason why a run cannot be mixed; empty where it can."""
+        if self.training.order == "windows":
+            return "no --order windows"
+        if len(self.held_out) < LEAST_MIXED:
+            return (
+                f"at least {LEAST_MIXED:,} held-out {formatting.unit(self.unit)}, "
+                f"and there are {len(self.held_out):,}"
+            )
+        return ""
 
     @cached_property
     def batches(self) -> TextBatches:
@@ -119,6 +132,12 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         text, end, _ = self._parts
         before = LF * self.training.lines
         return self.vocabulary.encode_narrow(before + text, len(before) + end)
+
+    @cached_property
+    def ngram(self) -> NGram:
+        """The n-gram model of the training part."""
+        begins = beginning(self.training, self.vocabulary)
+        return Counts(self.training_ids(), len(self.vocabulary), begins=begins).model()
 
     def held_out_ids(self, *, everything: bool = False) -> NarrowIds | None:
         """Return the held-out ids that a validation reads; None where none can be predicted.
@@ -164,8 +183,9 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
 
     @property
     def final_seconds(self) -> float:
-        mixed = min(MAX_MEASURED, len(self.held_out)) if self.mixes else 0
-        return _BASELINES * min(MOST_LEARNT, self.learnt) + _MIXED * mixed
+        mixed, size = min(MAX_MEASURED, len(self.held_out)) if self.mixes else 0, len(self.vocabulary)
+        each = _MIXED + _MIXED_PARAMETER * self.model.parameters(size) + _MIXED_ID * size
+        return _BASELINES * min(MOST_LEARNT, self.learnt) + each * mixed
 
     def summary(self, device: str) -> list[str]:
         size, text = len(self.vocabulary), self.data
@@ -257,6 +277,8 @@ def prepare(
         vocabulary=vocabulary,
         preset=preset,
     ).refresh()
+    if options.get("mix") == "ngram" and job.unmixed:
+        raise UsageError(f"--mix ngram needs {job.unmixed}.")
     width = vocabulary.encode_narrow("").itemsize
     memory.check(2 * width * len(corpus.text), f"The training on {corpus.name}")  # TensorFlow has a copy
     return job

@@ -117,12 +117,13 @@ class TrainingJob(ABC, Generic[RunT]):
 
     @property
     def finished(self) -> bool:
-        """Whether the run is trained to its end, and its length stays the same."""
+        """Whether there is nothing left to do: the run is trained to its end, as long as before."""
         run = self.run
         if run is None or run.record.status != "finished" or self.extended:
             return False
-        patience_changed = run.record.training.patience != self.training.patience
-        return not (patience_changed and run.record.step < (run.record.total_steps or 0))
+        before, now = run.record.training, self.training
+        stops_later = before.patience != now.patience and run.record.step < (run.record.total_steps or 0)
+        return not stops_later and before.mix == now.mix
 
     def announce(self, device: str) -> list[str]:
         """Return the lines that describe the training to the user before it starts."""

@@ -230,7 +230,7 @@ class RunRecord:
 
     @property
     def parts(self) -> Sequence[Baseline]:
-        """Models that the run is mixed of, apart from those among the baselines."""
+        """The network alone, where the run is a mixture; its n-gram model is among the baselines."""
         return ()
 
     @property
@@ -365,7 +365,6 @@ class GeneratorRecord(RunRecord):
 
     @property
     def parts(self) -> tuple[Baseline, ...]:
-        """The network of a mixture alone; its n-gram model is among the baselines."""
         if self.mixture is None:
             return ()
         return (Baseline("its network alone", formatting.bits(self.mixture.network)),)

@@ -22,7 +22,7 @@ from lstmega.errors import RunError, UsageError
 from lstmega.inference import ngram
 from lstmega.inference.classifier import Classifier
 from lstmega.inference.decoder import Decoder, Stepper, WindowDecoder
-from lstmega.inference.mixture import NETWORK, MixedDecoder, NGramDecoder, PairedDecoder
+from lstmega.inference.mixture import NGRAM, MixedDecoder, NGramDecoder, PairedDecoder
 from lstmega.inference.ngram import NGram
 from lstmega.runs import directory, reading, schema, weights
 from lstmega.runs.directory import HELD_OUT, VOCABULARY
@@ -228,6 +228,9 @@ class Run:
         """Fields of run.json that are measured again when the training is finished."""
         return {}
 
+    def remove_unnamed(self) -> None:
+        """Remove the files that run.json named before and does no longer."""
+
     def _is_whole(self, saved: SavedWeights) -> bool:
         path, most = self.weights_path(saved.file), directory.max_weights(self.record)
         with suppress(RunError):
@@ -313,31 +316,47 @@ class GeneratorRun(Run):
         mixture = self.record.mixture
         if mix == "ngram" and mixture is None:
             raise UsageError(
-                f"{self.name} has no n-gram model. Received: --mix ngram. Accepted: a run that was "
-                "trained with --mix ngram."
+                f"{self.name} has no n-gram model. Received: --mix ngram. Accepted: a run whose "
+                "training ended with one (--mix ngram, and at least 1,000 held-out characters)."
             )
-        if mix == "none" or mixture is None or mixture.exponents == NETWORK:
+        if mix == "none" or mixture is None:
             return self.network()
-        return MixedDecoder(self.paired(self.ngram(mixture)), mixture.exponents)
+        model = self.ngram(mixture)
+        if mixture.exponents == NGRAM:
+            return self._reads(model)
+        return MixedDecoder(self.paired(model), mixture.exponents)
 
     def paired(self, model: NGram) -> PairedDecoder:
         """Return the network and an n-gram model side by side."""
-        begins = beginning(self.record.training, self.vocabulary)
-        return PairedDecoder(self.network(), NGramDecoder(model, begins=begins))
+        return PairedDecoder(self.network(), self._reads(model))
+
+    def _reads(self, model: NGram) -> NGramDecoder:
+        return NGramDecoder(model, begins=beginning(self.record.training, self.vocabulary))
 
     def network(self) -> Decoder:
         """Return the network alone, with the best weights."""
         return decoder_of(self.record.model, self.weights(), self.record.training, self.vocabulary)
+
+    def remove_unnamed(self) -> None:
+        if self.record.mixture is None:
+            files.remove(self.path / directory.NGRAM)
 
     def write_ngram(self, content: bytes) -> str:
         """Replace the n-gram model, and return the sha256 of its content."""
         return directory.write(self.path / directory.NGRAM, content)
 
     def ngram(self, mixture: Mixture) -> NGram:
-        """Return the n-gram model, checked."""
+        """Return the n-gram model, checked.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
         path, most = self.path / directory.NGRAM, directory.max_ngram(self.record)
         parse = partial(ngram.unpack, size=self.record.vocabulary_size, where=str(path))
-        return reading.load(path, most, parse, mixture.sha256)
+        try:
+            return reading.load(path, most, parse, mixture.sha256)
+        except RunError as error:
+            raise RunError(f"{error} --mix none does without it.") from error
 
     @property
     def lines(self) -> bool:

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from lstmega.data.batching import MAX_MEASURED, joined
+from lstmega.data.vocabulary import NarrowIds
 from lstmega.evaluation import baselines, mixing
+from lstmega.inference import ngram
+from lstmega.inference.mixture import NETWORK
 from lstmega.nn import generator
 from lstmega.nn.devices import keras, tf
 from lstmega.runs.generator_job import GeneratorJob
-from lstmega.runs.record import MOST_LEARNT
+from lstmega.runs.record import MOST_LEARNT, Baseline, Mixture
 from lstmega.runs.run import GeneratorRun
 from lstmega.training import pipeline, previews
 from lstmega.training.learner import Learner, Preview, Validated
@@ -60,14 +63,24 @@ class GeneratorLearner(Learner[GeneratorJob]):
     def _final_measures(self, run: GeneratorRun) -> dict[str, Any]:
         corpus, held_out = self.job.data, self.job.held_out
         training = self.job.training_text(MOST_LEARNT)
-        mixture = counts = None
+        mixture = counted = None
         ids = self.job.held_out_ids(everything=True)
         if self.job.mixes and ids is not None:
-            mixture = mixing.mixed(run, self._ids, ids)
-            counts = baselines.counted(mixture.order, mixture.ngram)
-        measured = baselines.measure(training, held_out, tokens=corpus.tokens, counts=counts)
+            mixture, counted = self._mixed(run, ids)
+        measured = baselines.measure(training, held_out, tokens=corpus.tokens, counted=counted)
         known = (*measured, *baselines.published(corpus.sha256, len(held_out)))
         return {"baselines": known, "mixture": mixture}
+
+    def _mixed(self, run: GeneratorRun, ids: NarrowIds) -> tuple[Mixture | None, Baseline]:
+        """Mix the best weights with an n-gram model; None where the network alone is best."""
+        model = self.job.ngram
+        exponents, losses = mixing.mixed(run.paired(model), ids)
+        baseline = baselines.ngram_row(model.order, losses.ngram)
+        if exponents == NETWORK:
+            return None, baseline
+        sha256 = run.write_ngram(ngram.pack(model))
+        mixture = Mixture(sha256=sha256, order=model.order, exponents=tuple(exponents), **vars(losses))
+        return mixture, baseline
 
     def _preview(self, name: str, step: int) -> tuple[str, Preview]:
         """Sample with the current weights."""

@@ -124,6 +124,7 @@ class Learner(ABC, Generic[JobT]):
         elif best is not None and self.validated_units:
             nats = best.nats
         retention.at_end(run, status="finished", held_out_nats=nats, **self._final_measures(run))
+        run.remove_unnamed()
         run.write_card(report.card(run))
 
     def _worth_compiling(self) -> bool:

@@ -9,7 +9,7 @@ from lstmega.data.corpus import Corpus
 from lstmega.errors import RunError, UsageError
 from lstmega.evaluation import mixing, scoring
 from lstmega.inference.decoder import log_softmax
-from lstmega.inference.mixture import MixedDecoder, NGramDecoder, PairedDecoder
+from lstmega.inference.mixture import NGRAM, MixedDecoder, NGramDecoder, PairedDecoder
 from lstmega.inference.ngram import Counts
 from lstmega.runs import report
 from tests.conftest import TINY, reseal
@@ -37,7 +37,7 @@ def pair(learnt=LEARNT):
 
 def test_the_losses_are_those_of_three_readings():
     decoder, exponents = pair(), [(0.2, 0.9), (0.4, 0.8)]
-    found = mixing.measure(decoder, exponents, HELD_OUT)
+    found = mixing.measure(exponents, mixing._steps(decoder, HELD_OUT))
     counts = NGramDecoder(Counts(LEARNT, SIZE).model())
     network = make(vocabulary_size=SIZE)[2]
     assert found.network == pytest.approx(scoring.stream(network, HELD_OUT).mean(), rel=1e-5)
@@ -49,9 +49,8 @@ def test_the_losses_are_those_of_three_readings():
 
 def test_no_pair_of_exponents_on_a_grid_is_cheaper():
     decoder = pair()
-    parts = [one for one, _ in mixing._steps(decoder, HELD_OUT)]
-    targets = np.concatenate([wanted for _, wanted in mixing._steps(decoder, HELD_OUT)])
-    network, ngram, _ = mixing.split(np.concatenate(parts))
+    parts, targets, _ = map(np.concatenate, zip(*mixing._steps(decoder, HELD_OUT), strict=True))
+    network, ngram, _ = mixing.split(parts)
     found = mixing._newton(network, ngram, targets, np.array([0.5, 0.5]), 0)
 
     def nats(a, b):
@@ -61,16 +60,35 @@ def test_no_pair_of_exponents_on_a_grid_is_cheaper():
     assert nats(*found) <= grid + 1e-6
 
 
-def test_a_network_that_knows_nothing_is_left_out():
-    exponents = mixing.fit(pair(), HELD_OUT)
-    losses = mixing.measure(pair(), exponents, HELD_OUT)
-    assert losses.nats <= min(losses.network, losses.ngram) + 1e-9
+def test_a_network_that_knows_nothing_has_little_to_say():
+    exponents, losses = mixing.mixed(pair(), HELD_OUT)
+    network, ngram = np.mean(exponents, axis=0)
+    assert network < 0.2
+    assert ngram > 0.7
+    assert losses.nats < losses.ngram < losses.network
 
 
 def test_counts_that_know_nothing_are_left_out():
-    exponents = mixing.fit(pair(learnt=np.array([1])), NOISE.integers(0, SIZE, 500))
-    losses = mixing.measure(pair(learnt=np.array([1])), exponents, HELD_OUT)
-    assert losses.nats <= losses.network + 0.05
+    exponents, losses = mixing.mixed(pair(learnt=np.array([1])), NOISE.integers(0, SIZE, 500))
+    assert {ngram for _, ngram in exponents} == {0}
+    assert losses.nats < losses.network
+
+
+@pytest.mark.parametrize("most", [10**9, 0])  # the text is kept, or read twice
+def test_a_mixture_is_not_worse_than_counting_on_any_part_of_a_long_text(most, monkeypatch):
+    monkeypatch.setattr(mixing, "FITTED", 1000)
+    monkeypatch.setattr(mixing, "_MOST_KEPT", max(most, 1000 * 2 * SIZE))
+    ids = np.concatenate([NOISE.integers(0, SIZE, 1001), chain(4000)])
+    exponents, losses = mixing.mixed(pair(), ids)
+    assert losses.nats <= min(losses.network, losses.ngram)
+    read = scoring.stream(MixedDecoder(pair(), exponents), ids).mean()
+    assert losses.nats == pytest.approx(read + losses.charge, rel=1e-5)
+
+
+def test_exponents_that_misfit_the_whole_give_way(monkeypatch):
+    monkeypatch.setattr(mixing, "fit", lambda *_: [(1.0, 1.9)])
+    exponents, losses = mixing.mixed(pair(), HELD_OUT)
+    assert exponents == NGRAM and losses.nats == losses.ngram
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +106,8 @@ def run(corpus, tmp_path_factory):
 
 def test_a_trained_run_writes_with_both(run):
     mixture = run.record.mixture
-    assert mixture.nats < min(mixture.network, mixture.ngram + 1e-9)
+    assert mixture.nats < mixture.network
+    assert mixture.nats <= mixture.ngram
     assert run.record.nats == mixture.nats
     found, alone = lstmega.evaluate(run), lstmega.evaluate(run, mix="none")
     assert found.nats_per_character == pytest.approx(mixture.nats, rel=1e-5)
@@ -135,14 +154,34 @@ def test_an_extension_counts_again(run, corpus, tmp_path):
     first = lstmega.train(corpus, **how).record.mixture
     second = lstmega.train(corpus, **how | {"steps": 30}).record.mixture
     assert second.network != first.network and second.sha256 == first.sha256
-    third = lstmega.train(corpus, **how | {"steps": 40, "mix": "none"}).record
-    assert third.mixture is None
+    third = lstmega.train(corpus, **how | {"steps": 40, "mix": "none"})
+    assert third.record.mixture is None
+    assert not (third.path / "ngram.safetensors").exists()
+    again = lstmega.train(corpus, **how | {"steps": 40, "mix": "ngram"})
+    assert again.record.mixture is not None and again.record.step == 40
+    assert lstmega.sample(again, length=5, mix="ngram")
+
+
+def test_a_network_that_counting_cannot_help_has_no_ngrams(tmp_path):
+    noise = "".join(np.random.default_rng(0).choice([*"abcdefgh"], 12_000))
+    how = TINY | {"run": tmp_path / "noise", "steps": 30, "progress": False}
+    run = lstmega.train(Corpus.from_text(noise, name="noise"), **how)
+    assert run.record.mixture is None and not (run.path / "ngram.safetensors").exists()
+    assert any("gram" in one.name for one in run.record.baselines)
+
+
+def test_a_text_that_is_too_short_to_mix_refuses_it(tmp_path):
+    text = Corpus.from_text("the owl and the pussy-cat went to sea " * 100, name="owl")
+    with pytest.raises(UsageError, match=r"--mix ngram needs at least 1,000 held-out characters, and"):
+        lstmega.train(text, **TINY | {"run": tmp_path / "a", "mix": "ngram", "progress": False})
+    with pytest.raises(UsageError, match=r"--mix ngram needs no --order windows"):
+        lstmega.train(text, run=tmp_path / "a", preset="windowed", mix="ngram", progress=False)
 
 
 def test_a_damaged_model_is_refused(run, tmp_path):
     copy = lstmega.load(shutil.copytree(run.path, tmp_path / "copy"))
     (copy.path / "ngram.safetensors").write_bytes(b"x" * 1000)
-    with pytest.raises(RunError, match=r"ngram.safetensors is damaged"):
+    with pytest.raises(RunError, match=r"ngram.safetensors is damaged.*--mix none"):
         lstmega.sample(copy, length=3)
     assert lstmega.sample(copy, length=3, mix="none")
     fields = vars(copy.record.mixture) | {"exponents": [[1.0, -3.0]]}

@@ -20,22 +20,38 @@ def ids_of(text):
 class Slow:
     """Modified Kneser-Ney, written from the definition with dictionaries."""
 
-    def __init__(self, text, size, order):
-        self.size, self.text, self.order = size, text, order
+    def __init__(self, text, size, order, complete=99, begins="\0"):
+        self.size, self.text, self.order, self.complete, self.begins = (
+            size,
+            text,
+            order,
+            complete,
+            begins,
+        )
+
+    def occurrences(self, order):
+        return Counter(self.text[i : i + order] for i in range(len(self.text) - order + 1))
 
     def counts(self, order):
+        seen = self.occurrences(order)
         if order == self.order:
-            return Counter(self.text[i : i + order] for i in range(len(self.text) - order + 1))
+            return seen
         longer = {self.text[i : i + order + 1] for i in range(len(self.text) - order)}
-        return Counter(gram[1:] for gram in longer)
+        distinct = Counter(gram[1:] for gram in longer)
+        return {gram: seen[gram] if gram[0] == self.begins else distinct[gram] for gram in seen}
+
+    def kept(self, gram):
+        return len(gram) <= self.complete or self.occurrences(len(gram))[gram] > 1
 
     def probability(self, character, context):
         """P(character | context), the context at most order - 1 long."""
         if len(context) > self.order - 1:
             context = context[len(context) - self.order + 1 :]
         lower = self.probability(character, context[1:]) if context else 1 / self.size
+        if not self.kept(context):
+            return lower
         counts = self.counts(len(context) + 1)
-        of_count = Counter(counts.values())
+        of_count = Counter(counts.values())  # zeros are no n-grams with something before them
         if 0 in (of_count[1], of_count[2], of_count[3]):
             discount = {1: 0.5, 2: 0.5, 3: 0.5}
         else:
@@ -46,10 +62,12 @@ class Slow:
         total = sum(following.values())
         if total == 0:
             return lower
-        taken = sum(discount[min(count, 3)] for count in following.values())
-        own = following.get(context + character, 0)
-        kept = own - discount[min(own, 3)] if own else 0
-        return kept / total + taken / total * lower
+        shares = {
+            gram: (count - discount[min(count, 3)]) / total if count else 0
+            for gram, count in following.items()
+            if self.kept(gram)
+        }
+        return shares.get(context + character, 0) + (1 - sum(shares.values())) * lower
 
 
 def after(model, ids, rows=1):
@@ -65,11 +83,16 @@ def after(model, ids, rows=1):
     training=st.text("abc", min_size=1, max_size=60),
     text=st.text("abcd", min_size=1, max_size=12),
     order=st.integers(1, 5),
+    complete=st.integers(1, 5),
+    begins=st.sampled_from(["a", "\0"]),
 )
-def test_equals_the_definition_but_for_the_rounding_of_codes(training, text, order):
+def test_equals_the_definition_but_for_the_rounding_of_codes(training, text, order, complete, begins):
     order = min(order, len(training))
-    found = after(Counts(ids_of(training), 4, order).model(), ids_of(text))[:, 0]
-    slow = Slow(training, 4, order)
+    counts = Counts(ids_of(training), 4, order, begins=0 if begins == "a" else None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ngram, "COMPLETE", complete)
+        found = after(counts.model(), ids_of(text))[:, 0]
+    slow = Slow(training, 4, order, complete, begins)
     for at in range(len(text)):
         context = text[max(0, at - order + 2) : at + 1] if order > 1 else ""
         expected = [slow.probability(character, context) for character in "abcd"]
@@ -131,6 +154,11 @@ def changed(name, change):
     ("name", "change"),
     [
         ("0/ids", lambda array: array + 200),
+        ("0/ids", lambda array: array[::-1]),
+        ("0/ids", lambda array: array * 0),
+        ("1/ids", lambda array: array[::-1]),
+        ("3/ids", lambda array: array[::-1]),
+        ("2/children", lambda array: array[::-1]),
         ("3/ids", lambda array: array[:-1]),
         ("3/ids", lambda array: array.astype(np.int64)),
         ("3/shares", lambda array: array.astype(np.float32)),
