@@ -251,7 +251,7 @@ def test_an_extension_that_was_killed_early_is_not_forgotten(whole, corpus, tmp_
     def die(*_):
         raise KeyboardInterrupt
 
-    for place in ((GeneratorLearner, "_build"), (_Loop, "_resume"), (_Loop, "_total_steps"),
+    for place in ((GeneratorLearner, "_build"), (_Loop, "_resume"), (_Loop, "_planned"),
                   (_Loop, "_begin_callbacks")):  # fmt: skip
         with monkeypatch.context() as patch:
             patch.setattr(*place, die)

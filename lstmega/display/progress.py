@@ -34,7 +34,12 @@ class Progress:
 
     def begin(self, total_steps: int, epochs: int, tokens: str = "char") -> None:
         """Begin a training; `tokens` is the unit of its losses: `char`, `byte` or `example`."""
-        self._total, self._epochs, self._tokens = total_steps, epochs, tokens
+        self._tokens = tokens
+        self.plan(total_steps, epochs)
+
+    def plan(self, total_steps: int, epochs: int) -> None:
+        """Set the length of the training."""
+        self._total, self._epochs = total_steps, epochs
 
     def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:
         """Display a step: steps done, epoch from 1, smoothed loss, characters/s, seconds left."""
@@ -117,6 +122,11 @@ class LiveProgress(Progress):
         self._bar.start()
         fields: dict[str, Any] = {"epoch": f"1/{epochs}", "loss": "-", "speed": "-", "left": "-"}
         self._task = self._bar.add_task("", total=total_steps, **fields)
+
+    def plan(self, total_steps: int, epochs: int) -> None:
+        super().plan(total_steps, epochs)
+        if self._bar is not None:
+            self._bar.update(self._task, total=total_steps)
 
     def step(self, step: int, epoch: int, nats: float, speed: float, remaining: float) -> None:
         if self._bar is not None:

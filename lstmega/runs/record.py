@@ -40,6 +40,14 @@ class SavedWeights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A number of steps that `--minutes` planned, and the step up to which the training followed it."""
+
+    until: int
+    total_steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Losses:
     """Losses of a mixture on the held-out text, in nats per character.
 
@@ -153,6 +161,7 @@ class RunRecord:
         vocabulary_sha256: The sha256 of the vocabulary; empty for vectors.
         epoch_steps: Steps of one pass over the training part.
         total_steps: Steps of the whole run; None until `--minutes` has timed the first steps.
+        replanned: What `--minutes` planned before, oldest first.
         status: State of the training.
         step: Steps done when the last training state or the last weights were saved.
         seconds: Training time so far.
@@ -178,6 +187,7 @@ class RunRecord:
     vocabulary_sha256: str
     epoch_steps: int
     total_steps: int | None = None
+    replanned: tuple[Planned, ...] = ()
     status: Status = "running"
     step: int = 0
     seconds: float = 0.0

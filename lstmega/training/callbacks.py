@@ -22,18 +22,19 @@ class LearningRate(keras.callbacks.Callback):
     """Set the optimizer's learning rate before each step, unless it is constant.
 
     Args:
-        schedule: The learning rate of each step.
+        schedule: Returns the schedule, which may change.
         step: Returns the number of steps done.
     """
 
-    def __init__(self, schedule: Schedule, step: Callable[[], int]) -> None:
+    def __init__(self, schedule: Callable[[], Schedule], step: Callable[[], int]) -> None:
         super().__init__()
         self._schedule, self._step = schedule, step
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Set the rate of the next step."""
-        if self._schedule.shape != "constant":
-            self.model.optimizer.learning_rate.assign(self._schedule.learning_rate(self._step()))
+        schedule = self._schedule()
+        if schedule.shape != "constant":
+            self.model.optimizer.learning_rate.assign(schedule.learning_rate(self._step()))
 
 
 def check_rates(callbacks: Sequence[keras.callbacks.Callback], schedule: Schedule) -> None:

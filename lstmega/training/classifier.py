@@ -51,13 +51,10 @@ class ClassifierLearner(Learner[ClassifierJob]):
         return float(self._step(*batch))
 
     def batches(self, schedule: Schedule, first: int) -> Iterator[Any]:
-        """Yield the batches of all steps from `first` on."""
         step = first
-        while step < schedule.total_steps:
+        while True:
             epoch, done = schedule.position(step)
             for batch in self.job.batches.epoch(epoch, done):
-                if step == schedule.total_steps:
-                    return
                 yield tuple(map(tf.constant, (batch.inputs, batch.lengths, batch.labels)))
                 step += 1
 

@@ -93,10 +93,9 @@ class GeneratorLearner(Learner[GeneratorJob]):
         generator.warm_start(self.network, initial.weights(), before, now)
 
     def batches(self, schedule: Schedule, first: int) -> Iterator[Any]:
-        """Yield the batches of all steps from `first` on."""
         step = first
-        while step < schedule.total_steps:
-            data = self._some_batches(*schedule.position(step)).take(schedule.total_steps - step)
+        while True:
+            data = self._some_batches(*schedule.position(step))
             if self._device.replicas > 1:
                 data = self._device.strategy.experimental_distribute_dataset(data)
             for batch in data:

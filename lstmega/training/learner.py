@@ -81,7 +81,15 @@ class Learner(ABC, Generic[JobT]):
 
     @abstractmethod
     def batches(self, schedule: Schedule, first: int) -> Iterator[Any]:
-        """Yield the batches of all steps from `first` on; the first array is `[rows, time, ...]`."""
+        """Yield the batches of the steps from `first` on, without end.
+
+        Args:
+            schedule: Cuts the steps into epochs.
+            first: Steps done.
+
+        Yields:
+            What `learn` takes; the first array is `[rows, time, ...]`.
+        """
 
     @abstractmethod
     def validate(self) -> Validated | None:
@@ -167,7 +175,7 @@ class Learner(ABC, Generic[JobT]):
                 times.append(time.monotonic() - begun)
             shapes.add(batch[0].shape[1])
             poll()
-            if len(times) > 1 and (len(times) > 11 or sum(times) > budget / 25):
+            if len(times) > 1 and (len(times) > 4 or sum(times) > budget / 100):
                 break
         self.snapshot.restore(before)
         return float(np.median(times))

@@ -1,7 +1,8 @@
 """The schedule of a training: epochs, validations, learning rate, saves.
 
-`Schedule` is a pure function of the options and the number of steps. A step is one batch; `step` counts
-the steps done, so a fresh run is at step 0, and a resumed run needs nothing but that number.
+`Schedule` is a pure function of the options and the planned number of steps, which `--minutes` may
+change on the way (`pace.py`). A step is one batch; `step` counts the steps done, so a fresh run is at
+step 0, and a resumed run needs nothing but that number.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import time
 from dataclasses import dataclass
 
 from lstmega.config.training import ScheduleName
+from lstmega.runs.record import Planned
 
 LONG_EPOCH = 1000  # steps: longer epochs are validated in equal parts of at least this length
 SHORT_EPOCH = 50  # steps: of many shorter epochs not each is validated
@@ -18,8 +20,7 @@ SAVE_INTERVAL = 60.0  # seconds between training states, where no number of step
 SAVE_SHARE = 0.02  # of the training time, at most, for states that are saved by time
 
 READING_COST = 0.4  # of a step on as many characters: validation has no backward pass
-_ROUND_COST = 0.3  # seconds of each validation for previews and saving
-_SPARE = 0.92  # of the time that is left: the machine may become slower
+ROUND_COST = 0.3  # seconds of each validation for previews and saving
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Schedule:
         peak: Highest learning rate.
         shape: `cosine` rises over `warmup` steps and falls to 1% of the peak; `constant` stays.
         warmup: Steps of the rise.
+        earlier: Numbers of steps that were planned before, oldest first. A change of plan stretches what
+            is left of the cosine.
     """
 
     total_steps: int
@@ -39,6 +42,7 @@ class Schedule:
     peak: float
     shape: ScheduleName = "cosine"
     warmup: int = 0
+    earlier: tuple[Planned, ...] = ()
 
     @property
     def epochs(self) -> int:
@@ -53,11 +57,38 @@ class Schedule:
         """Return the rate of the batch that follows `step` steps (SGDR's cosine, arXiv:1608.03983)."""
         if self.shape == "constant":
             return self.peak
-        warmup = min(self.warmup, self.total_steps // 2)
+        warmup = self._warmup
         if step < warmup:
             return self.peak * (step + 1) / (warmup + 1)
-        progress = (step - warmup) / max(1, self.total_steps - warmup)
-        return self.peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        return self.peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, self._progress(step)))))
+
+    def _progress(self, step: int) -> float:
+        """Return the share of the cosine that is behind, from 0."""
+        done, start = 0.0, self._warmup
+        for plan in (*self.earlier, Planned(until=step, total_steps=self.total_steps)):
+            end = min(step, plan.until)
+            if end > start:
+                done += (1 - done) * (end - start) / max(1, plan.total_steps - start)
+                start = end
+        return done
+
+    @property
+    def _warmup(self) -> int:
+        return min(self.warmup, self._first_total // 2)
+
+    @property
+    def _first_total(self) -> int:
+        return self.earlier[0].total_steps if self.earlier else self.total_steps
+
+    @property
+    def planned_until(self) -> int:
+        """The step from which on the plan may change: what was done once is done alike again."""
+        return max(self._warmup, self.earlier[-1].until if self.earlier else 0)
+
+    def replanned(self, step: int, total_steps: int) -> "Schedule":
+        """Return the schedule that ends after another number of steps, decided after `step`."""
+        before = Planned(until=step, total_steps=self.total_steps)
+        return dataclasses.replace(self, total_steps=total_steps, earlier=(*self.earlier, before))
 
     def validates(self, step: int) -> bool:
         """Return whether the held-out data is measured once `step` steps are done.
@@ -73,18 +104,6 @@ class Schedule:
         parts = self._parts
         return batch * parts // self.epoch_steps > (batch - 1) * parts // self.epoch_steps
 
-    def steps_in(self, left: float, seconds: float, reading: float) -> int:
-        """Return how many steps fit into a time, validations included.
-
-        Args:
-            left: Seconds that are left.
-            seconds: Seconds of one step.
-            reading: Units that a validation reads, in steps of as many units.
-        """
-        long_run = dataclasses.replace(self, total_steps=max(1, int(left / seconds)))
-        validation = READING_COST * seconds * reading + _ROUND_COST
-        return int(_SPARE * left / (seconds + validation / long_run.spacing))
-
     @property
     def spacing(self) -> float:
         """Steps between validations, on average."""
@@ -96,7 +115,8 @@ class Schedule:
 
     @property
     def _every(self) -> int:
-        return max(1, math.ceil(min(self.epochs / MANY_EPOCHS, SHORT_EPOCH / self.epoch_steps)))
+        epochs = math.ceil(self._first_total / self.epoch_steps)
+        return max(1, math.ceil(min(epochs / MANY_EPOCHS, SHORT_EPOCH / self.epoch_steps)))
 
 
 @dataclass

@@ -24,7 +24,7 @@ from lstmega.runs import report, state
 from lstmega.runs.classifier_job import ClassifierJob
 from lstmega.runs.generator_job import GeneratorJob
 from lstmega.runs.job import RunT, TrainingJob, versions
-from lstmega.runs.record import Status
+from lstmega.runs.record import Planned, Status
 from lstmega.runs.run import Run
 from lstmega.runs.state import TrainingState
 from lstmega.training import callbacks as own
@@ -32,7 +32,8 @@ from lstmega.training import signals
 from lstmega.training.classifier import ClassifierLearner
 from lstmega.training.generator import GeneratorLearner
 from lstmega.training.learner import Learner
-from lstmega.training.schedule import READING_COST, Meter, SaveClock, Schedule
+from lstmega.training.pace import Pace
+from lstmega.training.schedule import READING_COST, ROUND_COST, Meter, SaveClock, Schedule
 
 _LEARNERS: dict[type, type[Learner[Any]]] = {
     GeneratorJob: GeneratorLearner,
@@ -111,41 +112,43 @@ class _Loop:
     _seconds: float = 0.0  # of training, in earlier processes
     _history: list[HistoryRow] = field(default_factory=list)
     _samples: str = ""
+    _pace: Pace | None = None  # of `--minutes`
     _meter: Meter = field(default_factory=Meter)
 
     def run(self) -> None:
         """Train from the last state, or from step 0, to the end."""
         self._resume()
-        total = self._total_steps()
-        self.schedule = self._schedule(total)
-        self._write_plan(total)
-        self._progress.begin(total, self.schedule.epochs, self._job.unit)
+        self.schedule = self._planned()
+        self._write_plan()
+        self._progress.begin(self.schedule.total_steps, self.schedule.epochs, self._job.unit)
         self._begun, self._first = time.monotonic() - self._seconds, self.step
         if self._saved_step is None:
             self._save()  # step 0: from here on there is always a state to go back to
         self._begin_callbacks()
         self._clock = time.monotonic()
         coming = self._learner.batches(self.schedule, self.step)
-        for batch in coming if not self._learner.model.stop_training else ():
-            self._one_step(batch)
+        while not (self._learner.model.stop_training or self.step >= self.schedule.total_steps):
+            self._one_step(next(coming))
+            self._replan()
             validated = self.schedule.validates(self.step)
             if validated:
                 self._validate()
             if self._mailbox.received or self._saver.due(self.step, validated=validated):
                 self._save()
-                self._clock = time.monotonic()
+            now = time.monotonic()
+            if validated and self._pace is not None:
+                self._pace.validated(now - self._clock)
+            self._clock = now
             self._mailbox.raise_if_any(
                 f"The state of step {self.step:,} is saved; the same command with "
                 f"--run {self._run.path} resumes it."
             )
-            if self._learner.model.stop_training:
-                break
         if self._meter.losses:  # a callback stopped within an epoch
             self._validate()
         self._callbacks.on_train_end()
         self._save()
 
-    def _write_plan(self, total: int) -> None:
+    def _write_plan(self) -> None:
         """Write length, device and versions of this training to run.json, at once."""
         record, where = self._run.record, self._device
         now, compiled = {**versions(), **devices.versions()}, self._learner.compiled
@@ -157,7 +160,8 @@ class _Loop:
                 "the run equals an uninterrupted one within float noise only"
             )
         self._run.update(
-            total_steps=total,
+            total_steps=self.schedule.total_steps,
+            replanned=self.schedule.earlier,
             training=self._job.training,
             status="running",
             device=str(where),
@@ -176,6 +180,8 @@ class _Loop:
         self._callbacks.on_train_batch_end(index, {"loss": loss})
         now = time.monotonic()
         self._meter.add(loss, now - self._clock)
+        if self._pace is not None:
+            self._pace.stepped(now - self._clock)
         self._clock = now
         self._report()
 
@@ -212,7 +218,7 @@ class _Loop:
             self._samples = (self._samples + entry)[-_MAX_SAMPLES:]
         self._run.write_logs(self._history, self._samples, step=self.step, seconds=row.seconds)
         self._progress.validated(row, shown)
-        self._meter, self._clock = Meter(), time.monotonic()
+        self._meter = Meter()
         if self.step < self.schedule.total_steps:
             self._callbacks.on_epoch_begin(self.schedule.position(self.step)[0])
 
@@ -250,7 +256,7 @@ class _Loop:
         early = []
         if patience is not None:
             early.append(keras.callbacks.EarlyStopping(monitor, patience=patience, mode="min"))
-        rate = own.LearningRate(self.schedule, lambda: self.step)
+        rate = own.LearningRate(lambda: self.schedule, lambda: self.step)
         checkpoint = own.RunCheckpoint(self._run, self._learner.network, monitor=monitor)
         everything = [rate, checkpoint, *early, *self._users]
         self._callbacks = keras.callbacks.CallbackList(everything, model=self._learner.model)
@@ -332,34 +338,55 @@ class _Loop:
 
     # The number of steps.
 
-    def _schedule(self, total: int) -> Schedule:
+    def _schedule(self, total: int, earlier: tuple[Planned, ...] = ()) -> Schedule:
         options = self._job.training
-        return Schedule(
-            total, self._job.epoch_steps, options.learning_rate, options.schedule, options.warmup
-        )
+        rates = options.learning_rate, options.schedule, options.warmup
+        return Schedule(total, self._job.epoch_steps, *rates, earlier)
 
-    def _total_steps(self) -> int:
-        options, fixed = self._job.training, self._run.record.total_steps
-        if fixed is not None and not self._job.extended:
-            return fixed
+    def _planned(self) -> Schedule:
+        """Return the plan of the run, or make one; with `--minutes` it may change later."""
+        options, record = self._job.training, self._run.record
+        known = record.total_steps if not self._job.extended else None
         if options.minutes is None:
             total = options.steps or (options.epochs or 0) * self._job.epoch_steps
-            return max(total, self.step)
-        seconds = self._learner.seconds_of_a_step(
-            self._schedule(self.step + 1_000_000),
+            return self._schedule(known or max(total, self.step), record.replanned if known else ())
+        pace = self._pace = self._measured_pace(options.minutes)
+        if known is not None:
+            return self._schedule(known, record.replanned)
+        now = time.monotonic()
+        # How often the held-out data is measured depends on the number of steps.
+        guess = self._schedule(pace.total(now, self.step, math.inf))
+        plan = self._schedule(pace.total(now, self.step, guess.spacing))
+        steps = formatting.count(plan.total_steps, "step")
+        self._progress.note(f"{options.minutes:g} minutes are {steps} on this machine")
+        return plan
+
+    def _measured_pace(self, minutes: float) -> Pace:
+        """Time a few steps."""
+        learner, job = self._learner, self._job
+        step = learner.seconds_of_a_step(
+            self._schedule(self.step + 1),
             self.step,
-            budget=60 * options.minutes,
+            budget=60 * minutes,
             poll=self._mailbox.raise_if_any,
         )
-        spent = self._seconds + time.monotonic() - self._job.started
-        left = max(0.0, 60 * options.minutes - spent - self._final_seconds(seconds))
-        reading = self._learner.validated_units / self._job.step_units
-        total = max(1, self.step + self._schedule(1).steps_in(left, seconds, reading))
-        steps = formatting.count(total, "step")
-        self._progress.note(f"{options.minutes:g} minutes are {steps} on this machine")
-        return total
+        each = READING_COST * step / job.step_units  # seconds for a unit that is only read
+        return Pace(
+            budget=60 * minutes,
+            end=job.started + 60 * minutes - self._seconds,
+            step=step,
+            round=each * learner.validated_units + ROUND_COST,
+            final=job.final_seconds + each * (learner.final_units - learner.validated_units),
+        )
 
-    def _final_seconds(self, step: float) -> float:
-        """Return the seconds that measuring takes when the training is over; `step` is one step's."""
-        more = self._learner.final_units - self._learner.validated_units
-        return self._job.final_seconds + READING_COST * step * more / self._job.step_units
+    def _replan(self) -> None:
+        """Move the end of the schedule to the end of the minutes; run.json has the plan first."""
+        if self._pace is None:
+            return
+        total = self._pace.revised(time.monotonic(), self.step, self.schedule)
+        if total is None:
+            return
+        plan = self.schedule.replanned(self.step, total)
+        self._run.update(total_steps=total, replanned=plan.earlier)
+        self.schedule = plan
+        self._progress.plan(total, plan.epochs)

@@ -61,10 +61,15 @@ class TestFitted:
 
     def test_the_length_of_the_text_decides_too(self):
         chosen = [presets.fitted(3, characters) for characters in (10**5, 5 * 10**5, 10**6, 10**8)]
-        assert [one.model.dropout for one in chosen] == [0.2, 0, 0, 0]
-        assert [one.model.units for one in chosen] == [512, 512, 384, 384]
-        assert resolve(None, {"minutes": 3}, 10**5)[0].dropout == 0.2
+        assert [one.model.dropout for one in chosen] == [0.3, 0.3, 0, 0]
+        assert [one.model.units for one in chosen] == [384, 512, 384, 384]
+        assert resolve(None, {"minutes": 3}, 10**5)[0].dropout == 0.3
         assert presets.fitted(3) == presets.fitted(3, 10**6)
+
+    @pytest.mark.parametrize(("minutes", "characters"), [(10, 75_000_000), (12, 3_000_000), (3, 10**9)])
+    def test_a_text_that_is_hardly_read_once_has_no_noise(self, minutes, characters):
+        model = presets.fitted(minutes, characters).model
+        assert (model.dropout, model.weight_drop) == (0, 0)
 
     def test_a_named_preset_is_kept(self):
         model, training = resolve("tiny", {"minutes": 60})

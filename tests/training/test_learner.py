@@ -53,8 +53,7 @@ def test_batches_go_on_from_any_step(job):
     prepared = job(steps=1000)
     learner = GeneratorLearner(prepared, devices.choose("cpu"))
     schedule = Schedule(230, prepared.batches.batches, 1e-3, "constant", 0)
-    whole = [batch[0].numpy() for batch in learner.batches(schedule, 0)]
-    assert len(whole) == 230
+    whole = [batch[0].numpy() for batch in itertools.islice(learner.batches(schedule, 0), 232)]
     for first in (0, 1, 99, 229):
         rest = [batch[0].numpy() for batch in itertools.islice(learner.batches(schedule, first), 3)]
         np.testing.assert_array_equal(rest, whole[first : first + 3])
@@ -81,7 +80,7 @@ def test_averages_are_exponential_and_leave_no_trace(job):
     learner = GeneratorLearner(prepared, devices.choose("cpu"))
     schedule = Schedule(5, prepared.batches.batches, 1e-2, "constant", 0)
     expected = None
-    for batch in learner.batches(schedule, 0):
+    for batch in itertools.islice(learner.batches(schedule, 0), 5):
         learner.learn(batch)
         now = weights_of(learner.network)
         expected = now if expected is None else {n: (expected[n] + now[n]) / 2 for n in now}

@@ -52,12 +52,33 @@ def test_position_counts_every_batch_once(epoch_steps, step):
     assert 0 <= batch < epoch_steps
 
 
-@given(st.floats(1, 1e5), st.floats(1e-3, 10), st.floats(0, 100), st.integers(1, 3000))
-def test_steps_fit_into_their_time(left, seconds, reading, epoch_steps):
-    steps = Schedule(1, epoch_steps, 1e-3).steps_in(left, seconds, reading)
-    assert 0 <= steps * seconds <= left
+def test_a_change_of_plan_stretches_the_rest_of_the_cosine():
+    plan = Schedule(1000, 100, 1.0)
+    longer, shorter = plan.replanned(400, 1600), plan.replanned(400, 700)
+    for changed in (longer, shorter):
+        assert [changed.learning_rate(step) for step in range(401)] == [
+            plan.learning_rate(step) for step in range(401)
+        ]
+    assert longer.learning_rate(400 + 2 * 60) == pytest.approx(plan.learning_rate(460))
+    assert shorter.learning_rate(400 + 60 // 2) == pytest.approx(plan.learning_rate(460))
+    assert longer.learning_rate(1600) == shorter.learning_rate(700) == pytest.approx(0.01)
+    assert (longer.planned_until, longer.earlier[0].total_steps) == (400, 1000)
 
 
-def test_validations_take_their_share_of_the_time():
-    without = Schedule(1, 100, 1e-3).steps_in(1000, 0.1, 0)
-    assert 0.9 * without > Schedule(1, 100, 1e-3).steps_in(1000, 0.1, 100) > 0.5 * without
+@given(
+    st.integers(100, 2000),
+    st.lists(st.tuples(st.integers(1, 300), st.integers(1, 2000)), max_size=5),
+    st.integers(0, 60),
+)
+def test_however_often_the_plan_changes_the_rate_falls_to_a_hundredth(total, changes, warmup):
+    schedule, step = Schedule(total, 70, 1.0, warmup=warmup), 0
+    for more, left in changes:
+        step = max(step + more, schedule.planned_until)
+        if step >= schedule.total_steps:
+            break
+        schedule = schedule.replanned(step, step + left)
+    rates = [schedule.learning_rate(step) for step in range(schedule.total_steps + 1)]
+    first = min(warmup, total // 2)
+    assert rates[first:] == sorted(rates[first:], reverse=True)
+    assert rates[-1] == pytest.approx(0.01)
+    assert validations(schedule)[-1] == schedule.total_steps

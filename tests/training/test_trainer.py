@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import math
 import os
@@ -5,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,9 @@ from lstmega.nn import generator
 from lstmega.nn.backbone import weights_of
 from lstmega.nn.devices import keras, tf
 from lstmega.runs import generator_job as jobs
+from lstmega.training import learner as learner_module
+from lstmega.training import trainer
+from lstmega.training.generator import GeneratorLearner
 from tests.comparing import everything
 
 REPOSITORY = Path(__file__).parents[2]
@@ -73,10 +78,79 @@ def test_minutes_fix_the_number_of_steps(text, tmp_path):
     assert run.record.total_steps == run.record.step > 0
     assert time.monotonic() - begun < 30
     steps = run.record.total_steps
-    if steps < 2000:  # the timed steps must leave no trace
+    if steps < 2000 and not run.record.replanned:  # the timed steps must leave no trace
         again = train(text, tmp_path, steps=steps)
         for name, array in run.weights().items():
             np.testing.assert_array_equal(array, again.weights()[name])
+
+
+class Clock:
+    """Time that passes only in steps, validations and what comes after them."""
+
+    def __init__(self, patch, seconds_of_a_step):
+        self.now, self._of_a_step = 0.0, seconds_of_a_step
+        for module in (trainer, learner_module):
+            patch.setattr(module, "time", types.SimpleNamespace(monotonic=lambda: self.now))
+        for name, steps in (("learn", 1), ("validate", 20), ("_final_measures", 10)):
+            self._slow(patch, name, steps)
+
+    def _slow(self, patch, name, steps):
+        done = getattr(GeneratorLearner, name)
+
+        def slow(*arguments):
+            self.now += steps * self._of_a_step(self.now)
+            return done(*arguments)
+
+        patch.setattr(GeneratorLearner, name, slow)
+
+
+def paced(text, path, patch, seconds_of_a_step, stop_at=None):
+    """Train for a minute of such a clock, or until a signal; return the run and the time."""
+    clock = Clock(patch, seconds_of_a_step)
+    job = jobs.prepare(Corpus.from_text(text), run=path, minutes=1, **SMALL)
+
+    def interrupt(*_, **__):
+        if clock.now >= (stop_at or math.inf):
+            signal.raise_signal(signal.SIGTERM)
+
+    stop = keras.callbacks.LambdaCallback(on_train_batch_end=interrupt)
+    job = dataclasses.replace(job, started=0.0)
+    with contextlib.suppress(Stopped):
+        return trainer.train(job, callbacks=[stop], save_every=7, device="cpu"), clock.now
+    return lstmega.load(path), clock.now
+
+
+@pytest.mark.parametrize("later", [0.1, 0.4])
+def test_minutes_end_in_time_when_the_speed_changes(text, tmp_path, monkeypatch, later):
+    run, ended = paced(text, tmp_path / "a", monkeypatch, lambda now: 0.2 if now < 30 else later)
+    assert ended == pytest.approx(60, rel=0.1)
+    assert run.record.status == "finished" and run.record.step == run.record.total_steps
+    assert run.record.replanned
+    rates = [row.learning_rate for row in run.history()]
+    assert rates[-1] < 0.03 * max(rates)
+
+
+def test_a_changed_plan_is_followed_again_bit_by_bit(text, tmp_path, monkeypatch):
+    """A run that was killed after a change of plan makes the same steps, and one left in peace too."""
+    speeds = lambda now: 0.2 if now < 15 else 0.4  # noqa: E731
+    with monkeypatch.context() as patch:
+        stopped, _ = paced(text, tmp_path / "a", patch, speeds, stop_at=40)
+    assert stopped.record.replanned and stopped.record.status == "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.Pace, "revised", lambda *_: None)  # no further change
+        run, _ = paced(text, tmp_path / "a", patch, speeds)
+    plan = run.record
+    assert plan.replanned == stopped.record.replanned
+
+    def planned(loop):
+        return loop._schedule(plan.total_steps, plan.replanned)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer._Loop, "_planned", planned)
+        peace = train(text, tmp_path / "peace", minutes=1, save_every=7, device="cpu")
+    assert peace.record.step == plan.step
+    for name, array in run.weights().items():
+        np.testing.assert_array_equal(array, peace.weights()[name])
 
 
 def test_keras_callbacks_work_unchanged(text, tmp_path):
