@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lstmega.config.base import Config, check_names
 from lstmega.data.corpus import CORPORA, Corpus, read
@@ -14,6 +14,7 @@ from lstmega.display.progress import Progress, on
 from lstmega.errors import CorpusError, UsageError
 from lstmega.inference.generate import check_count
 from lstmega.runs import directory, provenance, report
+from lstmega.runs.generator_job import GeneratorJob
 from lstmega.runs.job import CHECKPOINTS, RunT, TrainingJob, path_of
 from lstmega.runs.record import TextInfo
 from lstmega.runs.run import GeneratorRun, Run
@@ -77,6 +78,10 @@ def trained(job: TrainingJob[RunT], progress: Progress, **how: Any) -> RunT:
         if job.run is not None and job.finished:
             progress.note(report.nothing_to_do(job.run))
             return job.run
+        if job.model.cell == "ngram":
+            from lstmega.training import counting
+
+            return cast(RunT, counting.train(cast(GeneratorJob, job), progress))
         from lstmega.training import trainer
 
         return trainer.train(job, progress=progress, **how)

@@ -152,7 +152,8 @@ def cli() -> None:
     "--preset",
     type=click.Choice(list(PRESETS)),
     help="; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
-    + ". Without one, a resumed run keeps its options, and --minutes chooses options for that time.",
+    + ". Without one, a resumed run keeps its options, and --minutes chooses options for that time and "
+    "that text.",
 )
 @reading_options
 @training_options("generator", GeneratorConfig, _DEFAULTS, "Start from the best weights of this run.")

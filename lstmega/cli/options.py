@@ -180,7 +180,7 @@ def training_options(
             default=None,
             help="Resume --run (the default where it exists), or without --run the newest unfinished "
             "run on the same data; --no-resume never resumes. Only --epochs, --steps, --minutes, "
-            "--patience, --device and --threads may differ.",
+            "--patience, --keep, --mix, --device and --threads may differ.",
         ),
         click.option(
             "--save-every",

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import TypedDict
 
 from lstmega.config.generation import Vary
-from lstmega.config.model import Cell, Pool, Split
+from lstmega.config.model import Cell, GeneratorCell, Pool, Split
 from lstmega.config.training import Mix, OptimizerName, Order, ScheduleName
 
 Several = Sequence[str] | str
 
 
 class RecurrentOptions(TypedDict, total=False):
-    """Fields of `RecurrentConfig`."""
+    """Fields of `RecurrentConfig` that both kinds of model have."""
 
-    cell: Cell | None
     units: int | None
     layers: int | None
     embedding: int | None
@@ -55,6 +54,7 @@ class TrainingOptions(TypedDict, total=False):
 class GeneratorOptions(RecurrentOptions, TrainingOptions, total=False):
     """Fields of `GeneratorConfig` and `TrainingConfig`."""
 
+    cell: GeneratorCell | None
     tied: bool | None
     output_dropout: float | None
     variational: bool | None
@@ -71,6 +71,7 @@ class GeneratorOptions(RecurrentOptions, TrainingOptions, total=False):
 class ClassifierOptions(RecurrentOptions, TrainingOptions, total=False):
     """Fields of `ClassifierConfig`, and of `TrainingConfig` those that apply to classifiers."""
 
+    cell: Cell | None
     bidirectional: bool | None
     pool: Pool | None
     token_dropout: float | None

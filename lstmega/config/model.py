@@ -8,6 +8,7 @@ from lstmega.config.base import Config, option
 from lstmega.errors import UsageError
 
 Cell = Literal["lstm", "gru", "rnn"]
+GeneratorCell = Literal["lstm", "gru", "rnn", "ngram"]
 Pool = Literal["last", "mean", "max"]
 Split = Literal["distinct", "random"]
 Shapes = dict[str, tuple[int, ...]]
@@ -24,7 +25,7 @@ class RecurrentConfig(Config):
     Source of `weight_drop`: Merity et al. 2018 (arXiv:1708.02182).
     """
 
-    cell: Cell = option("lstm", "Recurrent cell.")
+    cell: GeneratorCell = option("lstm", "Recurrent cell.")
     units: int = option(256, "Units of each recurrent layer, in each direction.", 1, MAX_UNITS)
     layers: int = option(1, "Number of stacked recurrent layers.", 1, MAX_LAYERS)
     embedding: int = option(64, "Width of the token embedding.", 1, MAX_UNITS)
@@ -107,6 +108,9 @@ class GeneratorConfig(RecurrentConfig):
     (arXiv:1512.05287).
     """
 
+    cell: GeneratorCell = option(
+        "lstm", "Recurrent cell; ngram counts the text in a second, and trains no network."
+    )
     tied: bool = option(
         False, "Share the embedding with the output layer, behind a projection to its width."
     )
@@ -147,7 +151,9 @@ class GeneratorConfig(RecurrentConfig):
         return [*super().dropouts()[:-1], last]
 
     def weight_shapes(self, vocabulary_size: int) -> Shapes:
-        """Return every weight's name and shape, in Keras' layout."""
+        """Return every weight's name and shape, in Keras' layout; an n-gram model has none."""
+        if self.cell == "ngram":
+            return {}
         width = vocabulary_size if self.one_hot else self.embedding
         shapes = {"embedding/embeddings": (vocabulary_size, width)} | self.recurrent_shapes(width)
         width = self.units
@@ -175,6 +181,7 @@ class ClassifierConfig(RecurrentConfig):
     row (Gal and Ghahramani 2016, arXiv:1512.05287).
     """
 
+    cell: Cell = option("lstm", "Recurrent cell.")
     units: int = option(128, "Units of each recurrent layer, in each direction.", 1, MAX_UNITS)
     bidirectional: bool = option(False, "Read each sequence in both directions.")
     pool: Pool = option(

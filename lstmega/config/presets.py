@@ -77,10 +77,11 @@ _PLAIN = GeneratorConfig(embedding=64)
 _DROPPED = _PLAIN.replace(dropout=0.3)
 _NOISY = _PLAIN.replace(dropout=0.5, input_dropout=0.1, weight_drop=0.3)
 _TYPICAL = 1_000_000  # characters of a text, where it is not known yet
-_READ = 900_000  # characters that a minute reads at 512 units on two cores, about
-# Up to so many minutes, from so many epochs on: the best on validation text (benchmarks/README.md; the rows
-# without a bound were not measured). A short text is read so often that regularisation decides; where a
-# text is long, fast reading does.
+# Characters that a minute reads on two cores at 512 units, about; (512 / u) ** 1.7 times as many at u.
+_READ, _READ_UNITS, _READ_POWER = 900_000, 512, 1.7
+# Up to so many minutes, from so many epochs on: the best on validation text (benchmarks/README.md; the
+# rows without a bound were not measured). A short text is read so often that regularisation decides;
+# where a text is long, fast reading does.
 _FITTED = tuple(
     (
         most,
@@ -127,15 +128,43 @@ CLASSIFIERS: Mapping[str, tuple[ClassifierConfig, TrainingConfig]] = MappingProx
 )
 
 
-def fitted(minutes: float, characters: int | None = None) -> Preset:
-    """Return the model and training for a number of minutes on two cores.
+def fitted(minutes: float, characters: int | None = None, speed: float = 1.0) -> Preset:
+    """Return the model and training for a number of minutes.
 
     Args:
         minutes: The training time.
         characters: Length of the text; None takes a million.
+        speed: Of the machine, where two cores of a server are 1.
     """
-    epochs = minutes * _READ / (characters or _TYPICAL)
-    return next(preset for most, least, preset in _FITTED if minutes <= most and epochs >= least)
+    minutes *= speed
+    characters = characters or _TYPICAL
+    epochs = minutes * _READ / characters
+    chosen = next(preset for most, least, preset in _FITTED if minutes <= most and epochs >= least)
+    rows, length = chosen.training.batch_size, chosen.training.sequence_length
+    # A short text gives few rows.
+    rows = max(1, min(rows, characters // (2 * length)))
+    return dataclasses.replace(chosen, training=chosen.training.replace(batch_size=rows))
+
+
+def speed(model: RecurrentConfig, characters: float) -> float:
+    """Return how fast a machine is that trains on so many characters a second, within a third.
+
+    Args:
+        model: The model that it trains.
+        characters: The characters, with batches of 16 rows or 32.
+    """
+    expected: float = _READ * (_READ_UNITS / model.units) ** _READ_POWER
+    return 60 * characters / expected
+
+
+def forecast(minutes: float, counted: float) -> float:
+    """Return the loss to expect of a mixture after `--minutes`, in nats per character, within 3%.
+
+    Args:
+        minutes: The training time.
+        counted: The loss of the n-gram model alone.
+    """
+    return counted * (1 - max(0.0, 0.04 + 0.028 * math.log(minutes)))
 
 
 def default_name(changes: Mapping[str, Any]) -> str:
@@ -144,7 +173,10 @@ def default_name(changes: Mapping[str, Any]) -> str:
 
 
 def resolve(
-    preset: str | None, changes: Mapping[str, Any], characters: int | None = None
+    preset: str | None,
+    changes: Mapping[str, Any],
+    characters: int | None = None,
+    speed: float = 1.0,
 ) -> tuple[GeneratorConfig, TrainingConfig]:
     """Return a preset's options with some fields changed.
 
@@ -152,7 +184,7 @@ def resolve(
         preset: A key of `PRESETS`; None takes the preset for the changes' `minutes`, or `small`.
         changes: Field name -> value; None keeps the preset's value. One of `epochs`, `steps` and
             `minutes` replaces whichever the preset names.
-        characters: Length of the text, for `minutes`.
+        characters, speed: Length of the text and speed of the machine, for `minutes`.
 
     Raises:
         UsageError: The preset or a field does not exist, or a value is out of bounds.
@@ -160,7 +192,7 @@ def resolve(
     if preset is not None:
         chosen = PRESETS[check_choice("--preset", preset, list(PRESETS))]
     elif default_name(changes) == FITTED:
-        chosen = fitted(check_float("--minutes", changes["minutes"], 0), characters)
+        chosen = fitted(check_float("--minutes", changes["minutes"], 0), characters, speed)
     else:
         chosen = PRESETS[DEFAULT]
     return changed((chosen.model, chosen.training), changes)

@@ -13,6 +13,7 @@ DeviceChoice = Literal["auto", "cpu", "gpu"]
 Mix = Literal["ngram", "none"]
 
 LENGTHS = ("epochs", "steps", "minutes")  # exactly one of them is given
+COUNTED = ("lines", "validation", "seed")  # the options that an n-gram model has
 # Options about one long text, not about examples.
 TEXT_ONLY = ("order", "stride", "lines", "restarts", "mix")
 ALL_WEIGHTS = "all"

@@ -29,11 +29,13 @@ class Piece:
     Args:
         text: The text.
         nats: The cost of each character, for tooltips, `[characters]`; None for none.
+        ngram_share: The n-gram model's share in each character, for tooltips too.
         copies: `(start, end, number of the source)` of each copied passage.
     """
 
     text: str
     nats: npt.NDArray[np.float64] | None
+    ngram_share: npt.NDArray[np.float64] | None = None
     copies: tuple[tuple[int, int, int], ...] = ()
 
     def parts(self, tooltips: bool = True) -> Iterator[tuple[str, int, int]]:
@@ -49,9 +51,12 @@ class Piece:
     def _new(self, start: int, end: int, tooltips: bool) -> str:
         if self.nats is None or not tooltips:
             return self.text[start:end]
-        shares = (np.exp(-self.nats[start:end]) * 100).tolist()
-        pairs = zip(self.text[start:end], shares, strict=True)
-        return markup("".join(f'<b title="{share:.3g}%">{escaped(sign)}</b>' for sign, share in pairs))
+        tips = [f"{chance:.3g}%" for chance in (np.exp(-self.nats[start:end]) * 100).tolist()]
+        if self.ngram_share is not None:
+            shares = (self.ngram_share[start:end] * 100).tolist()
+            tips = [f"{tip}; n-grams {share:.0f}%" for tip, share in zip(tips, shares, strict=True)]
+        pairs = zip(self.text[start:end], tips, strict=True)
+        return markup("".join(f'<b title="{tip}">{escaped(sign)}</b>' for sign, tip in pairs))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ taken; so a mixture is never worse than counting on the text that decided.
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -46,11 +45,12 @@ def mixed(decoder: PairedDecoder, ids: Ids) -> tuple[Exponents, Losses]:
         kept = list(read())
         read = partial(iter, kept)
     exponents = fit(decoder, ids, read())
-    losses = measure(exponents, read())
-    alone = min((losses.network, NETWORK), (losses.ngram, NGRAM))
-    if alone[0] <= losses.nats:  # exponents are fitted on a part of a long text
-        return alone[1], replace(losses, nats=alone[0], charge=0.0)
-    return exponents, losses
+    network, ngram, nats = measure(exponents, read())
+    alone = min((network, NETWORK), (ngram, NGRAM))
+    cost = charge(exponents, len(ids) - 1)
+    if alone[0] <= nats + cost:  # exponents are fitted on a part of a long text
+        exponents, nats, cost = alone[1], alone[0], 0.0
+    return exponents, Losses(network=network, ngram=ngram, nats=nats + cost, charge=cost)
 
 
 def fit(decoder: PairedDecoder, ids: Ids, steps: Iterable[_Step] | None = None) -> Exponents:
@@ -88,15 +88,14 @@ def charge(exponents: Exponents, characters: int) -> float:
     return fitted * math.log(max(2, characters)) / 2 / characters
 
 
-def measure(exponents: Exponents, steps: Iterable[_Step]) -> Losses:
-    """Return the losses of both models and of their mixture on a text that was read."""
+def measure(exponents: Exponents, steps: Iterable[_Step]) -> list[float]:
+    """Return the costs of network, n-gram model and mixture on a text that was read, in nats."""
     models, sums, count = [np.array(one, np.float32) for one in (NETWORK, NGRAM, exponents)], [], 0
     for logits, targets, _ in steps:
         sums.append([scoring.nats(mix(logits, one), targets).sum() for one in models])
         count += len(targets)
-    network, ngram, mixed = (np.sum(sums, axis=0) / count).tolist()
-    cost = charge(exponents, count)
-    return Losses(network=network, ngram=ngram, nats=mixed + cost, charge=cost)
+    costs: list[float] = (np.sum(sums, axis=0) / count).tolist()
+    return costs
 
 
 def _pairs(exponents: Exact) -> Exponents:

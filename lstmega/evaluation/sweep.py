@@ -60,7 +60,7 @@ class Level:
             "temperature": self.temperature,
             "bits_per_character": self.bits_per_character,
             **self.analysis.to_dict(),
-            "samples": self.samples.to_dicts(),
+            "samples": [sample.origin() for sample in self.samples],
         }
 
 
@@ -303,7 +303,8 @@ def _pieces(level: Level, places: dict[tuple[int, int], int]) -> Iterator[Piece]
             for copy in cover(passages)
         )
         whole = item.nats is not None and len(item.nats) == len(item.text)
-        yield Piece(item.text, item.nats if whole else None, copies)
+        numbers = (item.nats, item.ngram_share) if whole else (None, None)
+        yield Piece(item.text, *numbers, copies)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

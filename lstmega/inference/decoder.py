@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.config.model import Cell, GeneratorConfig, RecurrentConfig
+from lstmega.config.model import GeneratorCell, GeneratorConfig, RecurrentConfig
 from lstmega.errors import RunError, UsageError
 
 Array = npt.NDArray[np.float32]
@@ -266,7 +266,7 @@ def _to_sigmoid(tanh_of_half: Array) -> None:
     tanh_of_half += 0.5
 
 
-def layer_of(cell: Cell, units: int, weights: Weights, name: str) -> Layer:
+def layer_of(cell: GeneratorCell, units: int, weights: Weights, name: str) -> Layer:
     """Return the arrays of one recurrent layer."""
     kernel, recurrent, bias = (
         _our_gates(cell, weights[f"{name}/{part}"]) for part in ("kernel", "recurrent_kernel", "bias")

@@ -24,6 +24,7 @@ from lstmega.inference import sampler
 from lstmega.inference.constraints import Constraints
 from lstmega.inference.decoder import Ids, Stepper, log_softmax
 from lstmega.inference.logits_processors import ENDED
+from lstmega.inference.mixture import MixedDecoder
 from lstmega.inference.outputs import Sample, Samples, Stream
 from lstmega.inference.sampler import GeneratedStep, Position
 from lstmega.inference.temperature import Varied, check_temperatures
@@ -198,26 +199,30 @@ class TextGenerator:
             accepted, received = f"at most {_MOST_TEXTS:,} texts at once", f"{len(rows):,} texts"
             raise usage_error("--temps x --num-samples", accepted, received)
         detectors = [self._detector(with_end) for _ in rows]
-        nats = []
+        nats, shares = [], []
         for step in self._steps(position, start.seed, rows, length):
             for detector, identity in zip(detectors, step.ids.tolist(), strict=True):
                 detector.write(identity)
             if scored:
                 surprisal = -log_softmax(step.logits)  # [rows, vocabulary]
                 nats.append(surprisal[np.arange(len(rows)), step.ids.clip(min=0)])  # [rows]
+            if isinstance(self._decoder, MixedDecoder):
+                shares.append(self._decoder.ngram_shares(step.states)[: len(rows)])
             if all(detector.done for detector in detectors):
                 break
         for detector in detectors:
             detector.finish()
-        costs = np.array(nats).reshape(-1, len(rows)).T  # [rows, time]
+        # Each `[rows, time]`; None where there is nothing of the kind.
+        costs, parts = (np.array(kept).T if kept else [None] * len(rows) for kept in (nats, shares))
         return Samples(
             replace(
                 start,
                 temperature=temperature,
                 text=detector.text,
-                nats=row[: detector.tokens] if scored else None,
+                nats=None if cost is None else cost[: detector.tokens],
+                ngram_share=None if part is None else part[: detector.tokens],
             )
-            for temperature, detector, row in zip(rows, detectors, costs, strict=True)
+            for temperature, detector, cost, part in zip(rows, detectors, costs, parts, strict=True)
         )
 
     def stream(self, ids: Ids, start: Sample, length: int | None) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.inference.decoder import Array, Decoder, Ids, States, logits_after
+from lstmega.inference.decoder import Array, Decoder, Ids, States, Stepper, logits_after
 from lstmega.inference.ngram import LEAST_PROBABILITY, NGram, Nodes
 
 Exponents = Sequence[tuple[float, float]]  # of network and n-gram model, by length of the known context
@@ -70,27 +70,27 @@ class PairedDecoder:
 
     def __init__(self, network: Decoder, ngram: NGramDecoder) -> None:
         self.vocabulary_size = network.vocabulary_size
-        self._network, self._ngram = network, ngram
+        self.network, self.ngram = network, ngram
 
     def zero_states(self, rows: int) -> States:
         """Return the states before any text."""
-        return self._network.zero_states(rows) + self._ngram.zero_states(rows)
+        return self.network.zero_states(rows) + self.ngram.zero_states(rows)
 
     def step(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Read one id per row, `[rows]`."""
-        network = self._network.step(ids, states[:-1])
-        return self._joined(network, self._ngram.step(ids, states[-1:]))
+        network = self.network.step(ids, states[:-1])
+        return self._joined(network, self.ngram.step(ids, states[-1:]))
 
     def read(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Read a prompt, `ids [time]`, into every row."""
-        network = self._network.read(ids, states[:-1])
-        return self._joined(network, self._ngram.read(ids, states[-1:]))
+        network = self.network.read(ids, states[:-1])
+        return self._joined(network, self.ngram.read(ids, states[-1:]))
 
     def _joined(
         self, network: tuple[Array, States], ngram: tuple[Array, States]
     ) -> tuple[Array, States]:
         nodes: Nodes = ngram[1][0][0]
-        depths = self._ngram.model.depths(nodes)[:, np.newaxis].astype(np.float32)
+        depths = self.ngram.model.depths(nodes)[:, np.newaxis].astype(np.float32)
         return np.concatenate([network[0], ngram[0], depths], axis=1), network[1] + ngram[1]
 
 
@@ -105,6 +105,8 @@ class MixedDecoder:
     def __init__(self, pair: PairedDecoder, exponents: Exponents) -> None:
         self.pair, self.zero_states = pair, pair.zero_states
         self._exponents = np.array(exponents, np.float32)
+        both = np.array(exponents).sum(axis=1)
+        self._shares = np.array(exponents)[:, 1] / np.where(both > 0, both, 1)
 
     def step(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Read one id per row, `[rows]`; return the logits `[rows, vocabulary]` and new states."""
@@ -119,6 +121,20 @@ class MixedDecoder:
     def logits(self, ids: Ids) -> Array:
         """Return the logits `[time, vocabulary]` after each of `ids [time]`, from the zero state."""
         return logits_after(self, ids, self.pair.vocabulary_size)
+
+    def ngram_shares(self, states: States) -> npt.NDArray[np.float64]:
+        """Return the n-gram model's share of both exponents for the next id of each row, `[rows]`."""
+        nodes: Nodes = states[-1][0]
+        depths = self.pair.ngram.model.depths(nodes).clip(max=len(self._shares) - 1)
+        shares: npt.NDArray[np.float64] = self._shares[depths]
+        return shares
+
+
+def mixed(pair: PairedDecoder, exponents: Exponents) -> Stepper:
+    """Return what two models write with: one of them alone, where the other has no share."""
+    if exponents == NETWORK:
+        return pair.network
+    return pair.ngram if exponents == NGRAM else MixedDecoder(pair, exponents)
 
 
 def mix(logits: Array, exponents: npt.NDArray[np.floating]) -> npt.NDArray[Any]:

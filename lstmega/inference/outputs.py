@@ -26,6 +26,8 @@ class Sample:
         prompt_is_excerpt: Whether the prompt was taken from the held-out text.
         nats: The cost of each token, `[tokens]`, in the model's distribution before temperature and
             constraints; None where it was not asked for.
+        ngram_share: The n-gram model's share of both exponents for each token, from 0 to 1, `[tokens]`;
+            None where the run wrote with one model.
     """
 
     run: str
@@ -35,9 +37,15 @@ class Sample:
     text: str
     prompt_is_excerpt: bool = False
     nats: npt.NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    ngram_share: npt.NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `sample --json`."""
+        shares = None if self.ngram_share is None else self.ngram_share.round(3).tolist()
+        return self.origin() | {"ngram_share": shares}
+
+    def origin(self) -> dict[str, Any]:
+        """Return the text and where it came from, without a number for each token."""
         return {name: getattr(self, name) for name in ("run", "temperature", "seed", "prompt", "text")}
 
     @property
@@ -77,7 +85,7 @@ class Samples(Sequence[Sample]):
         Raises:
             UsageError: pandas is not installed.
         """
-        return exports.dataframe(self.to_dicts())
+        return exports.dataframe([sample.origin() for sample in self])
 
     def __str__(self) -> str:
         return "\n\n".join(map(str, self))

@@ -39,10 +39,12 @@ class GeneratedStep:
     Args:
         ids: `[rows]`; `ENDED` once a row has ended.
         logits: The model's own, before temperature and processors, `[rows, vocabulary]`.
+        states: The decoder's before these ids; they may have more rows, which mean nothing.
     """
 
     ids: npt.NDArray[np.intp]
     logits: Array
+    states: States
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def generate_ids(
         ids = choose(logits, now, processors, history, generators)
         if (ids == ENDED).all():
             return
-        yield GeneratedStep(ids, logits)
+        yield GeneratedStep(ids, logits, states)
         history.append(ids)
         padded[:rows] = ids.clip(min=0)
         logits, states = decoder.step(padded, states)

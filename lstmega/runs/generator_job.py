@@ -1,13 +1,15 @@
 """The training of a generator: its text, split, encoded and cut into batches."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from lstmega.config import presets
-from lstmega.config.base import check_int
+from lstmega.config.base import check_int, flag
 from lstmega.config.model import GeneratorConfig
+from lstmega.config.training import COUNTED
 from lstmega.data import memory
 from lstmega.data.batching import (
     MAX_MEASURED,
@@ -47,6 +49,7 @@ _BASELINES = 4e-6  # seconds that the baselines take for each training character
 # Seconds that the mixture takes for each held-out character: always, for each parameter, for each id.
 _MIXED, _MIXED_PARAMETER, _MIXED_ID = 1.5e-5, 2e-11, 3e-8
 _WINDOW_ROWS = 256
+_ABOUT = 1.8  # times as fast or slow: the options are still right
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         data: The whole text.
         vocabulary: Its tokens.
         preset: The preset's name, for the record.
+        given: The options that were given: field name -> value.
     """
 
     run_type: ClassVar[type[GeneratorRun]] = GeneratorRun
@@ -64,6 +68,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
     data: Corpus
     vocabulary: Vocabulary
     preset: str
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         try:
@@ -115,6 +120,18 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
                 f"and there are {len(self.held_out):,}"
             )
         return ""
+
+    def refitted(self, seconds: float) -> Self | None:
+        if self.preset != presets.FITTED or self.run is not None:
+            return None
+        speed = presets.speed(self.model, self.step_units / seconds)
+        if 1 / _ABOUT < speed < _ABOUT:
+            return None
+        characters = len(self.data.text)
+        model, training = presets.resolve(None, self.given, characters, speed)
+        if (model, training) == (self.model, self.training):
+            return None
+        return replace(self, model=model, training=training)
 
     @cached_property
     def batches(self) -> TextBatches:
@@ -190,8 +207,9 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
     def summary(self, device: str) -> list[str]:
         size, text = len(self.vocabulary), self.data
         layers = formatting.layers(self.model.trained_shapes(size))
+        network = f"Training on {device}: {self.model.parameters(size):,} parameters ({layers})"
         return [
-            f"Training on {device}: {self.model.parameters(size):,} parameters ({layers})",
+            *([network] if layers else []),
             f"Text: {text.name}, {len(text.text):,} {formatting.unit(text.tokens)}, {size:,} distinct; "
             f"{self._split()}",
         ]
@@ -231,6 +249,30 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         return replace(self, vocabulary=vocabulary), changes
 
 
+def _check_counting(
+    options: Mapping[str, Any], preset: str | None, initial: GeneratorRun | None
+) -> None:
+    """Refuse what an n-gram model does not have.
+
+    Raises:
+        UsageError: There is another option beside `--cell ngram`, or `initial` has no network.
+    """
+    if initial is not None and not initial.record.has_network:
+        raise UsageError(
+            f"--init-from needs a run with a network. Received: {initial.name}, an n-gram model."
+        )
+    given = presets.given_of(options)
+    if given.get("cell") != "ngram":
+        return
+    other = [flag(name) for name in given if name not in {"cell", *COUNTED}]
+    other += ["--preset"] * (preset is not None) + ["--init-from"] * (initial is not None)
+    if other:
+        accepted = ", ".join(map(flag, COUNTED))
+        raise UsageError(
+            f"--cell ngram counts the text once. Received: {other[0]}. Accepted beside it: {accepted}."
+        )
+
+
 def prepare(
     corpus: Corpus,
     *,
@@ -248,6 +290,7 @@ def prepare(
         UsageError: An option does not exist or is out of bounds, or the run exists and differs.
         CorpusError: The text is too short for one batch.
     """
+    _check_counting(options, preset, init_from)
     if max_vocabulary is not None:
         max_vocabulary = check_int("--max-vocabulary", max_vocabulary, 2, MAX_SIZE)
     if init_from is not None:
@@ -276,6 +319,7 @@ def prepare(
         data=corpus,
         vocabulary=vocabulary,
         preset=preset,
+        given=options,
     ).refresh()
     if options.get("mix") == "ngram" and job.unmixed:
         raise UsageError(f"--mix ngram needs {job.unmixed}.")

@@ -115,6 +115,14 @@ class TrainingJob(ABC, Generic[RunT]):
         """Steps of one pass over the training part."""
         return self.batches.batches
 
+    def refitted(self, seconds: float) -> Self | None:
+        """Return the job with the options for this machine, where they differ; None where they do not.
+
+        Args:
+            seconds: Time of a step with the options as they are.
+        """
+        return None
+
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to do: the run is trained to its end, as long as before."""

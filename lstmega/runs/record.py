@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from lstmega.config.model import ClassifierConfig, GeneratorConfig, RecurrentConfig
-from lstmega.config.training import TEXT_ONLY, TrainingConfig
+from lstmega.config.training import COUNTED, TEXT_ONLY, TrainingConfig
 from lstmega.display import formatting
 from lstmega.errors import UsageError
 
@@ -52,14 +52,14 @@ class Losses:
     """Losses of a mixture on the held-out text, in nats per character.
 
     Args:
-        network, ngram: Of each model alone.
+        network, ngram: Of each model alone; None where there is no network, or nothing is held out.
         nats: Of the mixture, with what its exponents cost.
         charge: That part of it.
     """
 
-    network: float
-    ngram: float
-    nats: float
+    network: float | None
+    ngram: float | None
+    nats: float | None
     charge: float
 
 
@@ -209,6 +209,16 @@ class RunRecord:
         return None if self.best is None else self.best.nats
 
     @property
+    def has_network(self) -> bool:
+        """Whether there is a network, with weights; `--cell ngram` has none."""
+        return self.model.cell != "ngram"
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is something to use: weights, or counts."""
+        return self.best is not None
+
+    @property
     def monitor(self) -> str:
         """The loss that ranks the weights."""
         return "held-out loss" if self.holds_out else "training loss"
@@ -260,6 +270,8 @@ class RunRecord:
 
     def facts(self) -> list[tuple[str, str]]:
         """Return the most important facts as (label, text) pairs."""
+        if not self.has_network:
+            return self._counted_facts()
         total, best = formatting.number(self.total_steps), "none yet"
         if self.best is not None and self.nats is not None:
             loss = formatting.loss(self.nats, self.unit)
@@ -276,9 +288,26 @@ class RunRecord:
             *([("warm start", self.initial.rpartition(" ")[0])] if self.initial else []),
         ]
 
+    def _counted_facts(self) -> list[tuple[str, str]]:
+        loss = "none yet" if self.nats is None else formatting.loss(self.nats, self.unit)
+        return [
+            ("status", self.status),
+            *self._data_facts(),
+            ("model", self._model_line()),
+            ("held-out loss", loss),
+            ("counted", f"{formatting.duration(self.seconds)} on CPU"),
+        ]
+
+    @property
+    def model_name(self) -> str:
+        """The model in two or three words."""
+        return f"{self.model.layers} x {self.model.cell} {self.model.units}"
+
     def options(self) -> list[tuple[str, str]]:
         """Return name and value of every option that applies to this kind of run."""
         model, training = vars(self.model), vars(self.training)
+        if not self.has_network:
+            return [("cell", self.model.cell), *((name, str(training[name])) for name in COUNTED)]
         return [(name, str(value)) for name, value in (model | training).items() if self._applies(name)]
 
     def _applies(self, option: str) -> bool:
@@ -324,6 +353,21 @@ class GeneratorRecord(RunRecord):
     @property
     def nats(self) -> float | None:
         return super().nats if self.mixture is None else self.mixture.nats
+
+    @property
+    def trained(self) -> bool:
+        return super().trained or (self.mixture is not None and not self.has_network)
+
+    @property
+    def model_name(self) -> str:
+        if self.has_network or self.mixture is None:
+            return super().model_name
+        return f"{self.mixture.order}-gram"
+
+    def _model_line(self) -> str:
+        if self.has_network:
+            return super()._model_line()
+        return "n-grams" if self.mixture is None else f"{self.mixture.order}-grams, Kneser-Ney"
 
     @property
     def info(self) -> TextInfo:
@@ -375,7 +419,7 @@ class GeneratorRecord(RunRecord):
 
     @property
     def parts(self) -> tuple[Baseline, ...]:
-        if self.mixture is None:
+        if self.mixture is None or self.mixture.network is None:
             return ()
         return (Baseline("its network alone", formatting.bits(self.mixture.network)),)
 

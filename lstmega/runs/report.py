@@ -39,11 +39,11 @@ def _overview_row(path: Path) -> dict[str, Any]:
         record = directory.read_record(path)
     except RunError as error:
         return row | {"status": str(error)}
-    model, nats = record.model, record.nats
+    nats = record.nats
     return row | {
         "status": record.status,
         "text": record.info.name,
-        "model": f"{model.layers} x {model.cell} {model.units}",
+        "model": record.model_name,
         "parameters": record.parameters,
         "step": record.step,
         "nats": nats and round(nats, 4),
@@ -83,7 +83,7 @@ def report(run: Run) -> str:
         words,
         history.terminal(rows, unit=record.unit),
         history.verdict(rows),
-        formatting.columns(history_table(run)),
+        formatting.columns(history_table(run)) if rows else "",
         formatting.columns(record.options()),
         _last_preview(run),
     ]
@@ -123,7 +123,7 @@ def card(run: Run) -> str:
         formatting.markdown_table([("", run.name), *record.facts()]),
         "## Losses",
         protocol,
-        formatting.markdown_table(history_table(run)),
+        formatting.markdown_table(history_table(run)) if rows else "",
         history.verdict(rows),
         *(["## Beside simpler models", formatting.markdown_table(table), words] if table else []),
         heading,
@@ -158,10 +158,15 @@ def _card_words(run: Run) -> tuple[str, str, str, str]:
     return (
         f"A {unit}-level text generator, trained by lstmega. Generate text with it:\n\n"
         f"    lstmega sample --run {name} --temps 0.5,0.8",
-        f"Losses are per {unit}. The held-out text is read once, {reading}.",
+        f"Losses are per {unit}. The held-out text is read once, {reading}.{_of_network(record)}",
         "## Samples",
         "It repeats the habits, the errors and the prejudices of its text, and may quote it verbatim.",
     )
+
+
+def _of_network(record: RunRecord) -> str:
+    """Return a sentence about the history of a run that is a mixture."""
+    return " While it was trained, the network alone was measured:" if record.parts else ""
 
 
 def _classes(record: Any) -> list[str]:
@@ -173,28 +178,35 @@ def _classes(record: Any) -> list[str]:
 
 def farewell(run: Run) -> str:
     """Return the last line of a training: the loss, its step and time, the next command."""
-    record = run.record
+    record, after = run.record, f"{run.next_step} --run {shlex.quote(str(run.path))}"
+    if not record.has_network:
+        loss = (
+            ""
+            if record.nats is None
+            else f"Held-out loss: {formatting.loss(record.nats, record.unit)}. "
+        )
+        return f"Counted in {formatting.duration(record.seconds)}. {loss}{after}"
     if record.best is None or record.nats is None:
         return f"{run.path} has no weights."
     return (
         f"Best {record.monitor}: {formatting.loss(record.nats, record.unit)} at step "
         f"{record.best.step:,} of {record.step:,}, in {formatting.duration(record.seconds)}"
-        f"{_parts(record)}. "
-        f"{run.next_step} --run {shlex.quote(str(run.path))}"
+        f"{_parts(record)}. {after}"
     )
 
 
 def _parts(record: RunRecord) -> str:
     """Return the losses of the models that a run is mixed of, in brackets."""
     mixture = record.mixture if isinstance(record, GeneratorRecord) else None
-    if mixture is None:
+    if mixture is None or mixture.network is None:
         return ""
-    return f" (the network alone {mixture.network:.3f}, its {mixture.order}-grams {mixture.ngram:.3f})"
+    return f" (network alone {mixture.network:.3f}, {mixture.order}-grams alone {mixture.ngram:.3f})"
 
 
 def nothing_to_do(run: Run) -> str:
     """Return the answer to a second training of a finished run."""
-    return f"{run.path} is finished; a larger --epochs or --steps continues it. {farewell(run)}"
+    more = "; a larger --epochs or --steps continues it" * run.record.has_network
+    return f"{run.path} is finished{more}. {farewell(run)}"
 
 
 def named_corpora() -> Table:

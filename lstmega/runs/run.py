@@ -22,7 +22,7 @@ from lstmega.errors import RunError, UsageError
 from lstmega.inference import ngram
 from lstmega.inference.classifier import Classifier
 from lstmega.inference.decoder import Decoder, Stepper, WindowDecoder
-from lstmega.inference.mixture import NGRAM, MixedDecoder, NGramDecoder, PairedDecoder
+from lstmega.inference.mixture import NGramDecoder, PairedDecoder, mixed
 from lstmega.inference.ngram import NGram
 from lstmega.runs import directory, reading, schema, weights
 from lstmega.runs.directory import HELD_OUT, VOCABULARY
@@ -139,8 +139,8 @@ class Run:
 
     @property
     def trained(self) -> bool:
-        """Whether there are weights."""
-        return self.record.best is not None
+        """Whether it can be used: there are weights, or an n-gram model that needs none."""
+        return self.record.trained
 
     def update(self, **changes: Any) -> None:
         """Change fields of run.json, atomically."""
@@ -170,8 +170,11 @@ class Run:
 
         Raises:
             RunError: There are none yet, or the file is damaged or of another model.
+            UsageError: The run has no network.
         """
         saved = self.record.best
+        if not self.record.has_network:
+            raise UsageError(f"{self.name} is an n-gram model. Accepted here: a run with a network.")
         if saved is None:
             raise RunError(f"{self.path} has no weights yet: training saves them at its validations.")
         if not directory.WEIGHTS_NAME.fullmatch(saved.file):
@@ -322,9 +325,9 @@ class GeneratorRun(Run):
         if mix == "none" or mixture is None:
             return self.network()
         model = self.ngram(mixture)
-        if mixture.exponents == NGRAM:
+        if not self.record.has_network:
             return self._reads(model)
-        return MixedDecoder(self.paired(model), mixture.exponents)
+        return mixed(self.paired(model), mixture.exponents)
 
     def paired(self, model: NGram) -> PairedDecoder:
         """Return the network and an n-gram model side by side."""

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
+from lstmega.config import presets
 from lstmega.data.batching import MAX_MEASURED, joined
 from lstmega.data.vocabulary import NarrowIds
-from lstmega.evaluation import baselines, mixing
+from lstmega.display import formatting
+from lstmega.evaluation import baselines, mixing, scoring
 from lstmega.inference import ngram
 from lstmega.inference.mixture import NETWORK
 from lstmega.nn import generator
@@ -13,12 +15,13 @@ from lstmega.nn.devices import keras, tf
 from lstmega.runs.generator_job import GeneratorJob
 from lstmega.runs.record import MOST_LEARNT, Baseline, Mixture
 from lstmega.runs.run import GeneratorRun
-from lstmega.training import pipeline, previews
+from lstmega.training import counting, pipeline, previews
 from lstmega.training.learner import Learner, Preview, Validated
 from lstmega.training.schedule import Schedule
 from lstmega.training.step import CarriedState, GeneratorStep
 from lstmega.training.validation import Validator
 
+_FORECAST = 30_000  # held-out characters that the n-gram model reads before the training
 _GROUP = 100  # steps: several shorter epochs are one input pipeline
 
 
@@ -45,6 +48,18 @@ class GeneratorLearner(Learner[GeneratorJob]):
 
     def _reads(self, ids: Any, plan: Any) -> Validator:
         return Validator(self.network, self.job.model, ids, plan)
+
+    def forecast(self) -> str:
+        job, held_out = self.job, self.job.held_out_ids()
+        if not job.mixes or held_out is None:
+            return ""
+        nats = scoring.stream(counting.decoder(job), held_out[:_FORECAST]).mean()
+        words = f"Counting alone: {formatting.loss(nats, job.unit)} ({job.ngram.order}-grams)"
+        minutes = job.training.minutes
+        if minutes is None or job.preset != presets.FITTED:
+            return words
+        expected = presets.forecast(minutes, nats)
+        return f"{words}; with the network after {minutes:g} min about {expected:.2f}"
 
     def learn(self, batch: Any) -> float:
         """Take a step on (inputs, targets, carries), and return its loss in nats per character."""
@@ -75,7 +90,7 @@ class GeneratorLearner(Learner[GeneratorJob]):
         """Mix the best weights with an n-gram model; None where the network alone is best."""
         model = self.job.ngram
         exponents, losses = mixing.mixed(run.paired(model), ids)
-        baseline = baselines.ngram_row(model.order, losses.ngram)
+        baseline = baselines.ngram_row(model.order, losses.ngram or 0.0)
         if exponents == NETWORK:
             return None, baseline
         sha256 = run.write_ngram(ngram.pack(model))

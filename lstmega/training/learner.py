@@ -75,6 +75,10 @@ class Learner(ABC, Generic[JobT]):
         how = {"seed": self.job.training.seed, "compiled": self.compiled, **options}
         return kind(self.network, self.job.model, self.optimizer, self._device, **how)
 
+    def forecast(self) -> str:
+        """Return what can be said about the loss before the training, in a sentence; or nothing."""
+        return ""
+
     @abstractmethod
     def learn(self, batch: Any) -> float:
         """Take a step on a batch, and return its loss in nats per unit."""
@@ -156,19 +160,16 @@ class Learner(ABC, Generic[JobT]):
             for variable, value in zip(variables, before, strict=True):
                 variable.assign(value)
 
-    def seconds_of_a_step(
-        self, schedule: Schedule, first: int, *, budget: float, poll: Callable[[], object]
-    ) -> float:
+    def seconds_of_a_step(self, *, budget: float, poll: Callable[[], object]) -> float:
         """Time a few steps, then restore everything.
 
         Args:
-            schedule: Decides the batches of the steps.
-            first: The next step.
             budget: Seconds of the whole training; a small part of them is spent here.
             poll: Called after each step; may raise.
         """
+        schedule = Schedule(1, self.job.epoch_steps, self.job.training.learning_rate)
         before, times, shapes = self.snapshot.take(), [], set()
-        for batch in self.batches(schedule, first):
+        for batch in self.batches(schedule, 0):
             begun = time.monotonic()
             self.learn(batch)
             if batch[0].shape[1] in shapes:  # the first of a shape is traced and compiled

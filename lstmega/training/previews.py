@@ -5,20 +5,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.config.model import GeneratorConfig
 from lstmega.config.training import Mix, TrainingConfig
 from lstmega.data.vocabulary import Vocabulary
+from lstmega.evaluation import mixing
 from lstmega.inference import generate
-from lstmega.inference.decoder import Decoder
+from lstmega.inference.decoder import Stepper
+from lstmega.inference.mixture import PairedDecoder, mixed
 from lstmega.inference.outputs import Samples
 from lstmega.nn.backbone import weights_of
 from lstmega.nn.devices import keras
 from lstmega.runs.generator_job import GeneratorJob
 from lstmega.runs.run import decoder_of
+from lstmega.training import counting
 
-TEMPERATURES = (0.5, 0.7, 0.9)
 DIVERSITIES = (0.2, 0.5, 1.0, 1.2)  # the temperatures of Keras' old example
-LENGTH = 160  # characters
+_FITTED = 2000  # held-out characters that the exponents of a preview are fitted on
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,16 @@ class _ModelInTraining:
     name: str
     vocabulary: Vocabulary
     held_out: str
-    config: GeneratorConfig
     training: TrainingConfig
-    weights: dict[str, npt.NDArray[np.float32]]
+    model: Stepper
 
     @property
     def lines(self) -> bool:
         return self.training.lines
 
-    def decoder(self, mix: Mix | None = None) -> Decoder:
-        """Return the network: its n-gram model is counted when the training is finished."""
-        return decoder_of(self.config, self.weights, self.training, self.vocabulary)
+    def decoder(self, mix: Mix | None = None) -> Stepper:
+        """Return the model as it is now."""
+        return self.model
 
 
 def write(job: GeneratorJob, name: str, network: keras.Model, step: int) -> Samples:
@@ -50,12 +50,22 @@ def write(job: GeneratorJob, name: str, network: keras.Model, step: int) -> Samp
         network: The model in training.
         step: The number of steps done; with the job's seed it is the seed of the samples.
     """
-    held_out, weights = job.held_out, weights_of(network)
-    model = _ModelInTraining(name, job.vocabulary, held_out, job.model, job.training, weights)
+    decoder = _decoder(job, weights_of(network))
+    model = _ModelInTraining(name, job.vocabulary, job.held_out, job.training, decoder)
     windowed = job.training.order == "windows"
     return generate.sample(
         model,
-        temperatures=DIVERSITIES if windowed else TEMPERATURES,
-        length=LENGTH,
+        temperatures=DIVERSITIES if windowed else counting.TEMPERATURES,
+        length=counting.LENGTH,
         seed=job.training.seed + step,
     )
+
+
+def _decoder(job: GeneratorJob, weights: dict[str, npt.NDArray[np.float32]]) -> Stepper:
+    """Return the network, mixed with the n-gram model where the run will be."""
+    network = decoder_of(job.model, weights, job.training, job.vocabulary)
+    ids = job.held_out_ids() if job.mixes else None
+    if ids is None:
+        return network
+    pair = PairedDecoder(network, counting.decoder(job))
+    return mixed(pair, mixing.fit(pair, ids[:_FITTED]))

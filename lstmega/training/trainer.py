@@ -70,9 +70,19 @@ def train(
     run = job.open_run()
     try:
         with signals.deferred() as mailbox:
-            learner = _learner(job, where, run)
+            learner, seconds = _timed(job, where, run, mailbox)
+            if seconds is not None and (other := job.refitted(seconds)):
+                run.update(model=other.model, training=other.training)
+                job, where = (
+                    other,
+                    devices.choose(device, threads=threads, rows=other.training.batch_size),
+                )
+                progress.note(f"This machine has another speed than expected: {run.record.model_name}")
+                learner, seconds = _timed(job, where, run, mailbox)
+            if job.run is None and (forecast := learner.forecast()):
+                progress.note(forecast)
             saver = SaveClock(save_every)
-            _Loop(job, run, learner, where, saver, callbacks, progress, mailbox).run()
+            _Loop(job, run, learner, where, saver, callbacks, progress, mailbox, seconds).run()
     except tf.errors.ResourceExhaustedError as error:
         _leave(run, "failed")
         raise TrainingError(
@@ -86,9 +96,16 @@ def train(
     return run
 
 
-def _learner(job: TrainingJob[Any], device: Device, run: Run) -> Learner[Any]:
+def _timed(
+    job: TrainingJob[Any], device: Device, run: Run, mailbox: signals.Mailbox
+) -> tuple[Learner[Any], float | None]:
+    """Return the learner of a job, and with `--minutes` the seconds that one of its steps takes."""
     compiled = None if job.extended else run.record.compiled
-    return _LEARNERS[type(job)](job, device, compiled=compiled)
+    learner = _LEARNERS[type(job)](job, device, compiled=compiled)
+    if job.training.minutes is None:
+        return learner, None
+    budget = 60 * job.training.minutes
+    return learner, learner.seconds_of_a_step(budget=budget, poll=mailbox.raise_if_any)
 
 
 def _leave(run: Run, status: Status) -> None:
@@ -106,6 +123,7 @@ class _Loop:
     _users: Sequence[keras.callbacks.Callback]
     _progress: Progress
     _mailbox: signals.Mailbox
+    _seconds_of_a_step: float | None  # with `--minutes`
     step: int = 0
     schedule: Schedule = field(init=False)
     _saved_step: int | None = None
@@ -347,10 +365,10 @@ class _Loop:
         """Return the plan of the run, or make one; with `--minutes` it may change later."""
         options, record = self._job.training, self._run.record
         known = record.total_steps if not self._job.extended else None
-        if options.minutes is None:
+        if options.minutes is None or self._seconds_of_a_step is None:
             total = options.steps or (options.epochs or 0) * self._job.epoch_steps
             return self._schedule(known or max(total, self.step), record.replanned if known else ())
-        pace = self._pace = self._measured_pace(options.minutes)
+        pace = self._pace = self._new_pace(60 * options.minutes, self._seconds_of_a_step)
         if known is not None:
             return self._schedule(known, record.replanned)
         now = time.monotonic()
@@ -361,19 +379,12 @@ class _Loop:
         self._progress.note(f"{options.minutes:g} minutes are {steps} on this machine")
         return plan
 
-    def _measured_pace(self, minutes: float) -> Pace:
-        """Time a few steps."""
+    def _new_pace(self, budget: float, step: float) -> Pace:
         learner, job = self._learner, self._job
-        step = learner.seconds_of_a_step(
-            self._schedule(self.step + 1),
-            self.step,
-            budget=60 * minutes,
-            poll=self._mailbox.raise_if_any,
-        )
         each = READING_COST * step / job.step_units  # seconds for a unit that is only read
         return Pace(
-            budget=60 * minutes,
-            end=job.started + 60 * minutes - self._seconds,
+            budget=budget,
+            end=job.started + budget - self._seconds,
             step=step,
             round=each * learner.validated_units + ROUND_COST,
             final=job.final_seconds + each * (learner.final_units - learner.validated_units),

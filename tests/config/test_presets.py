@@ -71,6 +71,12 @@ class TestFitted:
         model = presets.fitted(minutes, characters).model
         assert (model.dropout, model.weight_drop) == (0, 0)
 
+    def test_a_faster_machine_is_like_more_minutes(self):
+        assert presets.fitted(3, 10**6, 4.0) == presets.fitted(12, 10**6)
+        for units, read in ((256, 3.0e6), (384, 1.87e6), (512, 0.95e6)):  # in a minute, as measured
+            model = PRESETS["small"].model.replace(units=units)
+            assert 0.7 < presets.speed(model, read / 60) < 1.4
+
     def test_a_named_preset_is_kept(self):
         model, training = resolve("tiny", {"minutes": 60})
         assert (model, training.minutes) == (PRESETS["tiny"].model, 60)

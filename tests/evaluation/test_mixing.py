@@ -37,14 +37,15 @@ def pair(learnt=LEARNT):
 
 def test_the_losses_are_those_of_three_readings():
     decoder, exponents = pair(), [(0.2, 0.9), (0.4, 0.8)]
-    found = mixing.measure(exponents, mixing._steps(decoder, HELD_OUT))
+    network_nats, ngram_nats, nats = mixing.measure(exponents, mixing._steps(decoder, HELD_OUT))
     counts = NGramDecoder(Counts(LEARNT, SIZE).model())
     network = make(vocabulary_size=SIZE)[2]
-    assert found.network == pytest.approx(scoring.stream(network, HELD_OUT).mean(), rel=1e-5)
-    assert found.ngram == pytest.approx(scoring.stream(counts, HELD_OUT).mean(), rel=1e-5)
+    assert network_nats == pytest.approx(scoring.stream(network, HELD_OUT).mean(), rel=1e-5)
+    assert ngram_nats == pytest.approx(scoring.stream(counts, HELD_OUT).mean(), rel=1e-5)
     mixed = scoring.stream(MixedDecoder(decoder, exponents), HELD_OUT).mean()
-    assert found.nats - found.charge == pytest.approx(mixed, rel=1e-5)
-    assert found.charge == pytest.approx(4 * math.log(len(HELD_OUT) - 1) / 2 / (len(HELD_OUT) - 1))
+    assert nats == pytest.approx(mixed, rel=1e-5)
+    cost = mixing.charge(exponents, 2999)
+    assert cost == pytest.approx(4 * math.log(2999) / 2 / 2999)
 
 
 def test_no_pair_of_exponents_on_a_grid_is_cheaper():
@@ -121,6 +122,24 @@ def test_a_trained_run_writes_with_both(run):
     assert "its network alone" in shown and f"{mixture.nats:.3f}" in shown
     texts = [lstmega.sample(run, seed=1, length=80, mix=mix)[0].text for mix in (None, "none", "ngram")]
     assert texts[0] == texts[2] != texts[1]
+
+
+def test_each_character_knows_the_share_of_the_counts(run, corpus, tmp_path):
+    [sample] = lstmega.sample(run, temperatures=[0.7], prompt="the owl", seed=3, length=40)
+    decoder, exponents = run.decoder(), run.record.mixture.exponents
+    model = decoder.pair.ngram.model
+    nodes, expected = model.begin(1), []
+    for identity in run.vocabulary.encode("the owl" + sample.text)[:-1]:
+        nodes = model.advance(np.array([identity]), nodes)
+        network, ngram = exponents[min(int((nodes > 0).sum()), len(exponents) - 1)]
+        expected.append(ngram / (network + ngram))
+    np.testing.assert_allclose(sample.ngram_share, expected[6:], rtol=1e-6)
+    assert sample.to_dict()["ngram_share"] == sample.ngram_share.round(3).tolist()
+    [alone] = lstmega.sample(run, temperatures=[0.7], seed=3, length=5, mix="none")
+    assert alone.ngram_share is None and alone.to_dict()["ngram_share"] is None
+    swept = lstmega.sweep(run, corpus=corpus, temperatures=[0.7], length=30, num_samples=2, seed=0)
+    assert "n-grams" in swept.save_html(tmp_path / "sweep.html").read_text()
+    assert set(swept.to_dicts()[0]["samples"][0]) == {"run", "temperature", "seed", "prompt", "text"}
 
 
 def test_other_texts_are_not_charged_for_the_exponents(run):

@@ -331,7 +331,8 @@ def test_temperatures_may_be_any_numbers():
 def test_samples_are_a_sequence_that_json_takes():
     found = sample(spelling("ab"), prompt="b", length=2, seed=1)
     assert json.loads(json.dumps(found.to_dicts())) == [
-        {"run": "fake", "temperature": t, "seed": 1, "prompt": "b", "text": "ab"} for t in (0.5, 0.8)
+        {"run": "fake", "temperature": t, "seed": 1, "prompt": "b", "text": "ab", "ngram_share": None}
+        for t in (0.5, 0.8)
     ]
     assert isinstance(found[:1], Samples)
     assert found[:1].to_dicts() == [found[0].to_dict()]

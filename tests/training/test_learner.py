@@ -68,8 +68,7 @@ def test_timing_a_step_leaves_no_trace(job):
     prepared = job(steps=1000)
     learner = GeneratorLearner(prepared, devices.choose("cpu"))
     before, polls = learner.snapshot.take(), []
-    schedule = Schedule(1000, prepared.batches.batches, 1e-3, "constant", 0)
-    seconds = learner.seconds_of_a_step(schedule, 0, budget=1, poll=lambda: polls.append(1))
+    seconds = learner.seconds_of_a_step(budget=1, poll=lambda: polls.append(1))
     assert 0 < seconds < 10 and len(polls) > 2
     for name, array in learner.snapshot.take().items():
         np.testing.assert_array_equal(array, before[name])

@@ -8,6 +8,7 @@ import sys
 import time
 import types
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -128,6 +129,21 @@ def test_minutes_end_in_time_when_the_speed_changes(text, tmp_path, monkeypatch,
     assert run.record.replanned
     rates = [row.learning_rate for row in run.history()]
     assert rates[-1] < 0.03 * max(rates)
+
+
+def test_a_slow_machine_trains_a_smaller_model(text, tmp_path, monkeypatch):
+    """The options are chosen again when the first steps were timed, and the run has those."""
+    small = {"units": 256, "dropout": 0.0}
+    monkeypatch.setattr(jobs.presets, "resolve", resolve := mock.Mock(wraps=jobs.presets.resolve))
+    monkeypatch.setattr(trainer._Loop, "_planned", lambda loop: loop._schedule(2))
+    monkeypatch.setattr(jobs.presets, "speed", lambda *_: 0.05)
+    corpus = Corpus.from_text(text)  # so short that batches have fewer rows
+    run = lstmega.train(corpus, run=tmp_path / "a", minutes=3, progress=False)
+    assert resolve.call_args.args[3] == 0.05
+    assert {name: getattr(run.record.model, name) for name in small} == small
+    assert run.weights()["lstm_1/kernel"].shape[1] == 4 * 256
+    with pytest.raises(UsageError, match="--units"):
+        lstmega.train(corpus, run=tmp_path / "a", minutes=3, units=9, progress=False)
 
 
 def test_a_changed_plan_is_followed_again_bit_by_bit(text, tmp_path, monkeypatch):
