@@ -58,6 +58,7 @@ KINDS: Mapping[str, Mapping[str, object]] = {
     },
     "warm start": {"init_from": "first"},
     "minutes": {"epochs": None, "minutes": 0.05, "save_every": 50},
+    "mixture": {"epochs": None, "steps": 40},
     "classifier": {"label": "2", "epochs": 3},
 }
 LONGEST = 8.0  # seconds before a random kill
@@ -70,7 +71,8 @@ def train(root: Path, kind: str, place: Path, **changes: object) -> Run:
         return classify.train(root / "names.csv", **options)  # type: ignore[arg-type]
     if "init_from" in options:
         options["init_from"] = root / "first"
-    return lstmega.train(Corpus.from_text(TEXT), preset="tiny", **options)  # type: ignore[arg-type]
+    text = TEXT * 6 if kind == "mixture" else TEXT  # enough is held out to mix the models
+    return lstmega.train(Corpus.from_text(text), preset="tiny", **options)  # type: ignore[arg-type]
 
 
 def in_child(work: Callable[[], object]) -> int:

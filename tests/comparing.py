@@ -13,6 +13,8 @@ def everything(run):
     content = {path.name: path.read_bytes() for path in newest.glob("*.safetensors")}
     for saved in run.record.weights:
         content[saved.file] = run.weights_path(saved.file).read_bytes()
+    if (counts := run.path / "ngram.safetensors").exists():
+        content[counts.name] = counts.read_bytes()
     info = {"data" if run.record.kind == "classifier" else "text": run.record.info}
     info = {name: dataclasses.replace(value, origins=()) for name, value in info.items()}
     record = dataclasses.replace(run.record, created="", seconds=0.0, name="", logs={}, **info)

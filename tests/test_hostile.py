@@ -30,6 +30,18 @@ COMMANDS = {
         ["inspect", "--run", "lstm", "--characters", "5"],
         ["inspect", "--run", "lstm", "--characters", "20", "--unit", "1.1", "--json"],
     ],
+    "mixed": [
+        ["sample", "--run", "mixed", "--length", "3", "--seed", "0"],
+        ["sample", "--run", "mixed", "--length", "3", "--seed", "0", "--json"],
+        ["evaluate", "--run", "mixed"],
+        ["inspect", "--run", "mixed", "--characters", "5"],
+    ],
+    "counted": [
+        ["sample", "--run", "counted", "--length", "3", "--seed", "0"],
+        ["evaluate", "--run", "counted"],
+        ["compare", "counted"],
+        ["sample", "--run", "counted", "--mix", "none"],
+    ],
     "classifier": [
         ["classify", "predict", "--run", "classifier", "Silva"],
         ["classify", "evaluate", "--run", "classifier"],
@@ -65,7 +77,7 @@ def run(place, request):
     if name == "lstm":
         content["yardsticks"] = [{"name": "xz", "bits_per_character": 3.0}]
         content["model"]["output_dropout"] = 0.1
-    else:
+    elif name == "classifier":
         content["data"]["reading"] = {"label": "1", "text": ["2"], "encoding": "utf-8"}
     yield path, content
     for file in path.rglob("*"):
@@ -156,6 +168,22 @@ def test_every_value_of_run_json(run):
     distinct = {(where, repr(error)): fault for fault in faults for where, *_, error in [fault]}
     assert not faults, "\n".join(map(str, distinct.values()))
     assert accepted > 50
+
+
+@pytest.mark.parametrize("run", ["mixed", "counted"], indirect=True)
+@pytest.mark.parametrize("odd", [b"", b"x" * 999, b"\x08" + b"\0" * 7 + b"{}      ", None])
+def test_odd_bytes_in_the_ngrams(run, odd):
+    """Whether run.json vouches for them or not; `None` cuts the file in the middle."""
+    path, content = run
+    file = path / "ngram.safetensors"
+    file.write_bytes(file.read_bytes()[:5000] if odd is None else odd)
+    faults = attack(path, COMMANDS[path.name])
+    content["mixture"]["sha256"] = reading.digest(file.read_bytes())
+    seal(path, content)
+    faults += attack(path, [*OVERVIEWS, *COMMANDS[path.name]])
+    assert not faults, "\n".join(map(str, faults))
+    refused = str(command(path, "sample", "--run", path.name))
+    assert "damaged" in refused or "holds no n-grams" in refused
 
 
 HEAD = (

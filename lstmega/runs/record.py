@@ -79,7 +79,8 @@ class Mixture(Losses):
     exponents: tuple[tuple[float, float], ...]
 
     def __post_init__(self) -> None:
-        if not self.exponents or not all(0 <= one <= 2 for pair in self.exponents for one in pair):
+        pairs = all(len(pair) == 2 and all(0 <= one <= 2 for one in pair) for pair in self.exponents)
+        if not self.exponents or not pairs:
             raise UsageError(f"exponents must be pairs from 0 to 2. Received: {self.exponents!r:.80}.")
 
 
