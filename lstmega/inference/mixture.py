@@ -46,6 +46,10 @@ class NGramDecoder:
             nodes = self._after(np.repeat(identity, nodes.shape[1]), nodes)
         return self._logits(nodes), ((nodes,),)
 
+    def features(self, states: States) -> Array:
+        """Return nothing, `[0, rows]`: counts have no hidden state."""
+        return np.empty((0, states[0][0].shape[1]), np.float32)
+
     def _after(self, ids: Ids, nodes: Nodes) -> Nodes:
         if self._begins is not None:
             nodes = nodes * (ids != self._begins)
@@ -85,6 +89,10 @@ class PairedDecoder:
         network = self._network.read(ids, states[:-1])
         return self._joined(network, self._counts.read(ids, states[-1:]))
 
+    def features(self, states: States) -> Array:
+        """Return the hidden state of the network's highest layer, `[units, rows]`."""
+        return self._network.features(states[:-1])
+
     def _joined(
         self, network: tuple[Array, States], counts: tuple[Array, States]
     ) -> tuple[Array, States]:
@@ -102,7 +110,7 @@ class MixedDecoder:
     """
 
     def __init__(self, pair: PairedDecoder, exponents: Exponents) -> None:
-        self.pair, self.zero_states = pair, pair.zero_states
+        self.pair, self.zero_states, self.features = pair, pair.zero_states, pair.features
         self._exponents = np.array(exponents, np.float32)
 
     def step(self, ids: Ids, states: States) -> tuple[Array, States]:

@@ -21,7 +21,8 @@ from lstmega.display.history import HistoryRow, figure, from_csv, svg, to_csv
 from lstmega.errors import RunError, UsageError
 from lstmega.inference import ngram
 from lstmega.inference.classifier import Classifier
-from lstmega.inference.decoder import Decoder, Stepper, WindowDecoder
+from lstmega.inference.adaptation import AdaptableStepper
+from lstmega.inference.decoder import Decoder, WindowDecoder
 from lstmega.inference.mixture import NETWORK, MixedDecoder, NGramDecoder, PairedDecoder
 from lstmega.inference.ngram import NGram
 from lstmega.runs import directory, reading, schema, weights
@@ -301,7 +302,7 @@ class GeneratorRun(Run):
     def _outdated(self) -> dict[str, None]:
         return {"mixture": None}
 
-    def decoder(self, mix: Mix | None = None) -> Stepper:
+    def decoder(self, mix: Mix | None = None) -> AdaptableStepper:
         """Return the NumPy model that the run writes with.
 
         Args:
