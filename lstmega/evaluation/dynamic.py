@@ -60,7 +60,7 @@ def stream(
 def _read(
     decoder: AdaptableStepper, ids: Ids, start: int, sizes: tuple[int, int]
 ) -> tuple[Array, Array]:
-    """Return the logits `[time, vocabulary]` and the hidden states `[time, units]` after each id from `start`."""
+    """Return logits `[time, vocabulary]` and hidden states `[time, units]` after ids from `start`."""
     before = max(0, start - WARMUP)
     piece = ids[before:]
     logits, features = (np.empty((len(piece), size), np.float32) for size in sizes)

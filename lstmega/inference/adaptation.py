@@ -1,15 +1,15 @@
-"""Adaptation to a text while it is read: counts of the text so far, and a correction of the output layer.
+"""Adaptation to a text while it is read: a cache of the text so far, and a correction of the logits.
 
-Two models learn from each character after it was predicted (dynamic evaluation: Mikolov et al. 2010; Krause
-et al. 2018, arXiv:1709.07432). A linear layer over the hidden state is added to the logits and learns by
-Adagrad (Duchi et al. 2011). A cache (Kuhn and De Mori 1990) counts what followed the last 4, 6 and 8
-characters in the text so far; its interpolation with the prediction (Kneser-Ney counts, and the strengths of
-a hierarchical Pitman-Yor model, Teh 2006) is combined log-linearly with the prediction alone.
+Both learn from each character after it was predicted (dynamic evaluation: Mikolov et al. 2010; Krause et
+al. 2018, arXiv:1709.07432). The correction is a linear layer over the hidden state: it is added to the
+logits, and learns by Adagrad (Duchi et al. 2011). The cache (Kuhn and De Mori 1990) counts characters
+behind the last 4, 6 and 8. Its counts are those of Kneser-Ney smoothing, interpolated with the
+prediction as in a hierarchical Pitman-Yor model (Teh 2006); prediction and interpolation are mixed
+log-linearly.
 
 What was learnt is a value: learning returns a new one, and the one before stays valid.
 """
 
-import os
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -22,7 +22,11 @@ from lstmega.inference.decoder import Array, Ids, States, Stepper, log_softmax
 Exact = npt.NDArray[np.float64]
 
 SEGMENT = 8  # characters that are predicted before the output layer learns from them
-LENGTHS = {4: 20.0, 6: 8.0, 8: 4.0}  # length of a counted context -> characters that its shorter one is worth
+LENGTHS = {
+    4: 20.0,
+    6: 8.0,
+    8: 4.0,
+}  # length of a counted context -> characters that its shorter one is worth
 LONGEST = max(LENGTHS)
 DISCOUNT = 0.8  # of each count, for what did not follow yet
 SHARE = 0.7  # exponent of the interpolation with the cache; the prediction alone has the rest
@@ -52,7 +56,7 @@ class Cache:
         """Count `text[:end]` and nothing else."""
         same = end
         if text is not self._text:
-            same = min(end, len(os.path.commonprefix([text, self._text])))
+            same = min(end, _shared(text, self._text))
         while self._end > same:
             self._remove()
         self._text = text
@@ -60,7 +64,7 @@ class Cache:
             self._add()
 
     def after(self, context: str) -> tuple[dict[str, float], float]:
-        """Return the share of each character seen after a context, and the share of the model beside it."""
+        """Return the share of each character seen after a context, and that of the prediction."""
         shares: dict[str, float] = {}
         rest = 1.0
         for length, strength in LENGTHS.items():
@@ -139,7 +143,9 @@ class Adaptation:
         costs = np.empty(len(ids))
         for start in range(0, len(ids), SEGMENT):
             part = slice(start, start + SEGMENT)
-            costs[part], errors = after._predict(ids[part], logits[part], features[part], len(before) + start)
+            costs[part], errors = after._predict(
+                ids[part], logits[part], features[part], len(before) + start
+            )
             gradient = errors.T @ features[part]  # [vocabulary, units]
             squares += gradient * gradient
             kernel -= self.rate * gradient / np.sqrt(squares)
@@ -151,7 +157,7 @@ class Adaptation:
         Args:
             logits: Those of the model without adaptation, `[rows, vocabulary]`.
             features: The hidden state, `[rows, units]`.
-            contexts: The last `LONGEST` ids of each row plus one, 0 where there is none, `[LONGEST, rows]`.
+            contexts: The last ids of each row plus one, 0 where there is none, `[LONGEST, rows]`.
         """
         self.cache.go_to(self.text, len(self.text))
         found = self._corrected(logits, features)
@@ -185,6 +191,12 @@ class Adaptation:
             logarithms[seen] += SHARE * np.log1p(ratios * np.exp(-logarithms[seen]))
 
 
+def _shared(one: str, other: str) -> int:
+    """Return the length of the beginning that two texts share."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
 def as_text(ids: Ids) -> str:
     """Return ids as characters: id plus one, because 0 stands for no id."""
     return "".join(map(chr, (ids + 1).tolist()))
@@ -193,8 +205,8 @@ def as_text(ids: Ids) -> str:
 class AdaptiveDecoder:
     """A decoder that has adapted to a text, with the interface of `Decoder`.
 
-    `step` and `read` learn nothing; `learn` returns another decoder. The states are the model's, then the
-    last ids.
+    `step` and `read` learn nothing; `learn` returns another decoder. The states are those of the model,
+    then the last ids plus one, 0 where there is none, `[LONGEST, rows]`.
 
     Args:
         decoder: The model.
@@ -234,22 +246,22 @@ class AdaptiveDecoder:
             ids: The text, `[time]`, at least one.
             states: Of one row, after the text that this decoder has learnt.
         """
-        inner, last = states[:-1], self._last
-        predictions, features = [], []
-        for identity in ids:
-            if last is not None:
-                predictions.append(last)
-                features.append(self._decoder.features(inner).T)
-            last, inner = self._decoder.step(np.array([identity]), inner)
-        adaptation = self.adaptation
+        inner, adaptation = states[:-1], self.adaptation
+        logits, features = [], []  # before each id
         if self._last is None:
             adaptation = replace(adaptation, text=as_text(ids[:1]))  # nothing predicts the first
-        if predictions:
-            known = ids[-len(predictions) :]
-            _, adaptation = adaptation.learn(known, np.concatenate(predictions), np.concatenate(features))
-        learnt = AdaptiveDecoder(self._decoder, adaptation, last)
+        else:
+            logits, features = [self._last], [self._decoder.features(inner).T]
+        for identity in ids:
+            predicted, inner = self._decoder.step(np.array([identity]), inner)
+            logits.append(predicted)
+            features.append(self._decoder.features(inner).T)
+        if len(logits) > 1:
+            read = np.concatenate(logits[:-1]), np.concatenate(features[:-1])
+            _, adaptation = adaptation.learn(ids[len(ids) - len(read[0]) :], *read)
+        learnt = AdaptiveDecoder(self._decoder, adaptation, logits[-1])
         contexts = np.concatenate([states[-1][0], ids[-LONGEST:, np.newaxis] + 1])
-        return (learnt, *learnt._adapted(last, inner, contexts))
+        return (learnt, *learnt._adapted(logits[-1], inner, contexts))
 
     def _adapted(self, logits: Array, inner: States, contexts: Ids) -> tuple[Array, States]:
         contexts = contexts[-LONGEST:]

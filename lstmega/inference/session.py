@@ -30,7 +30,7 @@ class Version:
 
     Args:
         text: The text.
-        position: The run's state after it.
+        position: The run's state after it, and what was learnt from it.
         proposals: The last proposals for its continuation, None before any.
     """
 
@@ -59,6 +59,7 @@ class Session:
         unknown: Treatment of characters that are not in the vocabulary.
         config: Constraints and stop conditions of a proposal.
         training: The text that the run was trained on, for `no_copy`.
+        adapt: Whether the proposals adapt to the text so far; each version of it keeps what was learnt.
 
     Raises:
         UsageError, PromptError, RunError: As for `generate.sample`.
@@ -76,13 +77,17 @@ class Session:
         unknown: UnknownPolicy = "error",
         config: GenerationConfig | None = None,
         training: TextIndex | None = None,
+        adapt: bool = False,
     ) -> None:
         self._run, self._config = run, config or GenerationConfig()
         self._unknown: UnknownPolicy = unknown
         # The text may already contain U+FFFD, for a byte or an `<unk>`: that is not an error.
         self._lenient: UnknownPolicy = "fold" if unknown == "error" else unknown
         self.length, self.num_samples = length, num_samples
-        self._generator = TextGenerator(run, check_temperatures(temperatures), config, training)
+        self._adapt = adapt
+        self._generator = TextGenerator(
+            run, check_temperatures(temperatures), config, training, adapt=adapt
+        )
         ids, self._start = opening(run, prompt, seed, unknown)
         self._past = [Version(self._start.prompt, self._generator.read(ids))]
         self._future: list[Version] = []
@@ -126,7 +131,8 @@ class Session:
     def heading(self) -> str:
         """Run and seed, in one line: all that is needed to repeat the session."""
         source = ", begun with held-out text" if self._start.prompt_is_excerpt else ""
-        return f"{self._run.name}: seed {self._start.seed}{source}"
+        adapting = ", adapts to the text" if self._adapt else ""
+        return f"{self._run.name}: seed {self._start.seed}{source}{adapting}"
 
     def propose(self) -> Samples:
         """Return new proposals for the continuation, different ones each time.

@@ -20,8 +20,8 @@ from lstmega.display import export, formatting, html
 from lstmega.display.history import HistoryRow, figure, from_csv, svg, to_csv
 from lstmega.errors import RunError, UsageError
 from lstmega.inference import ngram
-from lstmega.inference.classifier import Classifier
 from lstmega.inference.adaptation import AdaptableStepper
+from lstmega.inference.classifier import Classifier
 from lstmega.inference.decoder import Decoder, WindowDecoder
 from lstmega.inference.mixture import NETWORK, MixedDecoder, NGramDecoder, PairedDecoder
 from lstmega.inference.ngram import NGram
