@@ -252,7 +252,7 @@ def write(
         length: Characters of a proposal.
         num_samples: Proposals at each temperature.
         prompt: The beginning of the text; None takes a random excerpt of the held-out text.
-        adapt: Whether the proposals adapt to the text so far; `undo` takes that back too.
+        adapt: Whether the proposals adapt to the prompt and to what you add; `undo` takes that back too.
     """
     opened, how = _prepared(write, run, checkpoints, corpus, options, num_samples)
     how |= {"prompt": prompt, "seed": seed, "unknown": unknown, "adapt": adapt}

@@ -51,7 +51,7 @@ def _text_file(_: click.Context, option: click.Parameter, path: str | None) -> s
 @click.option(
     "--adapt/--no-adapt",
     default=True,
-    help="Adapt the proposals to the text so far, the prompt included; /undo takes that back too.",
+    help="Adapt the proposals to the prompt and to what you type; /undo takes that back too.",
 )
 @click.option(
     "--output",

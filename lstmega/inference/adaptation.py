@@ -22,6 +22,8 @@ from lstmega.inference.decoder import Array, Ids, States, Stepper, log_softmax
 Exact = npt.NDArray[np.float64]
 
 SEGMENT = 8  # characters that are predicted before the output layer learns from them
+DECAY = 2e-4  # of the correction, at each segment
+START = 30.0  # sum of squared gradients before any text
 LENGTHS = {
     4: 20.0,
     6: 8.0,
@@ -31,6 +33,7 @@ LONGEST = max(LENGTHS)
 DISCOUNT = 0.8  # of each count, for what did not follow yet
 SHARE = 0.7  # exponent of the interpolation with the cache; the prediction alone has the rest
 MOST = 200_000  # characters of the text that are counted, at most; then the older half is forgotten
+GAP = "\0"  # stands for a passage that was read and not learnt; no id is written like this
 
 
 class AdaptableStepper(Stepper, Protocol):
@@ -87,6 +90,8 @@ class Cache:
     def _add(self) -> None:
         character = self._text[self._end]
         self._end += 1
+        if character == GAP:
+            return
         for context in self._contexts():
             counts = self._counts.setdefault(context, {})
             counts[character] = counts.get(character, 0) + 1
@@ -95,7 +100,7 @@ class Cache:
 
     def _remove(self) -> None:
         character = self._text[self._end - 1]
-        for context in self._contexts():
+        for context in self._contexts() if character != GAP else ():
             counts = self._counts[context]
             counts[character] -= 1
             if counts[character]:
@@ -137,7 +142,7 @@ class Adaptation:
         """
         shape = logits.shape[1], features.shape[1]
         kernel = np.zeros(shape, np.float32) if self.kernel is None else self.kernel.copy()
-        squares = np.ones(shape, np.float32) if self.squares is None else self.squares.copy()
+        squares = np.full(shape, START, np.float32) if self.squares is None else self.squares.copy()
         before = self.text if len(self.text) < MOST else self.text[-MOST // 2 :]
         after = replace(self, text=before + as_text(ids), kernel=kernel, squares=squares)
         costs = np.empty(len(ids))
@@ -148,6 +153,7 @@ class Adaptation:
             )
             gradient = errors.T @ features[part]  # [vocabulary, units]
             squares += gradient * gradient
+            kernel *= 1 - DECAY
             kernel -= self.rate * gradient / np.sqrt(squares)
         return costs, after
 
@@ -205,8 +211,8 @@ def as_text(ids: Ids) -> str:
 class AdaptiveDecoder:
     """A decoder that has adapted to a text, with the interface of `Decoder`.
 
-    `step` and `read` learn nothing; `learn` returns another decoder. The states are those of the model,
-    then the last ids plus one, 0 where there is none, `[LONGEST, rows]`.
+    `step` and `read` learn nothing; `learn` and `skip` return another decoder. The states are those of
+    the model, then the last ids plus one, 0 where there is none, `[LONGEST, rows]`.
 
     Args:
         decoder: The model.
@@ -262,6 +268,14 @@ class AdaptiveDecoder:
         learnt = AdaptiveDecoder(self._decoder, adaptation, logits[-1])
         contexts = np.concatenate([states[-1][0], ids[-LONGEST:, np.newaxis] + 1])
         return (learnt, *learnt._adapted(logits[-1], inner, contexts))
+
+    def skip(self, ids: Ids, states: States) -> tuple["AdaptiveDecoder", Array, States]:
+        """Read a text without learning it; arguments and results as for `learn`."""
+        logits, inner = self._decoder.read(ids, states[:-1])
+        adaptation = replace(self.adaptation, text=self.adaptation.text + GAP)
+        contexts = np.concatenate([states[-1][0], ids[-LONGEST:, np.newaxis] + 1])
+        after = AdaptiveDecoder(self._decoder, adaptation, logits)
+        return (after, *after._adapted(logits, inner, contexts))
 
     def _adapted(self, logits: Array, inner: States, contexts: Ids) -> tuple[Array, States]:
         contexts = contexts[-LONGEST:]

@@ -167,10 +167,14 @@ class TextGenerator:
         decoder = run.decoder() if mix is None else run.decoder(mix)
         self._decoder = AdaptiveDecoder(decoder) if adapt else decoder
 
-    def read(self, ids: Ids, after: Position | None = None) -> Position:
-        """Read `ids [time]`, at least one, after a position; None is before any text."""
+    def read(self, ids: Ids, after: Position | None = None, *, own: bool = True) -> Position:
+        """Read `ids [time]`, at least one, after a position; None is before any text.
+
+        Args:
+            own: Whether a person wrote them: what a model wrote itself is not learnt.
+        """
         if isinstance(self._decoder, AdaptiveDecoder):
-            return sampler.learn(self._decoder, ids, after)
+            return sampler.learn(self._decoder, ids, after, own=own)
         return sampler.read(self._decoder, ids, after)
 
     def at(self, temperatures: Sequence[float]) -> "TextGenerator":

@@ -76,13 +76,20 @@ def read(decoder: Stepper, ids: Ids, after: Position | None = None) -> Position:
     return Position(ids if after is None else np.concatenate([after.ids, ids]), logits, states)
 
 
-def learn(decoder: AdaptiveDecoder, ids: Ids, after: Position | None = None) -> Position:
-    """Read a text once, and adapt to it; arguments as for `read`, after a position of this function."""
-    if after is None or after.decoder is None:
-        learnt, logits, states = decoder.learn(ids, decoder.zero_states(1))
-        return Position(ids, logits, states, learnt)
-    learnt, logits, states = after.decoder.learn(ids, after.states)
-    return Position(np.concatenate([after.ids, ids]), logits, states, learnt)
+def learn(
+    decoder: AdaptiveDecoder, ids: Ids, after: Position | None = None, *, own: bool = True
+) -> Position:
+    """Read a text once, and adapt to it; arguments as for `read`, after a position of this function.
+
+    Args:
+        own: False reads without learning.
+    """
+    states = decoder.zero_states(1) if after is None else after.states
+    if after is not None and after.decoder is not None:
+        decoder = after.decoder
+    learnt, logits, states = (decoder.learn if own else decoder.skip)(ids, states)
+    ids = ids if after is None else np.concatenate([after.ids, ids])
+    return Position(ids, logits, states, learnt)
 
 
 def choose(

@@ -32,11 +32,13 @@ class Version:
         text: The text.
         position: The run's state after it, and what was learnt from it.
         proposals: The last proposals for its continuation, None before any.
+        own: Whether its author wrote what it adds to the version before; a proposal is not learnt.
     """
 
     text: str
     position: Position
     proposals: Samples | None = None
+    own: bool = True
 
 
 class Session:
@@ -59,7 +61,8 @@ class Session:
         unknown: Treatment of characters that are not in the vocabulary.
         config: Constraints and stop conditions of a proposal.
         training: The text that the run was trained on, for `no_copy`.
-        adapt: Whether the proposals adapt to the text so far; each version of it keeps what was learnt.
+        adapt: Whether the proposals adapt to the prompt and to what is added, but not to proposals that
+            are picked. Each version of the text keeps what was learnt.
 
     Raises:
         UsageError, PromptError, RunError: As for `generate.sample`.
@@ -131,7 +134,7 @@ class Session:
     def heading(self) -> str:
         """Run and seed, in one line: all that is needed to repeat the session."""
         source = ", begun with held-out text" if self._start.prompt_is_excerpt else ""
-        adapting = ", adapts to the text" if self._adapt else ""
+        adapting = ", adapts to what you write" if self._adapt else ""
         return f"{self._run.name}: seed {self._start.seed}{source}{adapting}"
 
     def propose(self) -> Samples:
@@ -167,7 +170,7 @@ class Session:
             count = len(self.proposals or ())
             raise UsageError(f"There are {count} proposals. Received: {number}.")
         added = self.proposals[number - 1].text
-        self._go_to(self.text + added, self._lenient)
+        self._go_to(self.text + added, self._lenient, own=False)
         return added
 
     def add(self, text: str) -> None:
@@ -195,17 +198,22 @@ class Session:
         )  # checks the new characters
         self._go_to(text, self._lenient)
 
-    def _go_to(self, text: str, unknown: UnknownPolicy) -> None:
+    def _go_to(self, text: str, unknown: UnknownPolicy, *, own: bool = True) -> None:
         if text == self.text:
             return
-        known = [place for place in self._past if text.startswith(place.text)]
+        known = [number for number, place in enumerate(self._past) if text.startswith(place.text)]
         if known:
-            ground = max(known, key=lambda place: len(place.text))
+            number = max(known, key=lambda number: len(self._past[number].text))
+            ground = self._past[number]
+            if self.text.startswith(text):  # a part of the next version is left
+                own = self._past[number + 1].own
             ids = self._run.vocabulary.encode_prompt(text[len(ground.text) :], unknown=unknown)
-            position = self._generator.read(ids, ground.position) if len(ids) else ground.position
+            position = (
+                self._generator.read(ids, ground.position, own=own) if len(ids) else ground.position
+            )
         else:
             position = self._generator.read(opening(self._run, text, 0, unknown)[0])
-        self._past.append(Version(text, position))
+        self._past.append(Version(text, position, own=own))
         self._future.clear()
 
     def undo(self) -> None:
