@@ -373,3 +373,15 @@ class TestAdapting:
     def test_the_heading_says_so(self):
         assert self.session().heading.endswith(", adapts to what you write")
         assert "adapts" not in session().heading
+
+    def test_without_it_proposals_are_those_of_sample(self, tiny_run):
+        ours = lstmega.write(tiny_run, prompt="the ", seed=1, length=40, adapt=False)
+        ours.add("owl and ")
+        proposals = ours.propose()
+        again = lstmega.sample(
+            tiny_run, prompt=ours.text, temperatures=[0.4, 0.7, 1.0], length=40, seed=proposals[0].seed
+        )
+        for proposal, whole in zip(proposals, again, strict=True):
+            assert whole.text.startswith(proposal.text)
+        adapting = lstmega.write(tiny_run, prompt="the ", seed=1, length=40)
+        assert "adapts" in adapting.heading and "adapts" not in ours.heading
