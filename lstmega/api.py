@@ -331,7 +331,7 @@ def evaluate(
         unknown: The cost of an unknown character: `charge` as much as any unseen code point, `skip`
             leaves it out.
         dynamic: Also measure a reader that adapts to the text, by the stream protocol: the learning rate
-            of its output layer, or True for the default. Each character is charged before it is learnt.
+            of its correction, or True for the default. Each character is charged before it is learnt.
         mix: `none` measures the network alone; None the mixture with the n-gram model, where the run has
             one.
         progress: True displays the progress on stderr or in the notebook.

@@ -41,8 +41,8 @@ from lstmega.files import Output
     is_flag=False,
     flag_value=ADAPTATION_RATE,
     metavar="[RATE]",
-    help="Also measure a reader that adapts to the text: a cache of what was read, and an output layer "
-    f"that learns at this rate (default: {ADAPTATION_RATE}).",
+    help="Also measure a reader that adapts to the text: a cache of what was read, and a correction "
+    f"of the logits that learns at this rate (default: {ADAPTATION_RATE}).",
 )
 @choice_option(
     "--mix",

@@ -1,7 +1,7 @@
 """Dynamic evaluation: a reader that adapts to the text that it is measured on (`inference.adaptation`).
 
-Each character is charged before anything learns from it. The network does not change below its output
-layer, so its hidden states are computed beforehand, in lanes side by side.
+Each character is charged before anything learns from it. The network itself does not change, so its
+hidden states are computed beforehand, in lanes side by side.
 """
 
 import numpy as np
@@ -40,7 +40,7 @@ def stream(
     Args:
         decoder: The model that it begins with.
         ids: The text, `[characters]`, at least two.
-        rate: The learning rate of the output layer.
+        rate: The learning rate of the correction.
         size: Number of ids.
         progress: Called with the characters read so far and in total.
     """

@@ -213,7 +213,7 @@ def measure_dynamic(
     """Measure a run as it is, and while it adapts to the text; arguments as for `measure`.
 
     Args:
-        rate: The learning rate of the output layer, above 0.
+        rate: The learning rate of the correction, above 0.
     """
     rate = dynamic.check_rate(rate)
     static = measure(run, text, unknown=unknown, mix=mix, progress=progress)

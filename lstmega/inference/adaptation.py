@@ -21,14 +21,11 @@ from lstmega.inference.decoder import Array, Ids, States, Stepper, log_softmax
 
 Exact = npt.NDArray[np.float64]
 
-SEGMENT = 8  # characters that are predicted before the output layer learns from them
+SEGMENT = 8  # characters that are predicted before the correction learns from them
 DECAY = 2e-4  # of the correction, at each segment
 START = 30.0  # sum of squared gradients before any text
-LENGTHS = {
-    4: 20.0,
-    6: 8.0,
-    8: 4.0,
-}  # length of a counted context -> characters that its shorter one is worth
+# Length of a counted context -> characters that the prediction from the shorter one is worth.
+LENGTHS = {4: 20.0, 6: 8.0, 8: 4.0}
 LONGEST = max(LENGTHS)
 DISCOUNT = 0.8  # of each count, for what did not follow yet
 SHARE = 0.7  # exponent of the interpolation with the cache; the prediction alone has the rest
@@ -116,9 +113,9 @@ class Adaptation:
     """What was learnt from the text so far; a value that never changes.
 
     Args:
-        rate: The learning rate of the output layer.
+        rate: The learning rate of the correction.
         text: The text that was read, as `as_text` returns it; of a long one the end.
-        kernel: The correction of the output layer, `[vocabulary, units]`; None before any text.
+        kernel: The correction of the logits, `[vocabulary, units]`; None before any text.
         squares: Sums of its squared gradients, `[vocabulary, units]`.
         cache: Counts that all adaptations of one reader share, and move to their own text.
     """
@@ -172,9 +169,9 @@ class Adaptation:
         return found.astype(np.float32)
 
     def _predict(self, ids: Ids, logits: Array, features: Array, first: int) -> tuple[Exact, Array]:
-        """Return the cost of each id behind `first` characters of the text, and the errors of the layer.
+        """Return the cost of each id behind `first` characters of the text, and the errors.
 
-        The errors are those of the prediction without the cache, `[time, vocabulary]`.
+        The correction learns from the errors, `[time, vocabulary]`; they are those without the cache.
         """
         rows, found = np.arange(len(ids)), self._corrected(logits, features)
         errors = np.exp(found)
@@ -185,7 +182,7 @@ class Adaptation:
         return -log_softmax(found)[rows, ids], errors.astype(np.float32)
 
     def _corrected(self, logits: Array, features: Array) -> Exact:
-        """Return logarithms of probabilities with the corrected output layer, `[rows, vocabulary]`."""
+        """Return logarithms of probabilities with the correction, `[rows, vocabulary]`."""
         return log_softmax(logits if self.kernel is None else logits + features @ self.kernel.T)
 
     def _mix(self, logarithms: Exact, context: str) -> None:
@@ -193,8 +190,8 @@ class Adaptation:
         shares, rest = self.cache.after(context)
         if shares:
             seen = [ord(character) - 1 for character in shares]
-            ratios = np.array([*shares.values()]) / rest
-            logarithms[seen] += SHARE * np.log1p(ratios * np.exp(-logarithms[seen]))
+            ratios = np.log(np.array([*shares.values()]) / rest)
+            logarithms[seen] += SHARE * np.logaddexp(0, ratios - logarithms[seen])
 
 
 def _shared(one: str, other: str) -> int:

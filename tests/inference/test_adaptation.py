@@ -125,6 +125,15 @@ def test_a_text_that_repeats_itself_gets_cheaper():
     assert found[40:].mean() < 0.9 * static[40:].mean()
 
 
+@pytest.mark.parametrize("rate", [1e-30, 10.0])
+def test_no_rate_breaks_the_numbers(rate):
+    begin = AdaptiveDecoder(mixed(), Adaptation(rate))
+    learnt, logits, _ = begin.learn(TEXT, begin.zero_states(1))
+    costs, _ = Adaptation(rate).learn(TEXT[1:], *read(mixed(), TEXT))
+    assert np.isfinite(logits).all() and np.isfinite(costs).all()
+    assert np.isfinite(learnt.adaptation.kernel).all()
+
+
 def test_what_was_learnt_is_a_value():
     """Learning more, in any direction, changes no earlier decoder by a bit."""
     begin = AdaptiveDecoder(mixed(), Adaptation(0.5))
