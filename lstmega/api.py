@@ -16,7 +16,7 @@ from lstmega.config.base import check_choice
 from lstmega.config.generation import GenerationConfig
 from lstmega.config.keywords import GenerationOptions, GeneratorOptions, SamplingOptions
 from lstmega.config.model import GeneratorConfig
-from lstmega.config.presets import PRESETS
+from lstmega.config.presets import ADAPTATION_RATE, PRESETS
 from lstmega.config.training import DeviceChoice, Mix, TrainingConfig
 from lstmega.data.corpus import CORPORA, Corpus, Tokens
 from lstmega.data.suffix_array import TextIndex
@@ -240,6 +240,7 @@ def write(
     prompt: str | None = None,
     seed: int | None = None,
     unknown: UnknownPolicy = "error",
+    adapt: bool = True,
     corpus: Corpus | PathLike | Sequence[PathLike] | None = None,
     **options: Unpack[SamplingOptions],
 ) -> Session:
@@ -251,9 +252,10 @@ def write(
         length: Characters of a proposal.
         num_samples: Proposals at each temperature.
         prompt: The beginning of the text; None takes a random excerpt of the held-out text.
+        adapt: Whether the proposals adapt to the prompt and to what you add; `undo` takes that back too.
     """
     opened, how = _prepared(write, run, checkpoints, corpus, options, num_samples)
-    how |= {"prompt": prompt, "seed": seed, "unknown": unknown}
+    how |= {"prompt": prompt, "seed": seed, "unknown": unknown, "adapt": adapt}
     return Session(opened, temperatures=temperatures, length=length, **how)
 
 
@@ -283,7 +285,7 @@ def evaluate(
     protocol: Literal["stream", "window"] = ...,
     window: int = ...,
     unknown: UnknownCost = ...,
-    dynamic: float | None = ...,
+    dynamic: float | bool | None = ...,
     mix: Mix | None = ...,
     progress: Progress | bool = ...,
 ) -> Evaluation: ...
@@ -299,7 +301,7 @@ def evaluate(
     protocol: Literal["stream", "window"] = ...,
     window: int = ...,
     unknown: UnknownCost = ...,
-    dynamic: float | None = ...,
+    dynamic: float | bool | None = ...,
     mix: Mix | None = ...,
     progress: Progress | bool = ...,
 ) -> Evaluation | ClassifierEvaluation: ...
@@ -312,7 +314,7 @@ def evaluate(
     protocol: Literal["stream", "window"] = "stream",
     window: int = scoring.WINDOW,
     unknown: UnknownCost = "charge",
-    dynamic: float | None = None,
+    dynamic: float | bool | None = None,
     mix: Mix | None = None,
     progress: Progress | bool = False,
 ) -> Evaluation | ClassifierEvaluation:
@@ -328,9 +330,8 @@ def evaluate(
         window: Characters that a window predicts.
         unknown: The cost of an unknown character: `charge` as much as any unseen code point, `skip`
             leaves it out.
-        dynamic: Learning rate of dynamic evaluation: a copy of the model learns from the text after each
-            32 characters that it has predicted; by the stream protocol, with TensorFlow, without the
-            n-gram model.
+        dynamic: Also measure a reader that adapts to the text, by the stream protocol: the learning rate
+            of its correction, or True for the default. Each character is charged before it is learnt.
         mix: `none` measures the network alone; None the mixture with the n-gram model, where the run has
             one.
         progress: True displays the progress on stderr or in the notebook.
@@ -344,15 +345,14 @@ def evaluate(
             other.
     """
     check_choice("--protocol", protocol, ("stream", "window"))
-    if dynamic is not None and protocol != "stream":
+    rate = ADAPTATION_RATE if dynamic is True else None if dynamic is False else dynamic
+    if rate is not None and protocol != "stream":
         raise UsageError(f"--dynamic needs --protocol stream. Received: --protocol {protocol}.")
     if mix is not None:
         check_choice("--mix", mix, get_args(Mix))
-    if dynamic is not None and mix == "ngram":
-        raise UsageError("--dynamic measures the network alone. Received: --mix ngram.")
     opened = resolve(Run, run, checkpoints)
     if isinstance(opened, ClassifierRun):
-        given = (text, encoding, protocol, window, unknown, dynamic, mix)
+        given = (text, encoding, protocol, window, unknown, rate, mix)
         if given != (None, None, "stream", scoring.WINDOW, "charge", None, None):
             raise UsageError(
                 f"{opened.name} is a classifier. Received: options for the loss of a text. Accepted: no "
@@ -361,26 +361,16 @@ def evaluate(
         return classify.evaluate(opened)
     opened = resolve(GeneratorRun, opened)
     training = opened.record.training
-    if dynamic is not None and (training.lines or training.order == "windows"):
+    if rate is not None and (training.lines or training.order == "windows"):
         raise UsageError(
             f"--dynamic needs a run that carries its state through the text. Received: {opened.name}, "
             f"{opened.record.reading}."
         )
-    if dynamic is None:
-        how: dict[str, Any] = {
-            "protocol": protocol,
-            "window": window,
-            "unknown": unknown,
-            "mix": mix,
-        }
-        return _look(generator.measure, opened, text, encoding, progress, **how)
-    with arguments.display(progress) as display:
-        corpus = arguments.other_text(opened, text, encoding, display)
-        from lstmega.training.dynamic_evaluation import DynamicReader
-
-        reader = DynamicReader(opened, dynamic, display.reading)
-        how = {"unknown": unknown, "protocol": "dynamic", "rate": dynamic}
-        return generator.read_by(opened, corpus, reader, **how)
+    how: dict[str, Any] = {"unknown": unknown, "mix": mix}
+    if rate is not None:
+        return _look(generator.measure_dynamic, opened, text, encoding, progress, rate=rate, **how)
+    how |= {"protocol": protocol, "window": window}
+    return _look(generator.measure, opened, text, encoding, progress, **how)
 
 
 def compare(

@@ -70,6 +70,9 @@ def test_a_windowed_run_writes_and_is_measured(windowed):
     record = windowed.record
     assert record.model.one_hot and record.model.hidden == (24, 32)
     assert len(lstmega.sample(windowed, temperatures=[1.0], length=30, seed=0)[0].text) == 30
+    session = lstmega.write(windowed, length=20, seed=0)  # no hidden state to adapt: the cache alone
+    session.add("the owl ")
+    assert session.propose()
     found = lstmega.evaluate(windowed)
     assert found.nats_per_character == pytest.approx(record.nats, rel=1e-5)
     assert "the last 10 characters read anew" in str(found)

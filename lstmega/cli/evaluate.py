@@ -15,6 +15,7 @@ from lstmega.cli.options import (
     run_options,
     text_options,
 )
+from lstmega.config.presets import ADAPTATION_RATE
 from lstmega.config.training import Mix
 from lstmega.files import Output
 
@@ -38,9 +39,11 @@ from lstmega.files import Output
 @click.option(
     "--dynamic",
     type=float,
-    metavar="RATE",
-    help="Dynamic evaluation: a copy of the model learns from the text while it reads, at this learning "
-    "rate (0.1 is a start).",
+    is_flag=False,
+    flag_value=ADAPTATION_RATE,
+    metavar="[RATE]",
+    help="Also measure a reader that adapts to the text: a cache of what was read, and a correction "
+    f"of the logits that learns at this rate (default: {ADAPTATION_RATE}).",
 )
 @choice_option(
     "--mix",

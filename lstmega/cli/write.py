@@ -49,6 +49,11 @@ def _text_file(_: click.Context, option: click.Parameter, path: str | None) -> s
 @click.command()
 @generation_options("0.4,0.7,1.0", 80, 1, unit="proposal")
 @click.option(
+    "--adapt/--no-adapt",
+    default=True,
+    help="Adapt the proposals to the prompt and to what you type; /undo takes that back too.",
+)
+@click.option(
     "--output",
     metavar="FILE|-",
     callback=_text_file,

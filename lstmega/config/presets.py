@@ -11,6 +11,8 @@ from lstmega.config.base import check_choice, check_float, renamed
 from lstmega.config.model import ClassifierConfig, GeneratorConfig, RecurrentConfig
 from lstmega.config.training import LENGTHS, TrainingConfig
 
+ADAPTATION_RATE = 0.025  # learning rate, in `evaluate --dynamic` and `write`
+
 ModelT = TypeVar("ModelT", bound=RecurrentConfig)
 
 

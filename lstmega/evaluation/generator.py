@@ -5,7 +5,7 @@ The first character is not predicted. Characters that the run does not know are 
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import compress
 from typing import Any, Literal, get_args
@@ -23,13 +23,14 @@ from lstmega.display import html
 from lstmega.display.heatmap import Heatmap, surprisal
 from lstmega.display.result import PageResult
 from lstmega.errors import UsageError
-from lstmega.evaluation import baselines, scoring
+from lstmega.evaluation import baselines, dynamic, scoring
 from lstmega.runs import record
 from lstmega.runs.record import Baseline
 from lstmega.runs.run import GeneratorRun
 
 EvaluationProtocol = Literal["stream", "window", "dynamic"]
 UnknownCost = Literal["charge", "skip"]
+_ADAPTED = "reading along"  # heads the columns of dynamic evaluation
 Reader = Callable[[npt.NDArray[np.int32]], scoring.Costs]  # ids `[n]` -> nats `[n - 1]`
 
 
@@ -52,6 +53,7 @@ class Evaluation(PageResult):
         baselines: Simple models of the same text.
         mix: `ngram` where the n-gram model of the run took part.
         parts: The network of a mixture alone.
+        static_nats: Of dynamic evaluation, the mean cost without adaptation.
     """
 
     run: str
@@ -68,6 +70,7 @@ class Evaluation(PageResult):
     baselines: tuple[Baseline, ...] = ()
     mix: Mix = "none"
     parts: tuple[Baseline, ...] = ()
+    static_nats: float | None = None
 
     @property
     def characters(self) -> int:
@@ -90,9 +93,14 @@ class Evaluation(PageResult):
         return display.perplexity(self.nats_per_character)
 
     @property
+    def static_bits(self) -> float:
+        """Mean cost in bits without adaptation, as the baselines are measured."""
+        return display.bits(self.nats_per_character if self.static_nats is None else self.static_nats)
+
+    @property
     def verdict(self) -> str:
         """The model's place among the baselines, in words; empty without baselines."""
-        return record.baseline_summary(self.bits_per_character, self.baselines) if self.baselines else ""
+        return record.baseline_summary(self.static_bits, self.baselines) if self.baselines else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers for JSON."""
@@ -111,6 +119,7 @@ class Evaluation(PageResult):
             "yardsticks": list(map(asdict, self.baselines)),
             "mix": self.mix,
             "parts": list(map(asdict, self.parts)),
+            "static_nats_per_character": self.static_nats,
         }
 
     def rows(self) -> list[dict[str, Any]]:
@@ -123,7 +132,7 @@ class Evaluation(PageResult):
         how = {
             "stream": self.reading,
             "window": f"windows of {self.window} from the zero state",
-            "dynamic": f"{self.reading}, learning at rate {self.rate:g}" if self.rate else "",
+            "dynamic": f"{self.reading}, adapting at rate {self.rate:g}" if self.rate else "",
         }[self.protocol]
         unit = display.unit(self.tokens)
         return f"{self.run}: {self.source}, {self.characters:,} {unit} predicted, {how}"
@@ -133,12 +142,25 @@ class Evaluation(PageResult):
         done = "were left out" if self.rule == "skip" else "were charged as any unseen code point"
         unknown = f"{self.unknown:,} characters that the run does not know {done}."
         place = f"This model is {self.verdict}."
-        return "\n\n".join([unknown] * bool(self.unknown) + [place] * bool(self.baselines))
+        adapted = (
+            f"{_ADAPTED}: the model adapts to the text that it is measured on; the other columns do not."
+        )
+        remarks = {unknown: self.unknown, place: self.baselines, adapted: self.static_nats is not None}
+        return "\n\n".join(remark for remark, holds in remarks.items() if holds)
 
     def table(self) -> list[list[str]]:
-        """Return the model among its baselines, best first, under a head."""
+        """Return the model among its baselines, best first, under a head.
+
+        Losses with adaptation have columns of their own.
+        """
         beside = (*self.parts, *self.baselines)
-        return record.baseline_table(self.bits_per_character, beside, self.tokens)
+        table = record.baseline_table(self.static_bits, beside, self.tokens)
+        if self.static_nats is None:
+            return table
+        adaptive = [f"{self.nats_per_character:.3f}", f"{self.bits_per_character:.3f}"]
+        head = [f"{_ADAPTED}: nats", f"bits/{self.tokens}"]
+        rows = [row + (adaptive if row[0] == record.THIS_MODEL else ["", ""]) for row in table[1:]]
+        return [table[0] + head, *rows]
 
     def _page(self, most: int | None = None) -> Heatmap:
         text, note = self.text[:most], self.verdict if most is None else ""
@@ -168,17 +190,49 @@ def measure(
         progress: Called with the characters read so far and in total.
     """
     decoder = run.decoder(mix)
-    mixture = None if mix == "none" else run.record.mixture
-    how: dict[str, Any] = {"unknown": unknown, "protocol": protocol}
-    if mixture is not None:
-        own = text is None
-        how |= {"mix": "ngram", "charge": mixture.charge if own else 0.0}
-        how["parts"] = run.record.parts if own and protocol == "stream" else ()
+    how: dict[str, Any] = {"unknown": unknown, "protocol": protocol, "charge": _charge(run, text, mix)}
+    if mix != "none" and run.record.mixture is not None:
+        how["mix"] = "ngram"
+        how["parts"] = run.record.parts if text is None and protocol == "stream" else ()
     if protocol == "stream":
         reader = partial(scoring.stream, decoder, progress=progress)
         return read_by(run, text, reader, **how)
     reader = partial(scoring.windows, decoder, length=window, progress=progress)
     return read_by(run, text, reader, window=window, **how)
+
+
+def measure_dynamic(
+    run: GeneratorRun,
+    text: Corpus | None = None,
+    *,
+    rate: float,
+    unknown: UnknownCost = "charge",
+    mix: Mix | None = None,
+    progress: scoring.ReadProgress | None = None,
+) -> Evaluation:
+    """Measure a run as it is, and while it adapts to the text; arguments as for `measure`.
+
+    Args:
+        rate: The learning rate of the correction, above 0.
+    """
+    rate = dynamic.check_rate(rate)
+    static = measure(run, text, unknown=unknown, mix=mix, progress=progress)
+    size = len(run.vocabulary)
+    reader = partial(dynamic.stream, run.decoder(mix), rate=rate, size=size, progress=progress)
+    nats = _costs(run.vocabulary, static.text, run.vocabulary.known(static.text), reader)
+    return replace(
+        static,
+        protocol="dynamic",
+        rate=rate,
+        nats=nats + _charge(run, text, mix),
+        static_nats=static.nats_per_character,
+    )
+
+
+def _charge(run: GeneratorRun, text: Corpus | None, mix: Mix | None) -> float:
+    """Return the nats that each character of the held-out text costs for the exponents fitted there."""
+    mixture = run.record.mixture
+    return mixture.charge if text is None and mix != "none" and mixture is not None else 0.0
 
 
 def read_by(

@@ -118,6 +118,10 @@ class Decoder:
         """Return the logits `[time, vocabulary]` after each of `ids [time]`, from the zero state."""
         return logits_after(self, ids, self.vocabulary_size)
 
+    def features(self, states: States) -> Array:
+        """Return the hidden state of the highest layer, `[units, rows]`."""
+        return states[-1][0]
+
     def _advance(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Return the output layer's input, `[units, rows]`, and the new states."""
         if self._begins is not None and (beginning := ids == self._begins).any():
@@ -156,6 +160,10 @@ class WindowDecoder(Decoder):
 
     def zero_states(self, rows: int) -> States:
         return ((np.zeros((self._window, rows), np.float32),),)
+
+    def features(self, states: States) -> Array:
+        """Return nothing, `[0, rows]`: the state is a window of ids."""
+        return states[0][0][:0]
 
     def _advance(self, ids: Ids, states: States) -> tuple[Array, States]:
         window = np.concatenate([states[0][0][1:], ids[np.newaxis] + np.float32(1)])  # [window, rows]

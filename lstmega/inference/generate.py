@@ -21,8 +21,9 @@ from lstmega.config.training import Mix
 from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import UnknownPolicy, Vocabulary
 from lstmega.inference import sampler
+from lstmega.inference.adaptation import AdaptableStepper, AdaptiveDecoder
 from lstmega.inference.constraints import Constraints
-from lstmega.inference.decoder import Ids, Stepper, log_softmax
+from lstmega.inference.decoder import Ids, log_softmax
 from lstmega.inference.logits_processors import ENDED
 from lstmega.inference.mixture import MixedDecoder
 from lstmega.inference.outputs import Sample, Samples, Stream
@@ -50,7 +51,7 @@ class GeneratingRun(Protocol):
     def lines(self) -> bool:
         """Whether each line is a text of its own."""
 
-    def decoder(self, mix: Mix | None = None) -> Stepper:
+    def decoder(self, mix: Mix | None = None) -> AdaptableStepper:
         """Return the decoder of the trained weights, with or without the n-gram model."""
 
 
@@ -142,6 +143,7 @@ class TextGenerator:
         temperatures: As `check_temperatures` returns them.
         config: Constraints and stop conditions; None has none.
         training: The text that the run was trained on, for `no_copy`.
+        adapt: Whether `read` adapts to the text.
 
     Raises:
         UsageError: The constraints cannot be satisfied with the run's characters.
@@ -154,16 +156,25 @@ class TextGenerator:
         temperatures: Sequence[float],
         config: GenerationConfig | None = None,
         training: TextIndex | None = None,
+        *,
+        adapt: bool = False,
     ) -> None:
         self._vocabulary = run.vocabulary
         self.temperatures = temperatures
         self._config = config or GenerationConfig()
         self._constraints = Constraints(self._config, run.vocabulary, training, lines=run.lines)
         self._lines_left = self._config.lines or (1 if run.lines else sys.maxsize)
-        self._decoder = run.decoder(self._config.mix)
+        decoder = run.decoder(self._config.mix)
+        self._decoder = AdaptiveDecoder(decoder) if adapt else decoder
 
-    def read(self, ids: Ids, after: Position | None = None) -> Position:
-        """Read `ids [time]`, at least one, after a position; None is before any text."""
+    def read(self, ids: Ids, after: Position | None = None, *, own: bool = True) -> Position:
+        """Read `ids [time]`, at least one, after a position; None is before any text.
+
+        Args:
+            own: Whether a person wrote them: what a model wrote itself is not learnt.
+        """
+        if isinstance(self._decoder, AdaptiveDecoder):
+            return sampler.learn(self._decoder, ids, after, own=own)
         return sampler.read(self._decoder, ids, after)
 
     def at(self, temperatures: Sequence[float]) -> "TextGenerator":
@@ -240,7 +251,7 @@ class TextGenerator:
         self, position: Position, seed: int, rows: Sequence[float], length: int | None
     ) -> Iterator[GeneratedStep]:
         steps = sampler.generate_ids(
-            self._decoder,
+            position.decoder or self._decoder,
             position,
             temperatures=rows,
             seed=seed,

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.inference.decoder import Array, Decoder, Ids, States, Stepper, logits_after
+from lstmega.inference.adaptation import AdaptableStepper
+from lstmega.inference.decoder import Array, Decoder, Ids, States, logits_after
 from lstmega.inference.ngram import LEAST_PROBABILITY, NGram, Nodes
 
 Exponents = Sequence[tuple[float, float]]  # of network and n-gram model, by length of the known context
@@ -45,6 +46,10 @@ class NGramDecoder:
         for identity in ids[-self.model.order :]:  # earlier ones leave no trace
             nodes = self._after(np.repeat(identity, nodes.shape[1]), nodes)
         return self._logits(nodes), ((nodes,),)
+
+    def features(self, states: States) -> Array:
+        """Return nothing, `[0, rows]`: counts have no hidden state."""
+        return np.empty((0, states[0][0].shape[1]), np.float32)
 
     def _after(self, ids: Ids, nodes: Nodes) -> Nodes:
         if self._begins is not None:
@@ -86,6 +91,10 @@ class PairedDecoder:
         network = self.network.read(ids, states[:-1])
         return self._joined(network, self.ngram.read(ids, states[-1:]))
 
+    def features(self, states: States) -> Array:
+        """Return the hidden state of the network's highest layer, `[units, rows]`."""
+        return self.network.features(states[:-1])
+
     def _joined(
         self, network: tuple[Array, States], ngram: tuple[Array, States]
     ) -> tuple[Array, States]:
@@ -103,7 +112,7 @@ class MixedDecoder:
     """
 
     def __init__(self, pair: PairedDecoder, exponents: Exponents) -> None:
-        self.pair, self.zero_states = pair, pair.zero_states
+        self.pair, self.zero_states, self.features = pair, pair.zero_states, pair.features
         self._exponents = np.array(exponents, np.float32)
         both = np.array(exponents).sum(axis=1)
         self._shares = np.array(exponents)[:, 1] / np.where(both > 0, both, 1)
@@ -130,7 +139,7 @@ class MixedDecoder:
         return shares
 
 
-def mixed(pair: PairedDecoder, exponents: Exponents) -> Stepper:
+def mixed(pair: PairedDecoder, exponents: Exponents) -> AdaptableStepper:
     """Return what two models write with: one of them alone, where the other has no share."""
     if exponents == NETWORK:
         return pair.network

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lstmega.inference.adaptation import AdaptiveDecoder
 from lstmega.inference.decoder import Array, Ids, States, Stepper, repeat
 from lstmega.inference.logits_processors import ENDED, Logits, LogitsProcessor, RowHistory
 from lstmega.inference.temperature import Varied
@@ -25,11 +26,13 @@ class Position:
         ids: The ids that were read, `[time]`.
         logits: Of the next id, `[1, vocabulary]`.
         states: Of one row.
+        decoder: The decoder that has adapted to the text; None where none adapts.
     """
 
     ids: Ids
     logits: Array
     states: States
+    decoder: AdaptiveDecoder | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,22 @@ def read(decoder: Stepper, ids: Ids, after: Position | None = None) -> Position:
     states = decoder.zero_states(1) if after is None else after.states
     logits, states = decoder.read(ids, states)
     return Position(ids if after is None else np.concatenate([after.ids, ids]), logits, states)
+
+
+def learn(
+    decoder: AdaptiveDecoder, ids: Ids, after: Position | None = None, *, own: bool = True
+) -> Position:
+    """Read a text once, and adapt to it; arguments as for `read`, after a position of this function.
+
+    Args:
+        own: False reads without learning.
+    """
+    states = decoder.zero_states(1) if after is None else after.states
+    if after is not None and after.decoder is not None:
+        decoder = after.decoder
+    learnt, logits, states = (decoder.learn if own else decoder.skip)(ids, states)
+    ids = ids if after is None else np.concatenate([after.ids, ids])
+    return Position(ids, logits, states, learnt)
 
 
 def choose(

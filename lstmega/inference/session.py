@@ -30,13 +30,15 @@ class Version:
 
     Args:
         text: The text.
-        position: The run's state after it.
+        position: The run's state after it, and what was learnt from it.
         proposals: The last proposals for its continuation, None before any.
+        own: Whether its author wrote what it adds to the version before; a proposal is not learnt.
     """
 
     text: str
     position: Position
     proposals: Samples | None = None
+    own: bool = True
 
 
 class Session:
@@ -59,6 +61,8 @@ class Session:
         unknown: Treatment of characters that are not in the vocabulary.
         config: Constraints and stop conditions of a proposal.
         training: The text that the run was trained on, for `no_copy`.
+        adapt: Whether the proposals adapt to the prompt and to what is added, but not to proposals that
+            are picked. Each version of the text keeps what was learnt.
 
     Raises:
         UsageError, PromptError, RunError: As for `generate.sample`.
@@ -76,13 +80,17 @@ class Session:
         unknown: UnknownPolicy = "error",
         config: GenerationConfig | None = None,
         training: TextIndex | None = None,
+        adapt: bool = False,
     ) -> None:
         self._run, self._config = run, config or GenerationConfig()
         self._unknown: UnknownPolicy = unknown
         # The text may already contain U+FFFD, for a byte or an `<unk>`: that is not an error.
         self._lenient: UnknownPolicy = "fold" if unknown == "error" else unknown
         self.length, self.num_samples = length, num_samples
-        self._generator = TextGenerator(run, check_temperatures(temperatures), config, training)
+        self._adapt = adapt
+        self._generator = TextGenerator(
+            run, check_temperatures(temperatures), config, training, adapt=adapt
+        )
         ids, self._start = opening(run, prompt, seed, unknown)
         self._past = [Version(self._start.prompt, self._generator.read(ids))]
         self._future: list[Version] = []
@@ -126,7 +134,8 @@ class Session:
     def heading(self) -> str:
         """Run and seed, in one line: all that is needed to repeat the session."""
         source = ", begun with held-out text" if self._start.prompt_is_excerpt else ""
-        return f"{self._run.name}: seed {self._start.seed}{source}"
+        adapting = ", adapts to what you write" if self._adapt else ""
+        return f"{self._run.name}: seed {self._start.seed}{source}{adapting}"
 
     def propose(self) -> Samples:
         """Return new proposals for the continuation, different ones each time.
@@ -161,7 +170,7 @@ class Session:
             count = len(self.proposals or ())
             raise UsageError(f"There are {count} proposals. Received: {number}.")
         added = self.proposals[number - 1].text
-        self._go_to(self.text + added, self._lenient)
+        self._go_to(self.text + added, self._lenient, own=False)
         return added
 
     def add(self, text: str) -> None:
@@ -189,17 +198,22 @@ class Session:
         )  # checks the new characters
         self._go_to(text, self._lenient)
 
-    def _go_to(self, text: str, unknown: UnknownPolicy) -> None:
+    def _go_to(self, text: str, unknown: UnknownPolicy, *, own: bool = True) -> None:
         if text == self.text:
             return
-        known = [place for place in self._past if text.startswith(place.text)]
+        known = [number for number, place in enumerate(self._past) if text.startswith(place.text)]
         if known:
-            ground = max(known, key=lambda place: len(place.text))
+            number = max(known, key=lambda number: len(self._past[number].text))
+            ground = self._past[number]
+            if self.text.startswith(text):  # a part of the next version is left
+                own = self._past[number + 1].own
             ids = self._run.vocabulary.encode_prompt(text[len(ground.text) :], unknown=unknown)
-            position = self._generator.read(ids, ground.position) if len(ids) else ground.position
+            position = (
+                self._generator.read(ids, ground.position, own=own) if len(ids) else ground.position
+            )
         else:
             position = self._generator.read(opening(self._run, text, 0, unknown)[0])
-        self._past.append(Version(text, position))
+        self._past.append(Version(text, position, own=own))
         self._future.clear()
 
     def undo(self) -> None:

@@ -26,6 +26,7 @@ class Baseline:
 
 
 _bits = attrgetter("bits_per_character")
+THIS_MODEL = "this model"  # among its baselines
 
 
 @dataclass(frozen=True)
@@ -497,7 +498,7 @@ def baseline_table(bits: float, baselines: Sequence[Baseline], tokens: str = "ch
         baselines: Simple models of the same text.
         tokens: The unit of the losses.
     """
-    ranked = sorted((Baseline("this model", bits), *baselines), key=_bits)
+    ranked = sorted((Baseline(THIS_MODEL, bits), *baselines), key=_bits)
     table = [["", "nats", f"bits/{tokens}", "perplexity"]]
     for item in ranked:
         nats = _bits(item) * math.log(2)

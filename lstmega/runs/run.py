@@ -20,8 +20,9 @@ from lstmega.display import export, formatting, html
 from lstmega.display.history import HistoryRow, figure, from_csv, svg, to_csv
 from lstmega.errors import RunError, UsageError
 from lstmega.inference import ngram
+from lstmega.inference.adaptation import AdaptableStepper
 from lstmega.inference.classifier import Classifier
-from lstmega.inference.decoder import Decoder, Stepper, WindowDecoder
+from lstmega.inference.decoder import Decoder, WindowDecoder
 from lstmega.inference.mixture import NGramDecoder, PairedDecoder, mixed
 from lstmega.inference.ngram import NGram
 from lstmega.runs import directory, reading, schema, weights
@@ -307,7 +308,7 @@ class GeneratorRun(Run):
     def _outdated(self) -> dict[str, None]:
         return {"mixture": None}
 
-    def decoder(self, mix: Mix | None = None) -> Stepper:
+    def decoder(self, mix: Mix | None = None) -> AdaptableStepper:
         """Return the NumPy model that the run writes with.
 
         Args:

@@ -9,7 +9,7 @@ from lstmega.config.training import Mix, TrainingConfig
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.evaluation import mixing
 from lstmega.inference import generate
-from lstmega.inference.decoder import Stepper
+from lstmega.inference.adaptation import AdaptableStepper
 from lstmega.inference.mixture import PairedDecoder, mixed
 from lstmega.inference.outputs import Samples
 from lstmega.nn.backbone import weights_of
@@ -30,13 +30,13 @@ class _ModelInTraining:
     vocabulary: Vocabulary
     held_out: str
     training: TrainingConfig
-    model: Stepper
+    model: AdaptableStepper
 
     @property
     def lines(self) -> bool:
         return self.training.lines
 
-    def decoder(self, mix: Mix | None = None) -> Stepper:
+    def decoder(self, mix: Mix | None = None) -> AdaptableStepper:
         """Return the model as it is now."""
         return self.model
 
@@ -61,7 +61,7 @@ def write(job: GeneratorJob, name: str, network: keras.Model, step: int) -> Samp
     )
 
 
-def _decoder(job: GeneratorJob, weights: dict[str, npt.NDArray[np.float32]]) -> Stepper:
+def _decoder(job: GeneratorJob, weights: dict[str, npt.NDArray[np.float32]]) -> AdaptableStepper:
     """Return the network, mixed with the n-gram model where the run will be."""
     network = decoder_of(job.model, weights, job.training, job.vocabulary)
     ids = job.held_out_ids() if job.mixes else None

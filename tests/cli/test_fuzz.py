@@ -14,7 +14,6 @@ from lstmega.cli import main as cli
 
 DRAWS, BLOCKS = 200, 8
 CODES = {0, 1, 2, 130, 143}
-NEEDS_TENSORFLOW = {"dynamic"}
 EVIL = [
     "",
     "\x1b[31m",
@@ -73,8 +72,6 @@ def drawn(draw):
     path, command = draw.choice(list(commands()))
     words = list(path)
     for option in command.params:
-        if option.name in NEEDS_TENSORFLOW:
-            continue
         wanted = option.required or option.name in ALWAYS or draw.random() < 2.5 / len(command.params)
         if isinstance(option, click.Argument):
             words += [value(option, draw) for _ in range(draw.choice([1, 1, 2]))]

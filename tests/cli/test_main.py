@@ -375,6 +375,8 @@ def test_evaluate(place):
         (["--window", "0", "--protocol", "window"], 2, "--window must be at least 1"),
         (["--text", "missing.txt"], 2, "missing.txt"),
         (["--dynamic", "0.1", "--protocol", "window"], 2, "--dynamic needs --protocol stream"),
+        (["--dynamic", "--protocol", "window"], 2, "--dynamic needs --protocol stream"),
+        (["--dynamic", "0"], 2, "--dynamic must be above 0"),
         (["--run", "nobody"], 2, "There is no run 'nobody'"),
         (["--html", "no/such/directory/x.html"], 2, "no/such/directory"),
         (["--html", ""], 2, "--html must be a file"),

@@ -50,7 +50,7 @@ def test_json_has_every_number(tiny_run):
     assert set(content) == {
         "run", "source", "protocol", "window", "rate", "characters", "nats_per_character",
         "bits_per_character", "perplexity", "unknown_characters", "unknown_rule", "yardsticks",
-        "mix", "parts",
+        "mix", "parts", "static_nats_per_character",
     }  # fmt: skip
 
 

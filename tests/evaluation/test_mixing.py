@@ -164,8 +164,18 @@ def test_a_run_without_counts_refuses_to_mix(tiny_run):
         lstmega.sample(tiny_run, mix="ngram")
     with pytest.raises(UsageError, match=r"--mix must be one of: ngram, none"):
         lstmega.evaluate(tiny_run, mix="counts")
-    with pytest.raises(UsageError, match=r"--dynamic.*--mix ngram"):
-        lstmega.evaluate(tiny_run, mix="ngram", dynamic=0.1)
+
+
+def test_a_mixture_adapts(run):
+    for mix in (None, "none"):
+        static, found = (lstmega.evaluate(run, mix=mix, dynamic=rate) for rate in (None, True))
+        assert found.static_nats == static.nats_per_character
+        assert (found.mix, found.parts) == (static.mix, static.parts)
+        assert found.nats_per_character < static.nats_per_character
+    charge = run.record.mixture.charge
+    text = Corpus.from_text(run.held_out, name="the same")
+    charged, free = lstmega.evaluate(run, dynamic=True), lstmega.evaluate(run, dynamic=True, text=text)
+    np.testing.assert_allclose(charged.nats, free.nats + charge)
 
 
 def test_an_extension_counts_again(run, corpus, tmp_path):

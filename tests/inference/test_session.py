@@ -308,3 +308,80 @@ def test_the_verb(tiny_run):
     assert len(ours.propose()) == 3
     ours.pick(1)
     assert ours.text.startswith("the ")
+
+
+class TestAdapting:
+    def session(self, **more):
+        return session(**{"adapt": True, "temperatures": [0.6]} | more)
+
+    def test_the_same_seed_and_steps_give_the_same_text(self):
+        def written(adapt):
+            ours = self.session(adapt=adapt)
+            ours.add("the quick brown fox " * 20)
+            for _ in range(2):
+                ours.propose()
+                ours.pick(1)
+            return ours.text
+
+        assert written(True) == written(True) != written(False)
+
+    def test_it_writes_what_its_author_repeats(self):
+        ours = self.session(temperatures=[0])
+        assert "brown fox" not in ours.propose()[0].text
+        ours.add("the quick brown fox jumps " * 20 + "the quick ")
+        assert ours.propose()[0].text.startswith("brown fox jumps the quick ")
+
+    def test_undo_forgets(self):
+        """After an undo the session goes on as one that never had the text."""
+        ours, fresh = self.session(), self.session()
+        ours.add("the quick brown fox " * 20)
+        assert ours._past[-1].position.decoder is not ours._past[0].position.decoder
+        ours.undo()
+        assert ours.propose()[0].text == fresh.propose()[0].text
+        ours.redo()
+        again, other = ours.propose()[0].text, self.session()
+        other.add("the quick brown fox " * 20)
+        other.propose()
+        assert other.propose()[0].text == again
+
+    def test_proposals_are_not_learnt(self):
+        ours = self.session()
+        ours.propose()
+        learnt = ours._past[0].position.decoder.adaptation
+        added = ours.pick(1)
+        assert ours._past[-1].position.decoder.adaptation.kernel is learnt.kernel
+        ours.cut(len(added) // 2)
+        assert ours._past[-1].position.decoder.adaptation.kernel is learnt.kernel
+        ours.add("fox")
+        assert ours._past[-1].position.decoder.adaptation.kernel is not learnt.kernel
+
+    def test_a_part_of_what_was_added_stays_learnt(self):
+        ours, other = self.session(), self.session()
+        ours.add("the quick brown fox")
+        ours.cut(len(" fox"))
+        other.add("the quick brown")
+        other.propose()
+        ours.propose()
+        assert ours.propose()[0].text == other.propose()[0].text
+
+    def test_a_cut_forgets(self):
+        ours, fresh = self.session(), self.session()
+        ours.add("fox")
+        ours.cut(3)
+        assert ours.propose()[0].text == fresh.propose()[0].text
+
+    def test_the_heading_says_so(self):
+        assert self.session().heading.endswith(", adapts to what you write")
+        assert "adapts" not in session().heading
+
+    def test_without_it_proposals_are_those_of_sample(self, tiny_run):
+        ours = lstmega.write(tiny_run, prompt="the ", seed=1, length=40, adapt=False)
+        ours.add("owl and ")
+        proposals = ours.propose()
+        again = lstmega.sample(
+            tiny_run, prompt=ours.text, temperatures=[0.4, 0.7, 1.0], length=40, seed=proposals[0].seed
+        )
+        for proposal, whole in zip(proposals, again, strict=True):
+            assert whole.text.startswith(proposal.text)
+        adapting = lstmega.write(tiny_run, prompt="the ", seed=1, length=40)
+        assert "adapts" in adapting.heading and "adapts" not in ours.heading
