@@ -255,6 +255,7 @@ def test_one_text_is_the_prompt_and_what_follows(place):
         "seed": 1,
         "prompt": "The owl",
         "text": done.stdout[len("The owl") : -1],
+        "ngram_share": None,
     }
 
 
