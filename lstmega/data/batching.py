@@ -20,7 +20,7 @@ from lstmega.errors import CorpusError, UsageError
 
 _OFFSETS, _ORDER, _RESTARTS, _WINDOWS = 0, 1, 2, 30  # one random stream for each purpose
 
-MAX_MEASURED = 1_000_000  # held-out characters: of a longer held-out text the first ones are measured
+MAX_MEASURED = 500_000  # held-out characters: of a longer held-out text the first ones are measured
 WARMUP = 256  # characters that a lane reads of its predecessor before it counts
 STREAM_STEPS = 128  # the length of a lane is a multiple of this, and so is the warm-up
 MOST_ROWS = 64  # rows that are read side by side, at most

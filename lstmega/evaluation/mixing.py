@@ -8,7 +8,6 @@ taken; so a mixture is never worse than counting on the text that decided.
 
 import math
 from collections.abc import Iterable, Iterator
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -40,12 +39,11 @@ def mixed(decoder: PairedDecoder, ids: Ids) -> tuple[Exponents, Losses]:
         decoder: Has both models.
         ids: The held-out text, `[characters]`, at least two.
     """
-    read = partial(_steps, decoder, ids)
+    kept = None
     if 2 * decoder.vocabulary_size * len(ids) <= _MOST_KEPT:
-        kept = list(read())
-        read = partial(iter, kept)
-    exponents = fit(decoder, ids, read())
-    network, ngram, nats = measure(exponents, read())
+        kept = list(_steps(decoder, ids))  # read once, for both
+    exponents = fit(decoder, ids, kept)
+    network, ngram, nats = measure(exponents, kept or _steps(decoder, ids))
     alone = min((network, NETWORK), (ngram, NGRAM))
     cost = charge(exponents, len(ids) - 1)
     if alone[0] <= nats + cost:  # exponents are fitted on a part of a long text
@@ -54,18 +52,21 @@ def mixed(decoder: PairedDecoder, ids: Ids) -> tuple[Exponents, Losses]:
 
 
 def fit(decoder: PairedDecoder, ids: Ids, steps: Iterable[_Step] | None = None) -> Exponents:
-    """Return the exponents that predict a text best; of a long one every n-th character counts.
+    """Return the exponents that predict a text best; of a long one parts of equal distances count.
 
     Args:
         decoder, ids: As for `mixed`.
-        steps: The text as it was read; None reads it.
+        steps: The text, where it was read before.
     """
     most = min(FITTED, _MOST_KEPT // (2 * decoder.vocabulary_size))
     every = math.ceil(len(ids) / most)
-    chosen = [
-        (logits[places % every == 0], targets[places % every == 0])
-        for logits, targets, places in steps or _steps(decoder, ids)
-    ]
+    if steps is None:
+        chosen = [(logits, targets) for logits, targets, _ in _steps(decoder, ids, every)]
+    else:
+        chosen = [
+            (logits[places % every == 0], targets[places % every == 0])
+            for logits, targets, places in steps
+        ]
     parts, targets = (np.concatenate(items) for items in zip(*chosen, strict=True))
     network, ngram, depths = split(parts)
     deepest = int(depths.max())
@@ -102,9 +103,10 @@ def _pairs(exponents: Exact) -> Exponents:
     return tuple((a, b) for a, b in exponents.tolist())
 
 
-def _steps(decoder: PairedDecoder, ids: Ids) -> Iterator[_Step]:
+def _steps(decoder: PairedDecoder, ids: Ids, every: int = 1) -> Iterator[_Step]:
+    """Read every n-th lane of a text."""
     _, length, warmup = stream_lanes(len(ids) - 1)
-    for step in scoring.steps(decoder, ids[:-1], length, warmup):
+    for step in scoring.steps(decoder, ids[:-1], length, warmup, every=every):
         yield step.logits[step.counted], ids[step.places + 1], step.places
 
 

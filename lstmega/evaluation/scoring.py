@@ -113,6 +113,8 @@ def steps(
     length: int,
     warmup: int,
     progress: ReadProgress | None = None,
+    *,
+    every: int = 1,
 ) -> Iterator[ReadStep]:
     """Read a text in lanes side by side, each from the zero state `warmup` characters before it.
 
@@ -122,12 +124,13 @@ def steps(
         length: Characters of a lane.
         warmup: Characters of its predecessor that a lane reads first; no step is yielded for them.
         progress: Called with the characters read so far and in total.
+        every: Read every n-th lane only.
 
     Yields:
-        One step of all lanes; together every place of the text once.
+        One step of all lanes; together every place of these lanes once.
     """
     count = len(ids)
-    firsts = np.arange(0, count, length)  # [rows]
+    firsts = np.arange(0, count, length)[::every]  # [rows]
     states = decoder.zero_states(len(firsts))
     for step in range(-warmup, length):
         positions = firsts + step

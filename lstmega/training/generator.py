@@ -21,7 +21,7 @@ from lstmega.training.schedule import Schedule
 from lstmega.training.step import CarriedState, GeneratorStep
 from lstmega.training.validation import Validator
 
-_FORECAST = 30_000  # held-out characters that the n-gram model reads before the training
+_FORECAST = 100_000  # held-out characters that the n-gram model reads before the training
 _GROUP = 100  # steps: several shorter epochs are one input pipeline
 
 
@@ -42,7 +42,7 @@ class GeneratorLearner(Learner[GeneratorJob]):
         self._ids = job.training_ids()
         held_out = job.held_out_ids()
         self.validated_units = self.final_units = 0 if held_out is None else len(held_out)
-        if held_out is not None and not job.validates_all:
+        if held_out is not None and not (job.validates_all or job.mixes):
             self.final_units = min(MAX_MEASURED, len(job.held_out))
         self._validator = None if held_out is None else self._reads(held_out, job.held_out_plan())
 
@@ -78,24 +78,29 @@ class GeneratorLearner(Learner[GeneratorJob]):
     def _final_measures(self, run: GeneratorRun) -> dict[str, Any]:
         corpus, held_out = self.job.data, self.job.held_out
         training = self.job.training_text(MOST_LEARNT)
-        mixture = counted = None
-        ids = self.job.held_out_ids(everything=True)
+        found: dict[str, Any] = {"mixture": None}
+        counted, ids = None, self.job.held_out_ids(everything=True)
         if self.job.mixes and ids is not None:
-            mixture, counted = self._mixed(run, ids)
+            found, counted = self._mixed(run, ids)
         measured = baselines.measure(training, held_out, tokens=corpus.tokens, counted=counted)
         known = (*measured, *baselines.published(corpus.sha256, len(held_out)))
-        return {"baselines": known, "mixture": mixture}
+        return found | {"baselines": known}
 
-    def _mixed(self, run: GeneratorRun, ids: NarrowIds) -> tuple[Mixture | None, Baseline]:
-        """Mix the best weights with an n-gram model; None where the network alone is best."""
+    def _mixed(self, run: GeneratorRun, ids: NarrowIds) -> tuple[dict[str, Any], Baseline]:
+        """Mix the best weights with the n-gram model, unless the network alone is best.
+
+        Returns:
+            Fields of run.json, and the n-gram model as a baseline.
+        """
         model = self.job.ngram
         exponents, losses = mixing.mixed(run.paired(model), ids)
+        mixture = None
+        if exponents != NETWORK:
+            sha256 = run.write_ngram(ngram.pack(model))
+            kept = tuple(exponents)
+            mixture = Mixture(sha256=sha256, order=model.order, exponents=kept, **vars(losses))
         baseline = baselines.ngram_row(model.order, losses.ngram or 0.0)
-        if exponents == NETWORK:
-            return None, baseline
-        sha256 = run.write_ngram(ngram.pack(model))
-        mixture = Mixture(sha256=sha256, order=model.order, exponents=tuple(exponents), **vars(losses))
-        return mixture, baseline
+        return {"mixture": mixture, "held_out_nats": losses.network}, baseline
 
     def _preview(self, name: str, step: int) -> tuple[str, Preview]:
         """Sample with the current weights."""

@@ -16,6 +16,7 @@ from lstmega.nn.backbone import load_weights
 from lstmega.nn.devices import Device, keras
 from lstmega.runs import report, retention
 from lstmega.runs.job import TrainingJob
+from lstmega.runs.record import SavedWeights
 from lstmega.training.callbacks import Snapshot
 from lstmega.training.schedule import Schedule
 from lstmega.training.step import CarriedState, TrainStep
@@ -45,7 +46,7 @@ class Learner(ABC, Generic[JobT]):
     """
 
     validated_units: int  # units that a validation reads; 0 where nothing is held out
-    final_units: int  # units that `finish` reads
+    final_units: int  # units that `finish` reads with TensorFlow, where more than these
 
     def __init__(self, job: JobT, device: Device, *, compiled: bool | None = None) -> None:
         self.job, self._device = job, device
@@ -129,15 +130,18 @@ class Learner(ABC, Generic[JobT]):
 
     def finish(self, run: Any) -> None:
         """Measure the best weights of a trained run, and write its model card."""
-        best, nats = run.record.best, None
-        if best is not None and self.final_units > self.validated_units:
-            load_weights(self.network, run.weights())
-            nats = self._final_nats()
-        elif best is not None and self.validated_units:
-            nats = best.nats
-        retention.at_end(run, status="finished", held_out_nats=nats, **self._final_measures(run))
+        best, measures = run.record.best, self._final_measures(run)
+        if best is not None and "held_out_nats" not in measures:
+            measures["held_out_nats"] = self._loss_of(run, best)
+        retention.at_end(run, status="finished", **measures)
         run.remove_unnamed()
         run.write_card(report.card(run))
+
+    def _loss_of(self, run: Any, best: SavedWeights) -> float | None:
+        if self.final_units > self.validated_units:
+            load_weights(self.network, run.weights())
+            return self._final_nats()
+        return best.nats if self.validated_units else None
 
     def _worth_compiling(self) -> bool:
         options = self.job.training

@@ -61,7 +61,7 @@ class TestFitted:
 
     def test_the_length_of_the_text_decides_too(self):
         chosen = [presets.fitted(3, characters) for characters in (10**5, 5 * 10**5, 10**6, 10**8)]
-        assert [one.model.dropout for one in chosen] == [0.3, 0.3, 0, 0]
+        assert [one.model.dropout for one in chosen] == [0.3, 0, 0, 0]
         assert [one.model.units for one in chosen] == [384, 512, 384, 384]
         assert resolve(None, {"minutes": 3}, 10**5)[0].dropout == 0.3
         assert presets.fitted(3) == presets.fitted(3, 10**6)
