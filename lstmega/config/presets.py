@@ -159,14 +159,17 @@ def speed(model: RecurrentConfig, characters: float) -> float:
     return 60 * characters / expected
 
 
-def forecast(minutes: float, counted: float) -> float:
+def forecast(minutes: float, counted: float, characters: int) -> float:
     """Return the loss to expect of a mixture after `--minutes`, in nats per character, within 3%.
 
     Args:
         minutes: The training time.
         counted: The loss of the n-gram model alone.
+        characters: Length of the text.
     """
-    return counted * (1 - max(0.0, 0.04 + 0.028 * math.log(minutes)))
+    epochs = minutes * _READ / characters
+    gain = max(0.0, 0.04 + 0.028 * math.log(minutes)) * min(1.0, (epochs / 2.7) ** 0.25)
+    return counted * (1 - gain)
 
 
 def default_name(changes: Mapping[str, Any]) -> str:

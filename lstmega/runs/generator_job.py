@@ -195,6 +195,10 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         return self.data.tokens
 
     @property
+    def extent(self) -> str:
+        return f" and {len(self.data.text):,} {formatting.unit(self.unit)}"
+
+    @property
     def step_units(self) -> float:
         return self.batches.characters
 

@@ -74,6 +74,11 @@ class TrainingJob(ABC, Generic[RunT]):
         return "example"
 
     @property
+    def extent(self) -> str:
+        """The length of the data in words, for the sentence that says what `--minutes` chose."""
+        return ""
+
+    @property
     @abstractmethod
     def step_units(self) -> float:
         """Units that a step reads, on average."""

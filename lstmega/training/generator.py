@@ -58,7 +58,7 @@ class GeneratorLearner(Learner[GeneratorJob]):
         minutes = job.training.minutes
         if minutes is None or job.preset != presets.FITTED:
             return words
-        expected = presets.forecast(minutes, nats)
+        expected = presets.forecast(minutes, nats, len(job.data.text))
         return f"{words}; with the network after {minutes:g} min about {expected:.2f}"
 
     def learn(self, batch: Any) -> float:

@@ -19,7 +19,8 @@ from lstmega.runs.run import decoder_of
 from lstmega.training import counting
 
 DIVERSITIES = (0.2, 0.5, 1.0, 1.2)  # the temperatures of Keras' old example
-_FITTED = 2000  # held-out characters that the exponents of a preview are fitted on
+# Held-out characters that the exponents of a preview are fitted on: as many as have so many numbers.
+_LEAST_FITTED, _MOST_FITTED, _NUMBERS = 100, 2000, 400_000
 
 
 @dataclass(frozen=True)
@@ -68,4 +69,5 @@ def _decoder(job: GeneratorJob, weights: dict[str, npt.NDArray[np.float32]]) -> 
     if ids is None:
         return network
     pair = PairedDecoder(network, counting.decoder(job))
-    return mixed(pair, mixing.fit(pair, ids[:_FITTED]))
+    some = min(_MOST_FITTED, max(_LEAST_FITTED, _NUMBERS // (2 * len(job.vocabulary))))
+    return mixed(pair, mixing.fit(pair, ids[:some]))

@@ -375,8 +375,12 @@ class _Loop:
         # How often the held-out data is measured depends on the number of steps.
         guess = self._schedule(pace.total(now, self.step, math.inf))
         plan = self._schedule(pace.total(now, self.step, guess.spacing))
-        steps = formatting.count(plan.total_steps, "step")
-        self._progress.note(f"{options.minutes:g} minutes are {steps} on this machine")
+        self._progress.note(
+            f"{options.minutes:g} min{self._job.extent}: {self._run.record.model_name}, "
+            f"{options.batch_size} x {options.sequence_length}; about "
+            f"{formatting.count(plan.total_steps, 'step')} or "
+            f"{plan.total_steps / self._job.epoch_steps:.2g} epochs on this machine"
+        )
         return plan
 
     def _new_pace(self, budget: float, step: float) -> Pace:

@@ -77,6 +77,19 @@ class TestFitted:
             model = PRESETS["small"].model.replace(units=units)
             assert 0.7 < presets.speed(model, read / 60) < 1.4
 
+    @pytest.mark.parametrize(
+        ("minutes", "characters", "counted", "mixed"),
+        [
+            (3, 600_893, 1.359, 1.269),
+            (3.3, 1_115_394, 1.502, 1.386),
+            (3, 381_000, 1.514, 1.378),
+            (3, 74_710_149, 1.292, 1.258),
+            (10, 1_003_854, 1.478, 1.335),
+        ],
+    )
+    def test_forecasts_are_what_was_measured_within_3_percent(self, minutes, characters, counted, mixed):
+        assert presets.forecast(minutes, counted, characters) == pytest.approx(mixed, rel=0.03)
+
     def test_a_named_preset_is_kept(self):
         model, training = resolve("tiny", {"minutes": 60})
         assert (model, training.minutes) == (PRESETS["tiny"].model, 60)
