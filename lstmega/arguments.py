@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from lstmega.config.base import Config, check_names
+from lstmega.config.base import Config, check_names, flag
 from lstmega.data.corpus import CORPORA, Corpus, read
 from lstmega.data.sources import accepted
 from lstmega.display.progress import Progress, on
@@ -81,10 +81,27 @@ def trained(job: TrainingJob[RunT], progress: Progress, **how: Any) -> RunT:
         if job.model.cell == "ngram":
             from lstmega.training import counting
 
+            _check_counted(**how)
             return cast(RunT, counting.train(cast(GeneratorJob, job), progress))
         from lstmega.training import trainer
 
         return trainer.train(job, progress=progress, **how)
+
+
+def _check_counted(**how: Any) -> None:
+    """Refuse how to train where nothing is trained.
+
+    Raises:
+        UsageError: An option is given beside `--cell ngram`.
+    """
+    for name, default in {
+        "device": "auto",
+        "threads": None,
+        "save_every": None,
+        "callbacks": (),
+    }.items():
+        if how.get(name, default) != default:
+            raise UsageError(f"--cell ngram trains nothing. Received: {flag(name)}.")
 
 
 def _check_callbacks(callbacks: Sequence[Any]) -> None:

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from lstmega.config.base import Config, check_names, flag, usage_error
 from lstmega.config.generation import GenerationConfig
 from lstmega.config.presets import PRESETS
-from lstmega.config.training import LENGTHS, TrainingConfig
+from lstmega.config.training import COUNTED, LENGTHS, TrainingConfig
 from lstmega.errors import UsageError, reason_of
 from lstmega.files import Output
 
@@ -348,10 +348,13 @@ def _recorded(path: Path, kind: str) -> dict[str, Any]:
         raise usage_error("--config", f"run.json of a {kind}", f"{path}, of a {record.kind}")
     info: Any = record.info
     reading = info.reading if kind == "generator" else vars(info.reading)
-    found = vars(record.model) | vars(record.training) | dict(reading)
+    options = vars(record.model) | vars(record.training)
+    if not record.has_network:
+        options = {name: options[name] for name in ("cell", *COUNTED)}
+    found = options | dict(reading)
     if info.tokens != "vector":
         found["tokens"] = info.tokens
-    if record.preset in PRESETS:
+    if record.preset in PRESETS and record.has_network:
         found["preset"] = record.preset
     return {name: value for name, value in found.items() if value is not None}
 

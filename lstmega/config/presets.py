@@ -74,6 +74,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     }
 )
 DEFAULT, FITTED = "small", "fitted"
+PREVIEW_TEMPERATURES, PREVIEW_LENGTH = (0.5, 0.7, 0.9), 160  # of samples during the training, characters
 
 _PLAIN = GeneratorConfig(embedding=64)
 _SOME, _DROPPED = _PLAIN.replace(dropout=0.2), _PLAIN.replace(dropout=0.3)
@@ -168,7 +169,7 @@ def forecast(minutes: float, counted: float, characters: int) -> float:
         characters: Length of the text.
     """
     epochs = minutes * _READ / characters
-    gain = max(0.0, 0.04 + 0.028 * math.log(minutes)) * min(1.0, (epochs / 2.7) ** 0.25)
+    gain: float = max(0.0, 0.04 + 0.028 * math.log(minutes)) * min(1.0, (epochs / 2.7) ** 0.25)
     return counted * (1 - gain)
 
 

@@ -40,7 +40,7 @@ class TrainingConfig(Config):
     steps: int | None = option(None, "Train for this many batches.", 1, 10**9)
     minutes: float | None = option(
         None,
-        "Train for about this long: the first steps are timed, then the number of steps is fixed.",
+        "Train for this long: the number of steps follows the speed of the machine.",
         0.05,
         10**6,
     )

@@ -20,6 +20,7 @@ from lstmega.runs.record import Losses
 
 FITTED = 30_000  # held-out characters that exponents are fitted on, at most
 _MOST_KEPT = 16_000_000  # numbers of distributions that are kept at once
+_LANES = 8  # of a long text that is read for fitting alone, at least
 _PRIOR = 100.0  # characters that speak for one pair of exponents
 _ROUNDS = 15  # of Newton's method; it ends earlier where nothing changes
 _STEP = 0.5  # the largest change of an exponent in a round
@@ -52,21 +53,22 @@ def mixed(decoder: PairedDecoder, ids: Ids) -> tuple[Exponents, Losses]:
 
 
 def fit(decoder: PairedDecoder, ids: Ids, steps: Iterable[_Step] | None = None) -> Exponents:
-    """Return the exponents that predict a text best; of a long one parts of equal distances count.
+    """Return the exponents that predict a text best; of a long one characters from all over count.
 
     Args:
         decoder, ids: As for `mixed`.
         steps: The text, where it was read before.
     """
     most = min(FITTED, _MOST_KEPT // (2 * decoder.vocabulary_size))
-    every = math.ceil(len(ids) / most)
+    every, count = 1, len(ids)
     if steps is None:
-        chosen = [(logits, targets) for logits, targets, _ in _steps(decoder, ids, every)]
-    else:
-        chosen = [
-            (logits[places % every == 0], targets[places % every == 0])
-            for logits, targets, places in steps
-        ]
+        rows = stream_lanes(len(ids) - 1)[0]
+        every = min(math.ceil(count / most), max(1, rows // _LANES))
+        steps = _steps(decoder, ids, every)
+    thin = math.ceil(count / every / most)
+    chosen = [
+        (logits[places % thin == 0], targets[places % thin == 0]) for logits, targets, places in steps
+    ]
     parts, targets = (np.concatenate(items) for items in zip(*chosen, strict=True))
     network, ngram, depths = split(parts)
     deepest = int(depths.max())

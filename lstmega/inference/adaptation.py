@@ -22,6 +22,7 @@ from lstmega.inference.decoder import Array, Ids, States, Stepper, log_softmax
 Exact = npt.NDArray[np.float64]
 
 SEGMENT = 8  # characters that are predicted before the correction learns from them
+_BLOCK = 512 * SEGMENT  # characters whose predictions and hidden states are kept at once
 DECAY = 2e-4  # of the correction, at each segment
 START = 30.0  # sum of squared gradients before any text
 # Length of a counted context -> characters that the prediction from the shorter one is worth.
@@ -249,22 +250,21 @@ class AdaptiveDecoder:
             ids: The text, `[time]`, at least one.
             states: Of one row, after the text that this decoder has learnt.
         """
-        inner, adaptation = states[:-1], self.adaptation
-        logits, features = [], []  # before each id
-        if self._last is None:
-            adaptation = replace(adaptation, text=as_text(ids[:1]))  # nothing predicts the first
-        else:
-            logits, features = [self._last], [self._decoder.features(inner).T]
-        for identity in ids:
-            predicted, inner = self._decoder.step(np.array([identity]), inner)
-            logits.append(predicted)
-            features.append(self._decoder.features(inner).T)
-        if len(logits) > 1:
-            read = np.concatenate(logits[:-1]), np.concatenate(features[:-1])
-            _, adaptation = adaptation.learn(ids[len(ids) - len(read[0]) :], *read)
-        learnt = AdaptiveDecoder(self._decoder, adaptation, logits[-1])
+        inner, adaptation, last, rest = states[:-1], self.adaptation, self._last, ids
+        if last is None:  # nothing predicts the first
+            adaptation, rest = replace(adaptation, text=as_text(ids[:1])), ids[1:]
+            last, inner = self._decoder.step(ids[:1], inner)
+        for start in range(0, len(rest), _BLOCK):
+            part, logits, features = rest[start : start + _BLOCK], [], []
+            for identity in part:
+                logits.append(last)  # before the id
+                features.append(self._decoder.features(inner).T)
+                last, inner = self._decoder.step(np.array([identity]), inner)
+            read = np.concatenate(logits), np.concatenate(features)
+            _, adaptation = adaptation.learn(part, *read)
+        learnt = AdaptiveDecoder(self._decoder, adaptation, last)
         contexts = np.concatenate([states[-1][0], ids[-LONGEST:, np.newaxis] + 1])
-        return (learnt, *learnt._adapted(logits[-1], inner, contexts))
+        return (learnt, *learnt._adapted(last, inner, contexts))
 
     def skip(self, ids: Ids, states: States) -> tuple["AdaptiveDecoder", Array, States]:
         """Read a text without learning it; arguments and results as for `learn`."""

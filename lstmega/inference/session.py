@@ -203,7 +203,7 @@ class Session:
             return
         known = [number for number, place in enumerate(self._past) if text.startswith(place.text)]
         if known:
-            number = max(known, key=lambda number: len(self._past[number].text))
+            number = max(known, key=lambda number: (len(self._past[number].text), number))
             ground = self._past[number]
             if self.text.startswith(text):  # a part of the next version is left
                 own = self._past[number + 1].own

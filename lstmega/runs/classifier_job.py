@@ -21,7 +21,15 @@ from lstmega.data.vocabulary import MAX_SIZE, AnyVocabulary, Vocabulary, WordVoc
 from lstmega.display import formatting
 from lstmega.errors import CorpusError, UsageError
 from lstmega.runs import directory, provenance
-from lstmega.runs.job import Changes, TrainingJob, check_warm_start, gives_length, kept_by, run_path
+from lstmega.runs.job import (
+    Changes,
+    TrainingJob,
+    check_network,
+    check_warm_start,
+    gives_length,
+    kept_by,
+    run_path,
+)
 from lstmega.runs.record import ClassifierRecord, DataInfo, Reading
 from lstmega.runs.run import ClassifierRun, GeneratorRun, Run, encoded
 
@@ -244,6 +252,7 @@ def _initial(run: Run | None, tokens: DataTokens) -> GeneratorRun | ClassifierRu
             f"--init-from needs two models that read characters. Received: {run.name} reads {theirs} "
             f"tokens, this classifier {tokens} tokens. Accepted: --tokens char, and a run of characters."
         )
+    check_network(run)
     if isinstance(run, GeneratorRun) and run.record.model.one_hot:
         raise UsageError(
             f"--init-from {run.name} has no learnt embedding. Accepted: a run without --one-hot."

@@ -33,6 +33,7 @@ from lstmega.runs.job import (
     CHECKPOINTS,
     Changes,
     TrainingJob,
+    check_network,
     check_warm_start,
     gives_length,
     kept_by,
@@ -71,6 +72,8 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
     given: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.model.cell == "ngram":
+            return
         try:
             _ = self.batches
         except CorpusError as error:
@@ -113,7 +116,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
     def unmixed(self) -> str:
         """The reason why a run cannot be mixed; empty where it can."""
         if self.training.order == "windows":
-            return "no --order windows"
+            return "--order lanes or shuffled"
         if len(self.held_out) < LEAST_MIXED:
             return (
                 f"at least {LEAST_MIXED:,} held-out {formatting.unit(self.unit)}, "
@@ -122,16 +125,23 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         return ""
 
     def refitted(self, seconds: float) -> Self | None:
-        if self.preset != presets.FITTED or self.run is not None:
-            return None
         speed = presets.speed(self.model, self.step_units / seconds)
-        if 1 / _ABOUT < speed < _ABOUT:
+        if self.preset != presets.FITTED or 1 / _ABOUT < speed < _ABOUT:
             return None
-        characters = len(self.data.text)
-        model, training = presets.resolve(None, self.given, characters, speed)
+        given = {**self.given, **self.training.length}
+        model, training = presets.resolve(None, given, len(self.data.text), speed)
         if (model, training) == (self.model, self.training):
             return None
-        return replace(self, model=model, training=training)
+        try:
+            return replace(self, model=model, training=training)
+        except CorpusError:  # the text is too short for these batches
+            return None
+
+    @property
+    def fitted(self) -> bool:
+        """Whether `--minutes` chose all that decides about the loss."""
+        given = presets.given_of(self.given).keys()
+        return self.preset == presets.FITTED and given <= {"minutes", "seed", "keep", "mix"}
 
     @cached_property
     def batches(self) -> TextBatches:
@@ -195,6 +205,10 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         return self.data.tokens
 
     @property
+    def epoch_steps(self) -> int:
+        return super().epoch_steps if self.model.cell != "ngram" else 0
+
+    @property
     def extent(self) -> str:
         return f" and {len(self.data.text):,} {formatting.unit(self.unit)}"
 
@@ -253,23 +267,15 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         return replace(self, vocabulary=vocabulary), changes
 
 
-def _check_counting(
-    options: Mapping[str, Any], preset: str | None, initial: GeneratorRun | None
-) -> None:
+def _check_counting(options: Mapping[str, Any], preset: str | None, *, warm: bool) -> None:
     """Refuse what an n-gram model does not have.
 
     Raises:
-        UsageError: There is another option beside `--cell ngram`, or `initial` has no network.
+        UsageError: An option is given that it does not have, a preset, or a run to start from.
     """
-    if initial is not None and not initial.record.has_network:
-        raise UsageError(
-            f"--init-from needs a run with a network. Received: {initial.name}, an n-gram model."
-        )
     given = presets.given_of(options)
-    if given.get("cell") != "ngram":
-        return
     other = [flag(name) for name in given if name not in {"cell", *COUNTED}]
-    other += ["--preset"] * (preset is not None) + ["--init-from"] * (initial is not None)
+    other += ["--preset"] * (preset is not None) + ["--init-from"] * warm
     if other:
         accepted = ", ".join(map(flag, COUNTED))
         raise UsageError(
@@ -294,7 +300,9 @@ def prepare(
         UsageError: An option does not exist or is out of bounds, or the run exists and differs.
         CorpusError: The text is too short for one batch.
     """
-    _check_counting(options, preset, init_from)
+    given, named = options, preset
+    if init_from is not None:
+        check_network(init_from)
     if max_vocabulary is not None:
         max_vocabulary = check_int("--max-vocabulary", max_vocabulary, 2, MAX_SIZE)
     if init_from is not None:
@@ -307,6 +315,8 @@ def prepare(
     else:
         model, training = presets.resolve(preset, options, len(corpus.text))
         preset = preset or presets.default_name(options)
+    if model.cell == "ngram":
+        _check_counting(given, named, warm=init_from is not None)
     # The text may be one line without a line end.
     known = corpus.text + LF * training.lines
     vocabulary = Vocabulary.of(known, kind=corpus.tokens, max_size=max_vocabulary)

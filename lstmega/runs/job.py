@@ -301,6 +301,18 @@ def _difference(name: str, old: Any, new: Any) -> str:
     return f"{name} {old}, not {new}"
 
 
+def check_network(run: Run) -> None:
+    """Refuse a warm start from a run that has no network.
+
+    Raises:
+        UsageError: It is an n-gram model.
+    """
+    if not run.record.has_network:
+        raise UsageError(
+            f"--init-from needs a run with a network. Received: {run.name}, an n-gram model."
+        )
+
+
 def check_warm_start(run: Run, model: Config, names: Iterable[str]) -> None:
     """Refuse a warm start whose model differs from the run's in one of the named options.
 

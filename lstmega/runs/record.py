@@ -53,28 +53,33 @@ class Losses:
     """Losses of a mixture on the held-out text, in nats per character.
 
     Args:
-        network, ngram: Of each model alone; None where there is no network, or nothing is held out.
+        network, ngram: Of each model alone.
         nats: Of the mixture, with what its exponents cost.
         charge: That part of it.
     """
 
-    network: float | None
-    ngram: float | None
-    nats: float | None
+    network: float
+    ngram: float
+    nats: float
     charge: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mixture(Losses):
+class Mixture:
     """The n-gram model of a run, and how it is mixed with the network.
 
     Args:
+        network, ngram, nats, charge: As in `Losses`; None without a network, or without held-out text.
         sha256: Of its file.
         order: Its highest order.
         exponents: Of network and n-gram model, for each length of the known context; the last serves all
             longer ones (`inference/mixture.py`).
     """
 
+    network: float | None
+    ngram: float | None
+    nats: float | None
+    charge: float
     sha256: str
     order: int
     exponents: tuple[tuple[float, float], ...]
@@ -204,6 +209,11 @@ class RunRecord:
     logs: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def planned_first(self) -> int | None:
+        """The number of steps that was planned first."""
+        return self.replanned[0].total_steps if self.replanned else self.total_steps
+
+    @property
     def nats(self) -> float | None:
         """The loss of the best weights in nats per `unit`; None where there are no weights yet."""
         if self.held_out_nats is not None:
@@ -291,7 +301,8 @@ class RunRecord:
         ]
 
     def _counted_facts(self) -> list[tuple[str, str]]:
-        loss = "none yet" if self.nats is None else formatting.loss(self.nats, self.unit)
+        unmeasured = "none yet" if self.holds_out else "nothing is held out"
+        loss = unmeasured if self.nats is None else formatting.loss(self.nats, self.unit)
         return [
             ("status", self.status),
             *self._data_facts(),

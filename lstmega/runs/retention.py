@@ -1,8 +1,8 @@
 """Which weights a run keeps of its many validations: the best, the last, and a thinned history.
 
-The steps of the training are cut into equal parts, and the last validation in each part is kept. So the
-choice depends on steps alone: a file that is not kept is never missed later, however often the training
-is killed and resumed.
+The steps that the training planned first are cut into equal parts, and the last validation in each part
+is kept. So the choice depends on steps alone: a file that is not kept is never missed later, however
+often the training is killed and resumed.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def during_training(run: Run, saved: SavedWeights) -> None:
     A resume may begin at an older state; what a run had there stays until that state is gone.
     """
     before = _oldest_state(run)
-    total, keep = run.record.total_steps or saved.step, run.record.training.keep
+    total, keep = run.record.planned_first or saved.step, run.record.training.keep
     weights = (*(item for item in run.record.weights if item.file != saved.file), saved)
     earlier = [item for item in weights if item.step <= before]
     needed = {*thinned(weights, keep, total), *thinned(earlier, keep, total)}
@@ -56,7 +56,7 @@ def at_end(run: Run, keep: str | None = None, **changes: object) -> int:
     Returns:
         Bytes that were freed.
     """
-    total = run.record.total_steps or run.record.step
+    total = run.record.planned_first or run.record.step
     return _replace(run, thinned(run.record.weights, keep or run.record.training.keep, total), **changes)
 
 

@@ -270,7 +270,8 @@ class Run:
 
     def __repr__(self) -> str:
         nats = self.record.nats
-        loss = "no weights yet" if nats is None else formatting.loss(nats, self.record.unit)
+        none = "no loss" if self.trained else "no weights yet"
+        loss = none if nats is None else formatting.loss(nats, self.record.unit)
         return f"<{type(self).__name__} {self.name}: {self.record.status}, {loss}>"
 
 
@@ -335,7 +336,7 @@ class GeneratorRun(Run):
         return PairedDecoder(self.network(), self._reads(model))
 
     def _reads(self, model: NGram) -> NGramDecoder:
-        return NGramDecoder(model, begins=beginning(self.record.training, self.vocabulary))
+        return reader_of(model, self.record.training, self.vocabulary)
 
     def network(self) -> Decoder:
         """Return the network alone, with the best weights."""
@@ -445,6 +446,11 @@ def decoder_of(
     if training.order == "windows":
         return WindowDecoder(config, weights, window=training.sequence_length)
     return Decoder(config, weights, begins=beginning(training, vocabulary))
+
+
+def reader_of(model: NGram, training: TrainingConfig, vocabulary: Vocabulary) -> NGramDecoder:
+    """Return the decoder of an n-gram model that was counted with these options."""
+    return NGramDecoder(model, begins=beginning(training, vocabulary))
 
 
 def beginning(training: TrainingConfig, vocabulary: Vocabulary) -> int | None:

@@ -1,26 +1,19 @@
 """`--cell ngram`: a run that counts its text and trains no network; NumPy alone."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
-from lstmega.data.batching import measured_part
+from lstmega.config import presets
 from lstmega.display import formatting
 from lstmega.display.progress import Progress
 from lstmega.evaluation import baselines, scoring
 from lstmega.inference import generate, ngram
-from lstmega.inference.mixture import NGRAM, NGramDecoder
+from lstmega.inference.mixture import NGRAM
 from lstmega.runs import report
 from lstmega.runs.generator_job import GeneratorJob
-from lstmega.runs.record import MOST_LEARNT, Mixture
-from lstmega.runs.run import GeneratorRun, beginning
-
-TEMPERATURES = (0.5, 0.7, 0.9)  # of previews
-LENGTH = 160  # characters of a preview
-
-
-def decoder(job: GeneratorJob) -> NGramDecoder:
-    """Return the n-gram model of a job's training part."""
-    return NGramDecoder(job.ngram, begins=beginning(job.training, job.vocabulary))
+from lstmega.runs.record import MOST_LEARNT, Baseline, Mixture
+from lstmega.runs.run import GeneratorRun, reader_of
 
 
 def train(job: GeneratorJob, progress: Progress) -> GeneratorRun:
@@ -36,27 +29,59 @@ def train(job: GeneratorJob, progress: Progress) -> GeneratorRun:
     for line in job.announce("CPU"):
         progress.note(line)
     run = job.open_run()
-    held_out = job.held_out_ids(everything=True)
-    nats = None if held_out is None else float(scoring.stream(decoder(job), held_out).mean())
-    sha256 = run.write_ngram(ngram.pack(job.ngram))
-    order = job.ngram.order
-    row = None if nats is None else baselines.ngram_row(order, nats)
-    part = measured_part(job.held_out, lines=job.training.lines)
-    known = baselines.measure(job.training_text(MOST_LEARNT), part, tokens=job.unit, counted=row)
+    if job.run is not None:  # it was killed
+        job.rewind(run, 0)
+    try:
+        _count(job, run)
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to report
+            run.update(status="failed")
+        raise
+    progress.note(report.farewell(run))
+    return run
+
+
+def _count(job: GeneratorJob, run: GeneratorRun) -> None:
+    model, held_out = job.ngram, job.held_out_ids(everything=True)
+    sha256, nats, row = run.write_ngram(ngram.pack(model)), None, None
+    if held_out is not None:
+        reader = reader_of(model, job.training, job.vocabulary)
+        nats = float(scoring.stream(reader, held_out).mean())
+        row = baselines.ngram_row(model.order, nats)
+    mixture = Mixture(
+        network=None,
+        ngram=nats,
+        nats=nats,
+        charge=0.0,
+        sha256=sha256,
+        order=model.order,
+        exponents=NGRAM,
+    )
     run.update(
-        mixture=Mixture(
-            sha256=sha256, order=order, exponents=NGRAM, network=None, ngram=nats, nats=nats, charge=0.0
-        ),
-        baselines=tuple(one for one in known if one != row),
+        mixture=mixture,
+        baselines=tuple(one for one in baselines_of(job, row) if one != row),  # which the run is
         status="finished",
         total_steps=0,
         seconds=round(time.monotonic() - job.started, 3),
     )
-    how: dict[str, Any] = {"temperatures": TEMPERATURES, "length": LENGTH, "seed": job.training.seed}
+    how: dict[str, Any] = {
+        "temperatures": presets.PREVIEW_TEMPERATURES,
+        "length": presets.PREVIEW_LENGTH,
+        "seed": job.training.seed,
+    }
     samples = str(generate.sample(run, **how))
-    run.write_logs(
-        [], samples if nats is None else f"=== counted: {formatting.loss(nats, job.unit)}\n{samples}"
-    )
+    loss = "" if nats is None else f"=== counted: {formatting.loss(nats, job.unit)}\n"
+    run.write_logs([], loss + samples)
     run.write_card(report.card(run))
-    progress.note(report.farewell(run))
-    return run
+
+
+def baselines_of(job: GeneratorJob, counted: Baseline | None) -> tuple[Baseline, ...]:
+    """Return the simple models of a job's split, and published results for it.
+
+    Args:
+        job: The job.
+        counted: Its n-gram model, where that was measured.
+    """
+    training, held_out = job.training_text(MOST_LEARNT), job.held_out
+    measured = baselines.measure(training, held_out, tokens=job.data.tokens, counted=counted)
+    return (*measured, *baselines.published(job.data.sha256, len(held_out)))

@@ -13,8 +13,8 @@ from lstmega.inference.mixture import NETWORK
 from lstmega.nn import generator
 from lstmega.nn.devices import keras, tf
 from lstmega.runs.generator_job import GeneratorJob
-from lstmega.runs.record import MOST_LEARNT, Baseline, Mixture
-from lstmega.runs.run import GeneratorRun
+from lstmega.runs.record import Baseline, Mixture
+from lstmega.runs.run import GeneratorRun, reader_of
 from lstmega.training import counting, pipeline, previews
 from lstmega.training.learner import Learner, Preview, Validated
 from lstmega.training.schedule import Schedule
@@ -49,17 +49,19 @@ class GeneratorLearner(Learner[GeneratorJob]):
     def _reads(self, ids: Any, plan: Any) -> Validator:
         return Validator(self.network, self.job.model, ids, plan)
 
-    def forecast(self) -> str:
+    def forecast(self, seconds: float | None) -> str:
         job, held_out = self.job, self.job.held_out_ids()
         if not job.mixes or held_out is None:
             return ""
-        nats = scoring.stream(counting.decoder(job), held_out[:_FORECAST]).mean()
-        words = f"Counting alone: {formatting.loss(nats, job.unit)} ({job.ngram.order}-grams)"
+        reader = reader_of(job.ngram, job.training, job.vocabulary)
+        nats = scoring.stream(reader, held_out[:_FORECAST]).mean()
+        words = f"Counting alone ({job.ngram.order}-grams): {formatting.loss(nats, job.unit)}"
         minutes = job.training.minutes
-        if minutes is None or job.preset != presets.FITTED:
+        if minutes is None or seconds is None or not job.fitted:
             return words
-        expected = presets.forecast(minutes, nats, len(job.data.text))
-        return f"{words}; with the network after {minutes:g} min about {expected:.2f}"
+        speed = presets.speed(job.model, job.step_units / seconds)
+        expected = presets.forecast(speed * minutes, nats, len(job.data.text))
+        return f"{words}; with the network after {minutes:g} min about {expected:.2f} nats"
 
     def learn(self, batch: Any) -> float:
         """Take a step on (inputs, targets, carries), and return its loss in nats per character."""
@@ -76,15 +78,11 @@ class GeneratorLearner(Learner[GeneratorJob]):
         return None if ids is None else self._reads(ids, plan)().nats_per_character
 
     def _final_measures(self, run: GeneratorRun) -> dict[str, Any]:
-        corpus, held_out = self.job.data, self.job.held_out
-        training = self.job.training_text(MOST_LEARNT)
         found: dict[str, Any] = {"mixture": None}
         counted, ids = None, self.job.held_out_ids(everything=True)
         if self.job.mixes and ids is not None:
             found, counted = self._mixed(run, ids)
-        measured = baselines.measure(training, held_out, tokens=corpus.tokens, counted=counted)
-        known = (*measured, *baselines.published(corpus.sha256, len(held_out)))
-        return found | {"baselines": known}
+        return found | {"baselines": counting.baselines_of(self.job, counted)}
 
     def _mixed(self, run: GeneratorRun, ids: NarrowIds) -> tuple[dict[str, Any], Baseline]:
         """Mix the best weights with the n-gram model, unless the network alone is best.
@@ -99,7 +97,7 @@ class GeneratorLearner(Learner[GeneratorJob]):
             sha256 = run.write_ngram(ngram.pack(model))
             kept = tuple(exponents)
             mixture = Mixture(sha256=sha256, order=model.order, exponents=kept, **vars(losses))
-        baseline = baselines.ngram_row(model.order, losses.ngram or 0.0)
+        baseline = baselines.ngram_row(model.order, losses.ngram)
         return {"mixture": mixture, "held_out_nats": losses.network}, baseline
 
     def _preview(self, name: str, step: int) -> tuple[str, Preview]:

@@ -76,8 +76,12 @@ class Learner(ABC, Generic[JobT]):
         how = {"seed": self.job.training.seed, "compiled": self.compiled, **options}
         return kind(self.network, self.job.model, self.optimizer, self._device, **how)
 
-    def forecast(self) -> str:
-        """Return what can be said about the loss before the training, in a sentence; or nothing."""
+    def forecast(self, seconds: float | None) -> str:
+        """Return what can be said about the loss before the training, in a sentence; or nothing.
+
+        Args:
+            seconds: Time of a step; None without `--minutes`.
+        """
         return ""
 
     @abstractmethod

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lstmega.config import presets
 from lstmega.config.training import Mix, TrainingConfig
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.evaluation import mixing
@@ -15,11 +16,11 @@ from lstmega.inference.outputs import Samples
 from lstmega.nn.backbone import weights_of
 from lstmega.nn.devices import keras
 from lstmega.runs.generator_job import GeneratorJob
-from lstmega.runs.run import decoder_of
-from lstmega.training import counting
+from lstmega.runs.run import decoder_of, reader_of
 
 DIVERSITIES = (0.2, 0.5, 1.0, 1.2)  # the temperatures of Keras' old example
-# Held-out characters that the exponents of a preview are fitted on: as many as have so many numbers.
+# Held-out characters that the exponents of a preview are fitted on: fewer for a large vocabulary, whose
+# distributions have at most so many numbers.
 _LEAST_FITTED, _MOST_FITTED, _NUMBERS = 100, 2000, 400_000
 
 
@@ -56,8 +57,8 @@ def write(job: GeneratorJob, name: str, network: keras.Model, step: int) -> Samp
     windowed = job.training.order == "windows"
     return generate.sample(
         model,
-        temperatures=DIVERSITIES if windowed else counting.TEMPERATURES,
-        length=counting.LENGTH,
+        temperatures=DIVERSITIES if windowed else presets.PREVIEW_TEMPERATURES,
+        length=presets.PREVIEW_LENGTH,
         seed=job.training.seed + step,
     )
 
@@ -68,6 +69,6 @@ def _decoder(job: GeneratorJob, weights: dict[str, npt.NDArray[np.float32]]) -> 
     ids = job.held_out_ids() if job.mixes else None
     if ids is None:
         return network
-    pair = PairedDecoder(network, counting.decoder(job))
+    pair = PairedDecoder(network, reader_of(job.ngram, job.training, job.vocabulary))
     some = min(_MOST_FITTED, max(_LEAST_FITTED, _NUMBERS // (2 * len(job.vocabulary))))
     return mixed(pair, mixing.fit(pair, ids[:some]))

@@ -5,9 +5,10 @@ pass over the data, and within very long passes (`schedule.py`). Keras' `fit` co
 states that validation leaves alone nor a resume at an exact position.
 """
 
+import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,15 +72,15 @@ def train(
     try:
         with signals.deferred() as mailbox:
             learner, seconds = _timed(job, where, run, mailbox)
-            if seconds is not None and (other := job.refitted(seconds)):
-                run.update(model=other.model, training=other.training)
-                job, where = (
-                    other,
-                    devices.choose(device, threads=threads, rows=other.training.batch_size),
-                )
-                progress.note(f"This machine has another speed than expected: {run.record.model_name}")
+            begins = run.record.total_steps is None
+            if begins and seconds is not None and (other := job.refitted(seconds)):
+                job, rows = other, other.training.batch_size
+                where = devices.choose(device, threads=threads, rows=rows)
+                run.update(model=job.model, training=job.training, epoch_steps=job.epoch_steps)
+                progress.note("Steps take another time than expected; the options for this machine:")
+                progress.note(job.summary(str(where))[0])
                 learner, seconds = _timed(job, where, run, mailbox)
-            if job.run is None and (forecast := learner.forecast()):
+            if begins and (forecast := learner.forecast(seconds)):
                 progress.note(forecast)
             saver = SaveClock(save_every)
             _Loop(job, run, learner, where, saver, callbacks, progress, mailbox, seconds).run()
@@ -143,8 +144,8 @@ class _Loop:
         if self._saved_step is None:
             self._save()  # step 0: from here on there is always a state to go back to
         self._begin_callbacks()
+        coming = self._coming()
         self._clock = time.monotonic()
-        coming = self._learner.batches(self.schedule, self.step)
         while not (self._learner.model.stop_training or self.step >= self.schedule.total_steps):
             self._one_step(next(coming))
             self._replan()
@@ -165,6 +166,13 @@ class _Loop:
             self._validate()
         self._callbacks.on_train_end()
         self._save()
+
+    def _coming(self) -> Iterator[Any]:
+        """Return the batches from here on; the first is ready: a pipeline takes time to begin."""
+        coming = self._learner.batches(self.schedule, self.step)
+        if self.step >= self.schedule.total_steps:
+            return coming
+        return itertools.chain([next(coming)], coming)
 
     def _write_plan(self) -> None:
         """Write length, device and versions of this training to run.json, at once."""
@@ -365,10 +373,10 @@ class _Loop:
         """Return the plan of the run, or make one; with `--minutes` it may change later."""
         options, record = self._job.training, self._run.record
         known = record.total_steps if not self._job.extended else None
-        if options.minutes is None or self._seconds_of_a_step is None:
+        if self._seconds_of_a_step is None:
             total = options.steps or (options.epochs or 0) * self._job.epoch_steps
             return self._schedule(known or max(total, self.step), record.replanned if known else ())
-        pace = self._pace = self._new_pace(60 * options.minutes, self._seconds_of_a_step)
+        pace = self._pace = self._new_pace(60 * (options.minutes or 0), self._seconds_of_a_step)
         if known is not None:
             return self._schedule(known, record.replanned)
         now = time.monotonic()
@@ -390,7 +398,7 @@ class _Loop:
             budget=budget,
             end=job.started + budget - self._seconds,
             step=step,
-            round=each * learner.validated_units + ROUND_COST,
+            validation=each * learner.validated_units + ROUND_COST,
             final=job.final_seconds + each * (learner.final_units - learner.validated_units),
         )
 

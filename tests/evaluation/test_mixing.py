@@ -75,6 +75,22 @@ def test_counts_that_know_nothing_are_left_out():
     assert losses.nats < losses.network
 
 
+def test_a_long_text_is_fitted_on_characters_from_all_over(monkeypatch):
+    monkeypatch.setattr(mixing, "FITTED", 500)
+    read, places, fitted = mixing._steps, [], []
+
+    def steps(*how):
+        for step in read(*how):
+            places.extend(step[2].tolist())
+            yield step
+
+    monkeypatch.setattr(mixing, "_steps", steps)
+    monkeypatch.setattr(mixing, "_newton", lambda *given: fitted.append(len(given[2])) or np.ones(2))
+    mixing.fit(pair(), chain(40_000))
+    assert 300 < fitted[0] < 700
+    assert min(places) < 8_000 and max(places) > 30_000
+
+
 @pytest.mark.parametrize("most", [10**9, 0])  # the text is kept, or read twice
 def test_a_mixture_is_not_worse_than_counting_on_any_part_of_a_long_text(most, monkeypatch):
     monkeypatch.setattr(mixing, "FITTED", 1000)
@@ -203,7 +219,7 @@ def test_a_text_that_is_too_short_to_mix_refuses_it(tmp_path):
     text = Corpus.from_text("the owl and the pussy-cat went to sea " * 100, name="owl")
     with pytest.raises(UsageError, match=r"--mix ngram needs at least 1,000 held-out characters, and"):
         lstmega.train(text, **TINY | {"run": tmp_path / "a", "mix": "ngram", "progress": False})
-    with pytest.raises(UsageError, match=r"--mix ngram needs no --order windows"):
+    with pytest.raises(UsageError, match=r"--mix ngram needs --order lanes or shuffled"):
         lstmega.train(text, run=tmp_path / "a", preset="windowed", mix="ngram", progress=False)
 
 

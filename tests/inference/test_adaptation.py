@@ -134,16 +134,25 @@ def test_no_rate_breaks_the_numbers(rate):
     assert np.isfinite(learnt.adaptation.kernel).all()
 
 
+def test_a_long_text_is_learnt_in_blocks(monkeypatch):
+    begin = AdaptiveDecoder(mixed(), Adaptation(0.5))
+    whole = begin.learn(TEXT, begin.zero_states(1))
+    monkeypatch.setattr(adapting, "_BLOCK", 2 * adapting.SEGMENT)
+    parts = begin.learn(TEXT, begin.zero_states(1))
+    np.testing.assert_allclose(parts[1], whole[1], rtol=1e-5)
+    np.testing.assert_allclose(parts[0].adaptation.kernel, whole[0].adaptation.kernel, atol=1e-6)
+    assert parts[0].adaptation.text == whole[0].adaptation.text
+
+
 def test_what_was_learnt_is_a_value():
     """Learning more, in any direction, changes no earlier decoder by a bit."""
     begin = AdaptiveDecoder(mixed(), Adaptation(0.5))
     first, logits, states = begin.learn(TEXT[:90], begin.zero_states(1))
     texts = [TEXT[90:], TEXT[20:60], TEXT[90:150][::-1]]
+    before = first.step(TEXT[90:91], states)[0]
     seen = [first.learn(text, states) for text in texts]
     for text, (_, expected, _) in zip(reversed(texts), reversed(seen), strict=True):
-        np.testing.assert_array_equal(
-            first.step(TEXT[90:91], states)[0], first.step(TEXT[90:91], states)[0]
-        )
+        np.testing.assert_array_equal(first.step(TEXT[90:91], states)[0], before)
         np.testing.assert_array_equal(first.learn(text, states)[1], expected)
     again, fresh, _ = begin.learn(TEXT[:90], begin.zero_states(1))
     np.testing.assert_array_equal(fresh, logits)

@@ -11,6 +11,7 @@ from lstmega.evaluation import scoring
 from lstmega.inference.mixture import NGramDecoder
 from lstmega.inference.ngram import Counts
 from lstmega.runs import report
+from lstmega.training import counting
 from tests.processes import lstmega as command
 
 
@@ -74,6 +75,31 @@ def test_again_there_is_nothing_to_do_and_after_a_kill_it_counts(run, corpus, mo
     run.update(status="running", mixture=None)
     again = lstmega.train(corpus, run=run.path, progress=False).record
     assert again.mixture == before.mixture and again.status == "finished"
+
+
+def test_a_failure_is_in_the_record(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(counting.ngram, "pack", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        lstmega.train(corpus, run=tmp_path / "a", cell="ngram", progress=False)
+    assert lstmega.runs.run.Run.open(tmp_path / "a").record.status == "failed"
+
+
+def test_how_to_train_is_refused_and_a_run_that_exists_has_no_more_options(run, corpus, tmp_path):
+    for odd in ({"device": "cpu"}, {"threads": 2}, {"save_every": 3}):
+        with pytest.raises(UsageError, match="--cell ngram trains nothing"):
+            lstmega.train(corpus, run=tmp_path / "a", cell="ngram", progress=False, **odd)
+    with pytest.raises(UsageError, match=r"counts the text once. Received: --epochs"):
+        lstmega.train(corpus, run=run.path, epochs=9, progress=False)
+
+
+def test_a_short_text_has_no_batches_to_be_too_short_for(tmp_path):
+    run = lstmega.train(
+        Corpus.from_text("the owl and the pussy-cat went to sea"),
+        run=tmp_path / "a",
+        cell="ngram",
+        progress=False,
+    )
+    assert lstmega.sample(run, length=5)[0].text
 
 
 @pytest.mark.parametrize("options", [{"validation": 0}, {"lines": True}])

@@ -142,6 +142,7 @@ def test_a_slow_machine_trains_a_smaller_model(text, tmp_path, monkeypatch):
     assert resolve.call_args.args[3] == 0.05
     assert {name: getattr(run.record.model, name) for name in small} == small
     assert run.weights()["lstm_1/kernel"].shape[1] == 4 * 256
+    assert run.record.epoch_steps == jobs.prepare(corpus, run=tmp_path / "a").epoch_steps
     with pytest.raises(UsageError, match="--units"):
         lstmega.train(corpus, run=tmp_path / "a", minutes=3, units=9, progress=False)
 
