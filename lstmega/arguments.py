@@ -73,6 +73,8 @@ def trained(job: TrainingJob[RunT], progress: Progress, **how: Any) -> RunT:
         progress.note(report.nothing_to_do(job.run))
         return job.run
     _check_callbacks(how.get("callbacks", ()))
+    if job.model.cell == "ngram":
+        _check_counted(**how)
     with directory.locked(job.path):
         job = job.refresh()  # another process may have changed the run
         if job.run is not None and job.finished:
@@ -81,7 +83,6 @@ def trained(job: TrainingJob[RunT], progress: Progress, **how: Any) -> RunT:
         if job.model.cell == "ngram":
             from lstmega.training import counting
 
-            _check_counted(**how)
             return cast(RunT, counting.train(cast(GeneratorJob, job), progress))
         from lstmega.training import trainer
 
@@ -89,7 +90,7 @@ def trained(job: TrainingJob[RunT], progress: Progress, **how: Any) -> RunT:
 
 
 def _check_counted(**how: Any) -> None:
-    """Refuse how to train where nothing is trained.
+    """Refuse options about the training of a network.
 
     Raises:
         UsageError: An option is given beside `--cell ngram`.

@@ -82,9 +82,9 @@ _NOISY = _PLAIN.replace(dropout=0.5, input_dropout=0.1, weight_drop=0.3)
 _TYPICAL = 1_000_000  # characters of a text, where it is not known yet
 # Characters that a minute reads on two cores at 512 units, about; (512 / u) ** 1.7 times as many at u.
 _READ, _READ_UNITS, _READ_POWER = 900_000, 512, 1.7
-# Up to so many minutes, from so many epochs on: the best on validation text (benchmarks/README.md; the
-# rows without a bound were not measured). A short text is read so often that regularisation decides;
-# where a text is long, fast reading does.
+# Each row: most minutes, fewest epochs in them, and the options that were best on validation text then
+# (benchmarks/README.md; the rows for any number of minutes were not measured). A short text is read so
+# often that regularisation decides; where a text is long, fast reading does.
 _FITTED = tuple(
     (
         most,
@@ -150,11 +150,11 @@ def fitted(minutes: float, characters: int | None = None, speed: float = 1.0) ->
 
 
 def speed(model: RecurrentConfig, characters: float) -> float:
-    """Return how fast a machine is that trains on so many characters a second, within a third.
+    """Return the speed of a machine by a training on it, within a third; two cores of a server are 1.
 
     Args:
-        model: The model that it trains.
-        characters: The characters, with batches of 16 rows or 32.
+        model: The model that is trained.
+        characters: Characters read in a second, in batches of 16 or 32 rows.
     """
     expected: float = _READ * (_READ_UNITS / model.units) ** _READ_POWER
     return 60 * characters / expected

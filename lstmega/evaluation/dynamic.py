@@ -11,8 +11,8 @@ from lstmega.config.base import check_float, usage_error
 from lstmega.data.batching import WARMUP, stream_lanes
 from lstmega.evaluation import scoring
 from lstmega.evaluation.scoring import Costs, ReadProgress
-from lstmega.inference.adaptation import SEGMENT, AdaptableStepper, Adaptation, as_text
-from lstmega.inference.decoder import Array
+from lstmega.inference.adaptation import SEGMENT, Adaptation, as_text
+from lstmega.inference.decoder import AdaptableStepper, Array
 
 _NUMBERS = 16_000_000  # of predictions and hidden states that are computed at once, about
 

@@ -11,13 +11,12 @@ What was learnt is a value: learning returns a new one, and the one before stays
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.config.presets import ADAPTATION_RATE
-from lstmega.inference.decoder import Array, Ids, States, Stepper, log_softmax
+from lstmega.inference.decoder import AdaptableStepper, Array, Ids, States, log_softmax
 
 Exact = npt.NDArray[np.float64]
 
@@ -32,13 +31,6 @@ DISCOUNT = 0.8  # of each count, for what did not follow yet
 SHARE = 0.7  # exponent of the interpolation with the cache; the prediction alone has the rest
 MOST = 200_000  # characters of the text that are counted, at most; then the older half is forgotten
 GAP = "\0"  # stands for a passage that was read and not learnt; no id is written like this
-
-
-class AdaptableStepper(Stepper, Protocol):
-    """A decoder whose hidden state can be read."""
-
-    def features(self, states: States) -> Array:
-        """Return the hidden state of the highest layer, `[units, rows]`."""
 
 
 class Cache:
@@ -111,7 +103,7 @@ class Cache:
 
 @dataclass(frozen=True, eq=False)
 class Adaptation:
-    """What was learnt from the text so far; a value that never changes.
+    """The state of the adaptation after a text; immutable.
 
     Args:
         rate: The learning rate of the correction.
@@ -206,6 +198,13 @@ def as_text(ids: Ids) -> str:
     return "".join(map(chr, (ids + 1).tolist()))
 
 
+def _contexts(ids: Ids, states: States) -> Ids:
+    """Return each context in an `AdaptiveDecoder`'s states, then a text, `[time, rows]`."""
+    before: Ids = states[-1][0]
+    new = np.repeat(ids[-LONGEST:, np.newaxis] + 1, before.shape[1], axis=1)
+    return np.concatenate([before, new])
+
+
 class AdaptiveDecoder:
     """A decoder that has adapted to a text, with the interface of `Decoder`.
 
@@ -239,9 +238,7 @@ class AdaptiveDecoder:
     def read(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Read a prompt, `ids [time]`, into every row; return as `step`."""
         logits, inner = self._decoder.read(ids, states[:-1])
-        rows = states[-1][0].shape[1]
-        new = np.repeat(ids[-LONGEST:, np.newaxis] + 1, rows, axis=1)
-        return self._adapted(logits, inner, np.concatenate([states[-1][0], new]))
+        return self._adapted(logits, inner, _contexts(ids, states))
 
     def learn(self, ids: Ids, states: States) -> tuple["AdaptiveDecoder", Array, States]:
         """Read and learn a text; return the decoder that has learnt it, its logits and new states.
@@ -263,16 +260,14 @@ class AdaptiveDecoder:
             read = np.concatenate(logits), np.concatenate(features)
             _, adaptation = adaptation.learn(part, *read)
         learnt = AdaptiveDecoder(self._decoder, adaptation, last)
-        contexts = np.concatenate([states[-1][0], ids[-LONGEST:, np.newaxis] + 1])
-        return (learnt, *learnt._adapted(last, inner, contexts))
+        return (learnt, *learnt._adapted(last, inner, _contexts(ids, states)))
 
     def skip(self, ids: Ids, states: States) -> tuple["AdaptiveDecoder", Array, States]:
         """Read a text without learning it; arguments and results as for `learn`."""
         logits, inner = self._decoder.read(ids, states[:-1])
         adaptation = replace(self.adaptation, text=self.adaptation.text + GAP)
-        contexts = np.concatenate([states[-1][0], ids[-LONGEST:, np.newaxis] + 1])
         after = AdaptiveDecoder(self._decoder, adaptation, logits)
-        return (after, *after._adapted(logits, inner, contexts))
+        return (after, *after._adapted(logits, inner, _contexts(ids, states)))
 
     def _adapted(self, logits: Array, inner: States, contexts: Ids) -> tuple[Array, States]:
         contexts = contexts[-LONGEST:]

@@ -188,6 +188,13 @@ class Stepper(Protocol):
         """Read `ids [rows]`; return logits `[rows, vocabulary]` and new states."""
 
 
+class AdaptableStepper(Stepper, Protocol):
+    """A decoder whose hidden state can be read."""
+
+    def features(self, states: States) -> Array:
+        """Return the hidden state of the highest layer, `[units, rows]`."""
+
+
 def logits_after(decoder: Stepper, ids: Ids, size: int) -> Array:
     """Return a decoder's logits `[time, size]` after each of `ids [time]`, from the zero state."""
     states, logits = decoder.zero_states(1), np.empty((len(ids), size), np.float32)

@@ -21,9 +21,9 @@ from lstmega.config.training import Mix
 from lstmega.data.suffix_array import TextIndex
 from lstmega.data.vocabulary import UnknownPolicy, Vocabulary
 from lstmega.inference import sampler
-from lstmega.inference.adaptation import AdaptableStepper, AdaptiveDecoder
+from lstmega.inference.adaptation import AdaptiveDecoder
 from lstmega.inference.constraints import Constraints
-from lstmega.inference.decoder import Ids, log_softmax
+from lstmega.inference.decoder import AdaptableStepper, Ids, log_softmax
 from lstmega.inference.logits_processors import ENDED
 from lstmega.inference.mixture import MixedDecoder
 from lstmega.inference.outputs import Sample, Samples, Stream
@@ -210,6 +210,7 @@ class TextGenerator:
             accepted, received = f"at most {_MOST_TEXTS:,} texts at once", f"{len(rows):,} texts"
             raise usage_error("--temps x --num-samples", accepted, received)
         detectors = [self._detector(with_end) for _ in rows]
+        mixture = self._decoder if isinstance(self._decoder, MixedDecoder) else None
         nats, shares = [], []
         for step in self._steps(position, start.seed, rows, length):
             for detector, identity in zip(detectors, step.ids.tolist(), strict=True):
@@ -217,14 +218,15 @@ class TextGenerator:
             if scored:
                 surprisal = -log_softmax(step.logits)  # [rows, vocabulary]
                 nats.append(surprisal[np.arange(len(rows)), step.ids.clip(min=0)])  # [rows]
-            if isinstance(self._decoder, MixedDecoder):
-                shares.append(self._decoder.ngram_shares(step.states)[: len(rows)])
+            if mixture is not None:
+                shares.append(mixture.ngram_shares(step.states)[: len(rows)])
             if all(detector.done for detector in detectors):
                 break
         for detector in detectors:
             detector.finish()
-        # Each `[rows, time]`; None where there is nothing of the kind.
-        costs, parts = (np.array(kept).T if kept else [None] * len(rows) for kept in (nats, shares))
+        # Each `[rows, time]`, or None for each row.
+        costs = np.array(nats).reshape(-1, len(rows)).T if scored else [None] * len(rows)
+        parts = np.array(shares).reshape(-1, len(rows)).T if mixture else [None] * len(rows)
         return Samples(
             replace(
                 start,

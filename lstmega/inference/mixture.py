@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstmega.inference.adaptation import AdaptableStepper
-from lstmega.inference.decoder import Array, Decoder, Ids, States, logits_after
+from lstmega.inference.decoder import AdaptableStepper, Array, Decoder, Ids, States, logits_after
 from lstmega.inference.ngram import LEAST_PROBABILITY, NGram, Nodes
 
 Exponents = Sequence[tuple[float, float]]  # of network and n-gram model, by length of the known context

@@ -20,7 +20,7 @@ from lstmega.errors import RunError
 ORDERS = 12
 COMPLETE = 5  # orders of which every n-gram is kept; of higher ones those that are seen twice
 MOST_COUNTED = 8_000_000  # characters that are counted; of a longer text the last
-# Limit of the file: so many bytes for each counted character, and so many beside them.
+# Size limit of the file: bytes for each counted character, plus a fixed number of bytes.
 MOST_BYTES, FREE_BYTES = 6, 1 << 16
 LEAST_PROBABILITY = np.float32(1e-30)  # its logarithm is finite
 

@@ -39,11 +39,10 @@ from lstmega.runs.job import (
     kept_by,
     run_path,
 )
-from lstmega.runs.record import MOST_LEARNT, GeneratorRecord
+from lstmega.runs.record import LEAST_MIXED, MOST_LEARNT, GeneratorRecord
 from lstmega.runs.run import GeneratorRun, beginning
 
 LF = "\n"
-LEAST_MIXED = 1000  # held-out characters that a mixture can be fitted on
 VALIDATED = 200_000  # held-out characters that a validation reads, at most
 VALIDATED_WINDOWS = 10_000  # windows that a validation reads, about
 _BASELINES = 4e-6  # seconds that the baselines take for each training character
@@ -109,7 +108,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
 
     @property
     def mixes(self) -> bool:
-        """Whether an n-gram model is counted and mixed, which needs held-out text to fit the mixture."""
+        """Whether the run becomes a mixture of its network and an n-gram model."""
         return self.training.mix == "ngram" and not self.unmixed
 
     @property
@@ -139,7 +138,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
 
     @property
     def fitted(self) -> bool:
-        """Whether `--minutes` chose all that decides about the loss."""
+        """Whether `--minutes` chose every option that the loss depends on."""
         given = presets.given_of(self.given).keys()
         return self.preset == presets.FITTED and given <= {"minutes", "seed", "keep", "mix"}
 

@@ -130,7 +130,7 @@ class TrainingJob(ABC, Generic[RunT]):
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do: the run is trained to its end, as long as before."""
+        """Whether the run is trained to its end, and no option was given that would continue it."""
         run = self.run
         if run is None or run.record.status != "finished" or self.extended:
             return False

@@ -14,6 +14,7 @@ from lstmega.errors import UsageError
 Status = Literal["running", "finished", "stopped", "failed"]
 Table = list[list[str]]
 
+LEAST_MIXED = 1000  # held-out characters that a mixture can be fitted on
 MOST_LEARNT = 2_000_000  # characters that baselines learn; of a longer text the last
 
 
@@ -222,7 +223,7 @@ class RunRecord:
 
     @property
     def has_network(self) -> bool:
-        """Whether there is a network, with weights; `--cell ngram` has none."""
+        """Whether the model has a network; a run of `--cell ngram` has none."""
         return self.model.cell != "ngram"
 
     @property

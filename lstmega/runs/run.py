@@ -20,14 +20,20 @@ from lstmega.display import export, formatting, html
 from lstmega.display.history import HistoryRow, figure, from_csv, svg, to_csv
 from lstmega.errors import RunError, UsageError
 from lstmega.inference import ngram
-from lstmega.inference.adaptation import AdaptableStepper
 from lstmega.inference.classifier import Classifier
-from lstmega.inference.decoder import Decoder, WindowDecoder
+from lstmega.inference.decoder import AdaptableStepper, Decoder, WindowDecoder
 from lstmega.inference.mixture import NGramDecoder, PairedDecoder, mixed
 from lstmega.inference.ngram import NGram
 from lstmega.runs import directory, reading, schema, weights
 from lstmega.runs.directory import HELD_OUT, VOCABULARY
-from lstmega.runs.record import ClassifierRecord, GeneratorRecord, Mixture, RunRecord, SavedWeights
+from lstmega.runs.record import (
+    LEAST_MIXED,
+    ClassifierRecord,
+    GeneratorRecord,
+    Mixture,
+    RunRecord,
+    SavedWeights,
+)
 from lstmega.runs.weights import Weights
 
 T = TypeVar("T")
@@ -322,7 +328,8 @@ class GeneratorRun(Run):
         if mix == "ngram" and mixture is None:
             raise UsageError(
                 f"{self.name} has no n-gram model. Received: --mix ngram. Accepted: a run whose "
-                "training ended with one (--mix ngram, and at least 1,000 held-out characters)."
+                "training ended with one "
+                f"(--mix ngram, and at least {LEAST_MIXED:,} held-out characters)."
             )
         if mix == "none" or mixture is None:
             return self.network()

@@ -10,7 +10,7 @@ from lstmega.config.training import Mix, TrainingConfig
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.evaluation import mixing
 from lstmega.inference import generate
-from lstmega.inference.adaptation import AdaptableStepper
+from lstmega.inference.decoder import AdaptableStepper
 from lstmega.inference.mixture import PairedDecoder, mixed
 from lstmega.inference.outputs import Samples
 from lstmega.nn.backbone import weights_of

@@ -328,6 +328,11 @@ def test_temperatures_may_be_any_numbers():
 # Display.
 
 
+def test_costs_of_no_tokens_are_no_costs():
+    [found] = sample(spelling("ab"), temperatures=[0.5], prompt="b", length=0, seed=1, scored=True)
+    assert found.text == "" and found.nats.shape == (0,)
+
+
 def test_samples_are_a_sequence_that_json_takes():
     found = sample(spelling("ab"), prompt="b", length=2, seed=1)
     assert json.loads(json.dumps(found.to_dicts())) == [

@@ -27,6 +27,15 @@ class Counting:
         return getattr(self._decoder, name)
 
 
+def proposes_what_is_sampled(ours, run, length):
+    proposals = ours.propose()
+    how = {"prompt": ours.text, "temperatures": [0.4, 0.7, 1.0], "length": length}
+    again = sampling.sample(run, **how, seed=proposals[0].seed)
+    for proposal, expected in zip(proposals, again, strict=True):
+        assert expected.text.startswith(proposal.text)
+        assert proposal.text
+
+
 def test_what_is_picked_is_what_the_whole_text_goes_on_with():
     """Going on from the kept state equals reading everything again."""
     run, ours = real_run(), session()
@@ -34,13 +43,7 @@ def test_what_is_picked_is_what_the_whole_text_goes_on_with():
         ours.propose()
         ours.pick(2)
     ours.add("upon a")
-    proposals = ours.propose()
-    again = sampling.sample(
-        run, prompt=ours.text, temperatures=[0.4, 0.7, 1.0], length=30, seed=proposals[0].seed
-    )
-    for proposal, expected in zip(proposals, again, strict=True):
-        assert expected.text.startswith(proposal.text)
-        assert proposal.text
+    proposes_what_is_sampled(ours, run, 30)
 
 
 def test_everything_is_read_once():
@@ -377,11 +380,6 @@ class TestAdapting:
     def test_without_it_proposals_are_those_of_sample(self, tiny_run):
         ours = lstmega.write(tiny_run, prompt="the ", seed=1, length=40, adapt=False)
         ours.add("owl and ")
-        proposals = ours.propose()
-        again = lstmega.sample(
-            tiny_run, prompt=ours.text, temperatures=[0.4, 0.7, 1.0], length=40, seed=proposals[0].seed
-        )
-        for proposal, whole in zip(proposals, again, strict=True):
-            assert whole.text.startswith(proposal.text)
+        proposes_what_is_sampled(ours, tiny_run, 40)
         adapting = lstmega.write(tiny_run, prompt="the ", seed=1, length=40)
         assert "adapts" in adapting.heading and "adapts" not in ours.heading
