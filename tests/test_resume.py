@@ -95,6 +95,7 @@ def test_goes_on_bit_by_bit(whole, corpus, step, tmp_path):
 
 
 WAYS = {
+    "bfloat16": {"precision": "bfloat16", "epochs": 2},
     "lines": {"lines": True, "restarts": 0.0, "epochs": 2},
     "windows": {
         "order": "windows",
@@ -315,3 +316,15 @@ def test_init_from_goes_on_when_its_source_has_moved_on(whole, corpus, tmp_path)
 def test_init_from_another_model_is_refused(whole, corpus, tmp_path):
     with pytest.raises(UsageError, match=r"--init-from a has --units 8, not 9"):
         lstmega.train(corpus, checkpoints=tmp_path, init_from=whole, **OPTIONS | {"units": 9})
+
+
+def test_a_run_keeps_its_precision(corpus, tmp_path):
+    """Also a run that is older than the choice: it was trained in float32."""
+    run = train(corpus, tmp_path, epochs=1, precision="auto")
+    assert run.record.precision == "float32"  # so short a training is not compiled
+    run.update(precision="bfloat16")
+    assert train(corpus, tmp_path, epochs=2).record.precision == "bfloat16"
+    run.update(precision=None)
+    assert train(corpus, tmp_path, epochs=3).record.precision == "float32"
+    with pytest.raises(UsageError, match="--precision"):
+        train(corpus, tmp_path, epochs=3, precision="bfloat16")

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from lstmega.config.generation import Vary
 from lstmega.config.model import Cell, GeneratorCell, Pool, Split
-from lstmega.config.training import Mix, OptimizerName, Order, ScheduleName
+from lstmega.config.training import Mix, OptimizerName, Order, Precision, ScheduleName
 
 Several = Sequence[str] | str
 
@@ -40,6 +40,7 @@ class TrainingOptions(TypedDict, total=False):
     learning_rate: float | None
     schedule: ScheduleName | None
     warmup: int | None
+    precision: Precision | None
     clip_norm: float | None
     weight_decay: float | None
     ema_decay: float | None

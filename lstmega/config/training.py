@@ -11,6 +11,8 @@ OptimizerName = Literal["adam", "rmsprop"]
 ScheduleName = Literal["cosine", "constant"]
 DeviceChoice = Literal["auto", "cpu", "gpu"]
 Mix = Literal["ngram", "none"]
+FixedPrecision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", FixedPrecision]
 
 LENGTHS = ("epochs", "steps", "minutes")  # exactly one of them is given
 COUNTED = ("lines", "validation", "seed")  # the options that an n-gram model has
@@ -55,6 +57,11 @@ class TrainingConfig(Config):
     )
     warmup: int = option(
         50, "Steps over which the cosine schedule raises the learning rate from 0.", 0, 10**9
+    )
+    precision: Precision = option(
+        "auto",
+        "Factors of matrix products: float32, or rounded to bfloat16; auto takes bfloat16 where the "
+        "processor multiplies it faster.",
     )
     clip_norm: float | None = option(
         1.0, "Upper bound of the gradient's global norm; a large bound switches clipping off.", 1e-6, 1e9

@@ -12,7 +12,7 @@ import numpy as np
 from lstmega.config.model import RecurrentConfig
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.inference.decoder import Array, Weights
-from lstmega.nn import rnn
+from lstmega.nn import precision, rnn
 from lstmega.nn.devices import keras, tf
 from lstmega.nn.dropout import NO_MASKS, Masks, MaskSpecs, masked_kernel
 
@@ -59,6 +59,14 @@ def dense(units: int, name: str, seed: int, activation: str | None = None) -> ke
     """Make a dense layer, untrained."""
     start = keras.initializers.GlorotUniform(seed=seed)
     return keras.layers.Dense(units, activation, kernel_initializer=start, dtype="float32", name=name)
+
+
+def applied(layer: keras.layers.Dense, inputs: Tensor) -> Tensor:
+    """Apply a dense layer to `[rows, time, features]` with the precision of the step."""
+    if isinstance(inputs, keras.KerasTensor):
+        return layer(inputs)
+    kernel, bias = tf.convert_to_tensor(layer.kernel), tf.convert_to_tensor(layer.bias)
+    return layer.activation(precision.dense(inputs, kernel) + bias)
 
 
 def states_of(config: RecurrentConfig) -> tuple[str, ...]:

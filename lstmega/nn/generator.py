@@ -15,6 +15,7 @@ from lstmega.nn.backbone import (
     CELLS,
     Backbone,
     Layers,
+    applied,
     dense,
     kernel_masks,
     layers_of,
@@ -80,12 +81,12 @@ def _layers(config: GeneratorConfig, vocabulary_size: int, seed: int) -> dict[st
 def _logits(config: GeneratorConfig, layers: Layers, hidden: Tensor, masks: Masks = NO_MASKS) -> Tensor:
     """Return the logits `[rows, time, vocabulary]` of the backbone's output `[rows, time, units]`."""
     for name in config.hidden_names():
-        hidden = layers[name](hidden)
+        hidden = applied(layers[name], hidden)
         if name in masks:
             hidden *= masks[name]
     if config.tied:
-        return layers["embedding"](layers["projection"](hidden), reverse=True)
-    return layers["logits"](hidden)
+        return layers["embedding"](applied(layers["projection"], hidden), reverse=True)
+    return applied(layers["logits"], hidden)
 
 
 def forward(

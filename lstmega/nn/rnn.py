@@ -15,6 +15,7 @@ from typing import Any
 
 from lstmega.nn import rnn_loops as loops
 from lstmega.nn.devices import graph, keras, tf
+from lstmega.nn.precision import dense, row_major
 
 Tensor = Any
 
@@ -75,7 +76,7 @@ class _Fast(keras.layers.Layer):
             return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[no-any-return]
         if training and self.dropout:
             sequences *= self.cell.get_dropout_mask(sequences[:, 0])[:, None]
-        projected = tf.einsum("rti,ig->tgr", sequences, self.cell.kernel)
+        projected = tf.transpose(dense(sequences, self.cell.kernel), (1, 2, 0))
         projected += self._input_bias()[:, None]  # [time, gates, rows]
         return self._run(projected, None, initial_state)
 
@@ -114,7 +115,7 @@ class _Fast(keras.layers.Layer):
             given = tf.reverse(given, [0])
         elif self.go_backwards:
             ids = tf.reverse(ids, [0])
-        states = [tf.transpose(state) for state in initial_state]  # [units, rows]
+        states = [row_major(tf.transpose(state)) for state in initial_state]  # [units, rows]
         weights = [tf.convert_to_tensor(weight) for weight in self._recurrent_weights()]
         if ids is None and tf.executing_eagerly():
             outputs, *states = self._graph(given, weights, states)

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from lstmega.config.model import ClassifierConfig, GeneratorConfig, RecurrentConfig
-from lstmega.config.training import COUNTED, TEXT_ONLY, TrainingConfig
+from lstmega.config.training import COUNTED, TEXT_ONLY, FixedPrecision, TrainingConfig
 from lstmega.display import formatting
 from lstmega.errors import UsageError
 
@@ -175,6 +175,8 @@ class RunRecord:
         seconds: Training time so far.
         device: The device of the training.
         compiled: Whether XLA compiles the steps; decided once, because it changes the last bits.
+        precision: Of the factors of the steps' products; None before the first step, and in runs that
+            are older than the field, which were trained in float32.
         initial: The run that this one was warm-started from, and the sha256 of its weights.
         exact: Whether every step so far was computed on a CPU with one number of threads and one set of
             versions, so that a resumed run equals an uninterrupted one bit by bit.
@@ -201,6 +203,7 @@ class RunRecord:
     seconds: float = 0.0
     device: str = ""
     compiled: bool | None = None
+    precision: FixedPrecision | None = None
     initial: str = ""
     exact: bool = True
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -208,6 +211,11 @@ class RunRecord:
     best: SavedWeights | None = None
     held_out_nats: float | None = None
     logs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def trained_precision(self) -> FixedPrecision | None:
+        """The precision of the steps that were trained; None before the first."""
+        return self.precision or ("float32" if self.device else None)
 
     @property
     def planned_first(self) -> int | None:
@@ -295,11 +303,17 @@ class RunRecord:
             ("model", self._model_line()),
             ("parameters", f"{self.parameters:,} ({formatting.layers(self.trained_shapes)})"),
             (f"best {self.monitor}", best),
-            ("trained", f"{formatting.duration(self.seconds)} on {self.device or '?'}"),
+            ("trained", f"{formatting.duration(self.seconds)} on {self._computed}"),
             ("resumes", "bit by bit" if self.exact else "within float noise"),
             ("preset", self.preset),
             *([("warm start", self.initial.rpartition(" ")[0])] if self.initial else []),
         ]
+
+    @property
+    def _computed(self) -> str:
+        """The device, and the precision where it is not float32."""
+        rounded = f", {self.precision} products" if self.precision == "bfloat16" else ""
+        return f"{self.device or '?'}{rounded}"
 
     def _counted_facts(self) -> list[tuple[str, str]]:
         unmeasured = "none yet" if self.holds_out else "nothing is held out"

@@ -9,11 +9,13 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from lstmega.config.training import TrainingConfig
+from lstmega.config.training import FixedPrecision, TrainingConfig
 from lstmega.display import formatting
 from lstmega.display.history import HistoryRow
+from lstmega.errors import UsageError
 from lstmega.nn.backbone import load_weights
 from lstmega.nn.devices import Device, keras
+from lstmega.nn.precision import is_native
 from lstmega.runs import report, retention
 from lstmega.runs.job import TrainingJob
 from lstmega.runs.record import SavedWeights
@@ -43,15 +45,24 @@ class Learner(ABC, Generic[JobT]):
         job: The training.
         device: Where to compute.
         compiled: Whether XLA compiles the steps; None decides by their number.
+        precision: Of the factors of products; None decides as `--precision` says.
     """
 
     validated_units: int  # units that a validation reads; 0 where nothing is held out
     final_units: int  # units that `finish` reads with TensorFlow, where more than these
 
-    def __init__(self, job: JobT, device: Device, *, compiled: bool | None = None) -> None:
+    def __init__(
+        self,
+        job: JobT,
+        device: Device,
+        *,
+        compiled: bool | None = None,
+        precision: FixedPrecision | None = None,
+    ) -> None:
         self.job, self._device = job, device
         wanted = self._worth_compiling() if compiled is None else compiled
         self.compiled = wanted and device.kind == "cpu"  # XLA and cuDNN exclude each other
+        self.precision = precision or self._fixed_precision()
         with device.strategy.scope():
             self.network = self._build()
             self.optimizer = _optimizer(job.training)
@@ -74,6 +85,7 @@ class Learner(ABC, Generic[JobT]):
 
     def _make_step(self, kind: Callable[..., StepT], **options: Any) -> StepT:
         how = {"seed": self.job.training.seed, "compiled": self.compiled, **options}
+        how["precision"] = self.precision
         return kind(self.network, self.job.model, self.optimizer, self._device, **how)
 
     def forecast(self, seconds: float | None) -> str:
@@ -153,6 +165,14 @@ class Learner(ABC, Generic[JobT]):
             return options.minutes >= 0.2
         steps = options.steps or (options.epochs or 0) * self.job.epoch_steps
         return steps * self.job.batches.steps >= _WORTH_COMPILING
+
+    def _fixed_precision(self) -> FixedPrecision:
+        wanted = self.job.training.precision
+        if wanted == "auto":
+            return "bfloat16" if self.compiled and is_native() else "float32"
+        if wanted == "bfloat16" and self._device.kind == "gpu":
+            raise UsageError("--precision bfloat16 is for training on a CPU. Use auto or float32.")
+        return wanted
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

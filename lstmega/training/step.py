@@ -2,16 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lstmega.config.model import GeneratorConfig
+from lstmega.config.training import FixedPrecision
 from lstmega.nn import classifier, generator
 from lstmega.nn.devices import Device, graph, keras, tf
 from lstmega.nn.dropout import Masks, draw
 from lstmega.nn.generator import zero_states
+from lstmega.nn.precision import products
 
 Tensor = Any
 
@@ -33,6 +36,7 @@ class TrainStep(ABC):
         device: Where to compute; the replicas of its strategy share the rows of a batch too.
         seed: Seed of the dropout masks, which are a function of it and of the optimizer's step.
         compiled: Whether XLA compiles the step: that takes a second or two, once, and makes it faster.
+        precision: Of the factors of the network's products.
         counted: Mean number of counted targets in a batch; None where all count. The loss of a step is
             the summed cost divided by it, so that every target of an epoch has the same weight.
     """
@@ -46,11 +50,13 @@ class TrainStep(ABC):
         *,
         seed: int = 0,
         compiled: bool = False,
+        precision: FixedPrecision = "float32",
         counted: float | None = None,
     ) -> None:
         self._network, self._optimizer, self._seed = network, optimizer, seed
         self._config, self._counted = config, counted
         self._strategy, self._threads = device.strategy, device.threads if device.kind == "cpu" else 1
+        self._products = partial(products, precision, compiled=compiled)
         self._step = graph(self._on_all)
         self._shard = graph(self._gradients, jit_compile=True) if compiled else self._gradients
         self._update = graph(self._apply, jit_compile=True) if compiled else self._apply
@@ -101,9 +107,10 @@ class TrainStep(ABC):
         self, *arrays: Tensor, masks: Masks, share: float
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         variables = self._network.trainable_variables
-        with tf.GradientTape() as tape:
-            loss, results = self._loss(arrays, masks, share)
-        gradients = [tf.convert_to_tensor(part) for part in tape.gradient(loss, variables)]
+        with self._products():
+            with tf.GradientTape() as tape:
+                loss, results = self._loss(arrays, masks, share)
+            gradients = [tf.convert_to_tensor(part) for part in tape.gradient(loss, variables)]
         return loss, gradients, results
 
     def _apply(self, gradients: Sequence[Tensor]) -> None:

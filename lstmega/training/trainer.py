@@ -101,8 +101,9 @@ def _timed(
     job: TrainingJob[Any], device: Device, run: Run, mailbox: signals.Mailbox
 ) -> tuple[Learner[Any], float | None]:
     """Return the learner of a job, and with `--minutes` the seconds that one of its steps takes."""
-    compiled = None if job.extended else run.record.compiled
-    learner = _LEARNERS[type(job)](job, device, compiled=compiled)
+    record = run.record
+    compiled = None if job.extended else record.compiled
+    learner = _LEARNERS[type(job)](job, device, compiled=compiled, precision=record.trained_precision)
     if job.training.minutes is None:
         return learner, None
     budget = 60 * job.training.minutes
@@ -193,6 +194,7 @@ class _Loop:
             device=str(where),
             versions=now,
             compiled=compiled,
+            precision=self._learner.precision,
             held_out_nats=None,
             exact=record.exact and (first or same) and where.kind == "cpu",
         )

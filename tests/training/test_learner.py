@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from lstmega.data.corpus import Corpus
+from lstmega.errors import UsageError
 from lstmega.nn import devices
 from lstmega.nn.backbone import weights_of
 from lstmega.runs import generator_job as jobs
+from lstmega.training import learner as learners
 from lstmega.training.generator import GeneratorLearner
 from lstmega.training.schedule import Schedule
 
@@ -44,7 +46,31 @@ def test_xla_and_cudnn_exclude_each_other(job):
     assert not GeneratorLearner(job(steps=5000), gpu, compiled=True).compiled
 
 
+@pytest.mark.parametrize(
+    ("options", "native", "precision"),
+    [
+        ({"steps": 5000}, True, "bfloat16"),
+        ({"steps": 5000}, False, "float32"),
+        ({"steps": 1}, True, "float32"),  # outside of XLA nothing is gained
+        ({"steps": 1, "precision": "bfloat16"}, False, "bfloat16"),
+        ({"steps": 5000, "precision": "float32"}, True, "float32"),
+    ],
+)
+def test_auto_takes_bfloat16_where_it_is_faster(job, options, native, precision, monkeypatch):
+    monkeypatch.setattr(learners, "is_native", lambda: native)
+    assert GeneratorLearner(job(**options), devices.choose("cpu")).precision == precision
+
+
+def test_bfloat16_is_for_processors(job):
+    gpu = devices.Device("gpu", 2, devices.tf.distribute.OneDeviceStrategy("/cpu:0"))
+    assert GeneratorLearner(job(steps=5000), gpu).precision == "float32"
+    with pytest.raises(UsageError, match="--precision bfloat16 is for training on a CPU"):
+        GeneratorLearner(job(steps=5000, precision="bfloat16"), gpu)
+
+
 def test_what_was_decided_before_stays(job):
+    kept = GeneratorLearner(job(steps=5000), devices.choose("cpu"), precision="float32")
+    assert kept.precision == "float32"
     assert GeneratorLearner(job(steps=1), devices.choose("cpu"), compiled=True).compiled
 
 

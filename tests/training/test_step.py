@@ -94,13 +94,13 @@ print("equal")
     assert done.stdout.endswith("equal\n"), done.stderr[-2000:]
 
 
-def losses_and_weights(options, *, threads=1, compiled=False, rows=16, steps=3, rate=0.1, seed=0):
+def losses_and_weights(options, *, threads=1, rows=16, steps=3, rate=0.1, seed=0, **how):
     """Train on random ids, and return each step's loss and the weights at the end."""
     network = generator.build(options, 9, seed=0)
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(network.trainable_variables)
     device = Device("cpu", threads, tf.distribute.OneDeviceStrategy("/cpu:0"))
-    step, losses = GeneratorStep(network, options, optimizer, device, seed=seed, compiled=compiled), []
+    step, losses = GeneratorStep(network, options, optimizer, device, seed=seed, **how), []
     random, states = np.random.default_rng(0), generator.zero_states(options, rows)
     for _ in range(steps):
         ids = random.integers(9, size=(rows, 6)).astype(np.int32)
@@ -121,10 +121,12 @@ def test_shards_and_compilation_change_nothing_but_float_noise(cell, way):
         np.testing.assert_allclose(others[name], array, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("compiled", [False, True])
-def test_the_same_threads_repeat_bit_by_bit(compiled):
+def test_the_same_threads_repeat_bit_by_bit(compiled, precision):
     options = GeneratorConfig(units=6, embedding=3, dropout=0.3, weight_drop=0.2)
-    first, again = (losses_and_weights(options, threads=2, compiled=compiled) for _ in range(2))
+    how = {"threads": 2, "rows": 32, "compiled": compiled, "precision": precision}
+    first, again = (losses_and_weights(options, **how) for _ in range(2))
     assert first[0] == again[0]
     for name, array in first[1].items():
         np.testing.assert_array_equal(again[1][name], array)
@@ -173,6 +175,18 @@ def test_unequal_shards_weigh_by_their_rows():
     np.testing.assert_allclose(split[0], whole[0], rtol=1e-5)
     for name, array in whole[1].items():
         np.testing.assert_allclose(split[1][name], array, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_rounded_steps_learn_like_those_of_float32(cell):
+    options = GeneratorConfig(cell=cell, units=32, embedding=8)
+    exact, rounded = (
+        losses_and_weights(options, compiled=True, steps=40, rate=1e-2, precision=precision)[0]
+        for precision in ("float32", "bfloat16")
+    )
+    assert exact[-1] < exact[0]
+    assert rounded != exact
+    np.testing.assert_allclose(rounded, exact, rtol=0.01)
 
 
 @pytest.mark.slow
