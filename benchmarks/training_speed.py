@@ -5,10 +5,12 @@
 Every contestant is a process of its own that sets itself up once (embedding, recurrent layers, dense
 head, softmax cross-entropy, Adam; random characters, vocabulary 84) and then takes turns: rounds are
 interleaved, medians are printed. Ours is what `lstmega train` runs, input pipeline included; Keras' is
-`fit` on a `tf.data` pipeline; PyTorch's is the usual loop. `--torch` names the interpreter that has it,
-if not this one. Also printed: the arithmetic of a stock step over the time, as a share of the rate of a
-large float32 product measured in between (the machine's limit), the memory that training took beyond
-the imports at its peak, and the seconds that a contestant's first step took beyond an ordinary one.
+`fit` on a `tf.data` pipeline; PyTorch's is the usual loop, in float32 and under its autocast to
+bfloat16. `--torch` names the interpreter that has it, if not this one. Also printed: the arithmetic of
+a stock step over the time, as a share of the rate of a large float32 product measured in between; the
+bytes of the recurrent kernels that a stock step reads over the time, as a share of the rate at which
+memory is read (a kernel that stays in a cache goes beyond it); the memory that training took beyond the
+imports at its peak; and the seconds that a contestant's first step took beyond an ordinary one.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -50,6 +53,12 @@ class Size:
         return self.rows * self.time_steps
 
     @property
+    def traffic(self) -> float:
+        """Bytes of the recurrent kernels, which float32 reads twice at each step of time."""
+        gates = {"lstm": 4, "gru": 3}[self.cell] * self.units
+        return 2.0 * self.time_steps * self.layers * 4 * gates * self.units
+
+    @property
     def operations(self) -> float:
         """Floating-point operations of a step as everyone else computes it: forward and twice back."""
         gates = {"lstm": 4, "gru": 3}[self.cell] * self.units
@@ -61,6 +70,8 @@ class Size:
 SIZES = {
     "notebook": Size("lstm", 1024, 1, 256, 64, 100),
     "small": Size("lstm", 512, 1, 64, 16, 64),
+    "small-32": Size("lstm", 512, 1, 64, 32, 64),
+    "lstm-256-32": Size("lstm", 256, 1, 64, 32, 64),
     "lstm-256": Size("lstm", 256, 1, 256, 64, 100),
     "lstm-2x512": Size("lstm", 512, 2, 256, 64, 100),
     "gru-512": Size("gru", 512, 1, 256, 64, 100),
@@ -71,13 +82,13 @@ SMALLEST = Size("lstm", 4, 1, 4, 1, 4)
 # Contestants: each returns a function that takes a number of steps.
 
 
-def ours(size: Size) -> Callable[[int], None]:
+def ours(size: Size, precision: str = "auto") -> Callable[[int], None]:
     """Set up what `lstmega train` runs."""
     from lstmega.nn import devices
     from lstmega.training.generator import GeneratorLearner
     from lstmega.training.schedule import Schedule
 
-    job = a_job(size, steps=100_000, checkpoints="unused")
+    job = a_job(size, steps=100_000, checkpoints="unused", precision=precision)
     learner = GeneratorLearner(job, devices.choose("cpu"), compiled=size != SMALLEST)
     schedule = Schedule(1_000_000, job.batches.batches, 1e-3, "constant", 0)
     batches = learner.batches(schedule, 0)
@@ -136,8 +147,8 @@ def keras(size: Size) -> Callable[[int], None]:
     return lambda steps: model.fit(data, steps_per_epoch=steps, verbose=0, shuffle=False)
 
 
-def torch(size: Size) -> Callable[[int], None]:
-    """Set up PyTorch."""
+def torch(size: Size, *, autocast: bool = False) -> Callable[[int], None]:
+    """Set up PyTorch, in float32 or under its autocast to bfloat16."""
     import torch
 
     class Model(torch.nn.Module):
@@ -159,7 +170,9 @@ def torch(size: Size) -> Callable[[int], None]:
         for number in range(steps):
             batch = ids[number % 8]
             optimizer.zero_grad()
-            logits = model(batch[:, :-1])
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                logits = model(batch[:, :-1])
+            logits = logits.float()
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
             loss.backward()
             optimizer.step()
@@ -168,7 +181,13 @@ def torch(size: Size) -> Callable[[int], None]:
     return run
 
 
-CONTESTANTS = {"lstmega": ours, "Keras": keras, "PyTorch": torch}
+CONTESTANTS = {
+    "lstmega": ours,
+    "lstmega, float32": partial(ours, precision="float32"),
+    "Keras": keras,
+    "PyTorch": torch,
+    "PyTorch, bfloat16": partial(torch, autocast=True),
+}
 Answer = Callable[[int], dict[str, float]]  # steps -> seconds, and MiB beyond the imports
 
 
@@ -181,7 +200,7 @@ def work(contestant: str, size: Size) -> None:
 
 def set_up(contestant: str, size: Size) -> Answer:
     """Return a function that trains for a number of steps and measures them."""
-    if contestant == "PyTorch":
+    if contestant.startswith("PyTorch"):
         import torch  # noqa: F401 - its memory is not the training's
     else:
         from lstmega.nn.devices import tf
@@ -264,6 +283,13 @@ def product_rate(width: int) -> float:
     return 2 * width**3 / min(seconds(lambda: left @ right) for _ in range(5))
 
 
+def reading_rate(mebibytes: int) -> float:
+    """Return the bytes per second at which NumPy reads a matrix that fits no cache."""
+    matrix = np.ones((mebibytes * 256, 1024), np.float32)
+    vector = np.ones(1024, np.float32)
+    return matrix.nbytes / min(seconds(lambda: matrix @ vector) for _ in range(5))
+
+
 def compare(
     size: Size, contestants: Sequence[Contestant], rounds: int, width: int = 2048
 ) -> Iterator[str]:
@@ -275,16 +301,26 @@ def compare(
         rounds: Turns of each contestant.
         width: The width of the product that measures the limit.
     """
-    limits = []
+    limits, rates = [], []
     for _ in range(rounds):
         for contestant in contestants:
             contestant.turn()
         time.sleep(PAUSE)
         limits.append(product_rate(width))
-    limit = statistics.median(limits)
+        rates.append(reading_rate(width // 8))
+    limit, rate = statistics.median(limits), statistics.median(rates)
     best = statistics.median(contestants[0].turns)
-    yield "| | s a step | characters/s | lstmega is | of the limit | memory, MiB | first step, s |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    columns = (
+        "s a step",
+        "characters/s",
+        "lstmega is",
+        "of products",
+        "of reading",
+        "MiB",
+        "first step, s",
+    )
+    yield "| | " + " | ".join(columns) + " |"
+    yield "| --- " * (len(columns) + 1) + "|"
     for contestant in contestants:
         step = statistics.median(contestant.turns)
         cells = [
@@ -293,11 +329,15 @@ def compare(
             f"{size.characters / step:,.0f}",
             f"{step / best:.2f}x",
             f"{size.operations / step / limit:.0%}",
+            f"{size.traffic / step / rate:.0%}",
             f"{contestant.memory:,.0f}",
             f"{contestant.first:.1f}",
         ]
         yield "| " + " | ".join(cells) + " |"
-    yield f"limit: {limit / 1e9:.0f} GFLOP/s; a stock step is {size.operations / 1e9:.1f} GFLOP"
+    yield (
+        f"limit: {limit / 1e9:.0f} GFLOP/s, {rate / 1e9:.0f} GB/s; a stock step is "
+        f"{size.operations / 1e9:.1f} GFLOP and reads {size.traffic / 1e9:.2f} GB of recurrent kernels"
+    )
 
 
 def loop_share(size: Size, steps: int) -> float:
@@ -328,7 +368,8 @@ def loop_share(size: Size, steps: int) -> float:
 
 def check() -> None:
     """Run every contestant once at the smallest size, ours as a process, and the measure of the loop."""
-    others = [name for name in ("Keras", "PyTorch") if name == "Keras" or find_spec("torch")]
+    found = find_spec("torch")
+    others = [name for name in CONTESTANTS if not name.startswith("PyTorch") or found][1:]
     with worker("lstmega", SMALLEST, sys.executable) as answer:
         contestants = [Contestant("lstmega", answer, turn=0)]
         contestants += [Contestant(name, set_up(name, SMALLEST), turn=0) for name in others]
@@ -361,9 +402,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             steps = 30 if size.units >= 1024 else 900_000 // size.characters
             print(f"{name}: {loop_share(size, steps):.2%} of the time is not in steps")
         return
-    pythons = {"lstmega": sys.executable, "Keras": sys.executable}
+    theirs = [name for name in CONTESTANTS if name.startswith("PyTorch")]
+    pythons = {name: sys.executable for name in CONTESTANTS if name not in theirs}
     if given.torch:
-        pythons["PyTorch"] = given.torch
+        pythons |= dict.fromkeys(theirs, given.torch)
     for name in given.sizes.split(","):
         for rows in [int(part) for part in given.rows.split(",") if part] or [SIZES[name].rows]:
             size = Size(**(asdict(SIZES[name]) | {"rows": rows}))

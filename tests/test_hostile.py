@@ -73,7 +73,7 @@ def run(place, request):
     path = place / name / "from" / "runs" / name
     whole = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
     content = schema.to_json(Run.open(path).record)
-    content |= {"held_out_nats": 1.5}
+    content |= {"held_out_nats": 1.5, "precision": "bfloat16"}
     if name == "lstm":
         content["yardsticks"] = [{"name": "xz", "bits_per_character": 3.0}]
         content["model"]["output_dropout"] = 0.1

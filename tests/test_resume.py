@@ -95,7 +95,7 @@ def test_goes_on_bit_by_bit(whole, corpus, step, tmp_path):
 
 
 WAYS = {
-    "bfloat16": {"precision": "bfloat16", "epochs": 2},
+    "bfloat16": {"precision": "bfloat16", "epochs": 2, "batch_size": 12, "sequence_length": 3},
     "lines": {"lines": True, "restarts": 0.0, "epochs": 2},
     "windows": {
         "order": "windows",
@@ -322,9 +322,12 @@ def test_a_run_keeps_its_precision(corpus, tmp_path):
     """Also a run that is older than the choice: it was trained in float32."""
     run = train(corpus, tmp_path, epochs=1, precision="auto")
     assert run.record.precision == "float32"  # so short a training is not compiled
-    run.update(precision="bfloat16")
-    assert train(corpus, tmp_path, epochs=2).record.precision == "bfloat16"
-    run.update(precision=None)
-    assert train(corpus, tmp_path, epochs=3).record.precision == "float32"
-    with pytest.raises(UsageError, match="--precision"):
+    train(corpus, tmp_path, epochs=2, precision="float32")  # what auto chose
+    with pytest.raises(UsageError, match="was trained with --precision float32, not bfloat16"):
         train(corpus, tmp_path, epochs=3, precision="bfloat16")
+    run = lstmega.load("a", checkpoints=tmp_path)
+    run.update(precision="bfloat16")
+    assert train(corpus, tmp_path, epochs=3).record.precision == "bfloat16"
+    run = lstmega.load("a", checkpoints=tmp_path)
+    run.update(precision=None)
+    assert train(corpus, tmp_path, epochs=4).record.precision == "float32"

@@ -80,8 +80,9 @@ _PLAIN = GeneratorConfig(embedding=64)
 _SOME, _DROPPED = _PLAIN.replace(dropout=0.2), _PLAIN.replace(dropout=0.3)
 _NOISY = _PLAIN.replace(dropout=0.5, input_dropout=0.1, weight_drop=0.3)
 _TYPICAL = 1_000_000  # characters of a text, where it is not known yet
-# Characters that a minute reads on two cores at 512 units, about; (512 / u) ** 1.7 times as many at u.
-_READ, _READ_UNITS, _READ_POWER = 900_000, 512, 1.7
+# Characters that a minute reads on two cores with products of bfloat16, about: at 512 units in batches
+# of 16 rows; (512 / u) ** 1.7 times as many at u, and 1.35 times as many with 32 rows.
+_READ, _READ_UNITS, _READ_POWER, _READ_ROWS = 1_300_000, 512, 1.7, 1.35
 # Each row: most minutes, fewest epochs in them, and the options that were best on validation text then
 # (benchmarks/README.md; the rows for any number of minutes were not measured). A short text is read so
 # often that regularisation decides; where a text is long, fast reading does.
@@ -96,14 +97,14 @@ _FITTED = tuple(
         ),
     )
     for most, epochs, model, units, rows, rate, decay in (
-        (0.75, 0, _PLAIN, 256, 16, 1e-2, 0.0),
-        (1.25, 0, _PLAIN, 256, 32, 1e-2, 0.1),
-        (6, 7, _DROPPED, 384, 32, 1e-2, 0.3),
-        (6, 4, _PLAIN, 512, 16, 4e-3, 0.0),
-        (6, 0, _PLAIN, 384, 32, 1e-2, 0.1),
-        (25, 15, _NOISY, 512, 16, 4e-3, 0.0),
-        (25, 4, _SOME, 512, 32, 8e-3, 0.1),
-        (25, 0, _PLAIN, 512, 32, 1e-2, 0.1),
+        (0.5, 0, _PLAIN, 256, 16, 1e-2, 0.0),
+        (0.85, 0, _PLAIN, 256, 32, 1e-2, 0.1),
+        (4.2, 6, _DROPPED, 512, 32, 8e-3, 0.3),
+        (4.2, 4, _PLAIN, 512, 16, 4e-3, 0.0),
+        (4.2, 0, _PLAIN, 384, 32, 1e-2, 0.1),
+        (17, 15, _NOISY, 512, 16, 4e-3, 0.0),
+        (17, 4, _SOME, 512, 32, 8e-3, 0.1),
+        (17, 0, _PLAIN, 512, 32, 1e-2, 0.1),
         (math.inf, 15, _NOISY, 768, 16, 3e-3, 0.0),
         (math.inf, 0, _DROPPED, 768, 32, 6e-3, 0.3),
     )
@@ -149,15 +150,16 @@ def fitted(minutes: float, characters: int | None = None, speed: float = 1.0) ->
     return dataclasses.replace(chosen, training=chosen.training.replace(batch_size=rows))
 
 
-def speed(model: RecurrentConfig, characters: float) -> float:
+def speed(model: RecurrentConfig, rows: int, characters: float) -> float:
     """Return the speed of a machine by a training on it, within a third; two cores of a server are 1.
 
     Args:
         model: The model that is trained.
-        characters: Characters read in a second, in batches of 16 or 32 rows.
+        rows: Of a batch.
+        characters: Characters read in a second.
     """
     expected: float = _READ * (_READ_UNITS / model.units) ** _READ_POWER
-    return 60 * characters / expected
+    return 60 * characters / (expected * (_READ_ROWS if rows >= 32 else 1))
 
 
 def forecast(minutes: float, counted: float, characters: int) -> float:
@@ -169,7 +171,7 @@ def forecast(minutes: float, counted: float, characters: int) -> float:
         characters: Length of the text.
     """
     epochs = minutes * _READ / characters
-    gain: float = max(0.0, 0.04 + 0.028 * math.log(minutes)) * min(1.0, (epochs / 2.7) ** 0.25)
+    gain: float = max(0.0, 0.05 + 0.028 * math.log(minutes)) * min(1.0, (epochs / 2.7) ** 0.25)
     return counted * (1 - gain)
 
 

@@ -60,8 +60,8 @@ class TrainingConfig(Config):
     )
     precision: Precision = option(
         "auto",
-        "Factors of matrix products: float32, or rounded to bfloat16; auto takes bfloat16 where the "
-        "processor multiplies it faster.",
+        "Factors of the large matrix products: float32, or rounded to bfloat16; auto takes bfloat16 "
+        "where the processor multiplies it faster and XLA compiles the steps.",
     )
     clip_norm: float | None = option(
         1.0, "Upper bound of the gradient's global norm; a large bound switches clipping off.", 1e-6, 1e9

@@ -65,8 +65,7 @@ def applied(layer: keras.layers.Dense, inputs: Tensor) -> Tensor:
     """Apply a dense layer to `[rows, time, features]` with the precision of the step."""
     if isinstance(inputs, keras.KerasTensor):
         return layer(inputs)
-    kernel, bias = tf.convert_to_tensor(layer.kernel), tf.convert_to_tensor(layer.bias)
-    return layer.activation(precision.dense(inputs, kernel) + bias)
+    return layer.activation(precision.dense(inputs, layer.kernel) + layer.bias)
 
 
 def states_of(config: RecurrentConfig) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from lstmega.config.base import check_int, usage_error
 from lstmega.config.training import DeviceChoice
 from lstmega.errors import LstmegaError, UsageError
 
-__all__ = ["Device", "choose", "graph", "keras", "quiet", "tf", "versions"]
+__all__ = ["Device", "choose", "graph", "keras", "quiet", "tf", "versions", "xla"]
 
 
 @contextmanager
@@ -50,6 +50,7 @@ try:
     with quiet():
         import keras
         import tensorflow as tf
+        from tensorflow.compiler.tf2xla.ops import gen_xla_ops as xla  # not in `tf.raw_ops`
 
         # The first query starts the GPU driver, which writes lines of its own.
         tf.config.list_physical_devices("GPU")

@@ -1,10 +1,11 @@
 """Matrix products of a training step: in float32, or with factors rounded to bfloat16.
 
-Processors with AVX512_BF16 or AMX multiply bfloat16 about twice as fast. Only the factors are rounded:
-products are summed in float32, and weights, states, gates and the optimizer stay float32. XLA computes
-such a product where it is written as one operation with factors of bfloat16 and a result of float32,
-whose factors are no transposes of other arrays; otherwise it falls back to float32 without a word
-(`tests/nn/test_precision.py` looks).
+Processors with AVX512_BF16 or AMX multiply bfloat16 about twice as fast. The large products are rounded:
+those of recurrent kernels, of the inputs of recurrent layers, and of dense layers over time. They are
+summed in float32; weights, states, gates and the optimizer stay float32. XLA computes a rounded product
+where it is written as one operation with factors of bfloat16 and a result of float32, and where no
+factor is the transpose of another array; elsewhere it falls back to float32 without a message
+(`tests/nn/test_precision.py` reads its code).
 """
 
 from collections.abc import Iterator
@@ -14,10 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tensorflow.compiler.tf2xla.ops import gen_xla_ops as xla
-
 from lstmega.config.training import FixedPrecision
-from lstmega.nn.devices import tf
+from lstmega.nn.devices import tf, xla
 
 Tensor = Any
 
@@ -26,7 +25,7 @@ _LEAST_COLUMNS = 12
 # Rows of a kernel that are this many bytes apart evict each other from the cache; zeros move them apart.
 _PAGE, _PADDING = 4096, 32
 _PROCESSORS = Path("/proc/cpuinfo")
-_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}  # the last on ARM
+_INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
 
 # Serialised xla.DotDimensionNumbers: contracted axes (1, 0), and (1, 1).
 _PLAIN, _TRANSPOSED = b"\x0a\x01\x01\x12\x01\x00", b"\x0a\x01\x01\x12\x01\x01"
@@ -51,11 +50,11 @@ def is_native() -> bool:
 
 
 @contextmanager
-def products(precision: FixedPrecision, *, compiled: bool) -> Iterator[None]:
+def rounding(precision: FixedPrecision, *, compiled: bool) -> Iterator[None]:
     """Compute the products that are traced inside the block with this precision.
 
     Args:
-        precision: Of the factors.
+        precision: Type of the factors.
         compiled: Whether XLA compiles the graph. Elsewhere TensorFlow multiplies the rounded factors in
             float32: the same numbers, no faster.
     """
@@ -71,13 +70,13 @@ class Multiplier:
 
     Args:
         kernel: `[m, k]`.
-        columns: Columns of the other factor; None where they are not known yet. Few of them are
-            multiplied in float32 whatever the precision.
+        columns: Columns of the other factor; None where they are not known yet. Products with fewer
+            than 12 columns, or an unknown number, are computed in float32.
     """
 
     def __init__(self, kernel: Tensor, columns: int | None) -> None:
         few = columns is None or columns < _LEAST_COLUMNS
-        self._rounding = None if few else _rounding.get()
+        self._rounding = None if few else _rounding_of(kernel)
         self._kernel, self._padding = kernel, None
         if self._rounding is not None:
             if 2 * kernel.shape[1] % _PAGE == 0:
@@ -116,7 +115,7 @@ def contracted(left: Tensor, right: Tensor) -> Tensor:
         left: `[m, k]`.
         right: `[n, k]`, or the `factor` of a `Multiplier`.
     """
-    rounding = _rounding.get()
+    rounding = _rounding_of(left)
     if rounding is None:
         return tf.matmul(left, right, transpose_b=True)
     return _product(_rounded(left, rounding), _rounded(right, rounding), rounding, transposed=True)
@@ -135,17 +134,20 @@ def row_major(transposed: Tensor) -> Tensor:
     XLA takes a transpose for an array with its axes in another order in memory, and a product with a
     factor of that kind falls back to float32.
     """
-    return transposed if _rounding.get() is None else tf.zeros_like(transposed) + transposed
+    rounding = _rounding_of(transposed)
+    in_xla = rounding is not None and rounding.compiled
+    return tf.zeros_like(transposed) + transposed if in_xla else transposed
 
 
 def dense(sequences: Tensor, kernel: Tensor) -> Tensor:
     """Return `sequences @ kernel`, `[rows, time, outputs]`.
 
     Args:
-        sequences: `[rows, time, features]`.
+        sequences: `[rows, time, features]`; where factors are rounded, all of them known.
         kernel: `[features, outputs]`.
     """
-    rounding = _rounding.get()
+    kernel = tf.convert_to_tensor(kernel)
+    rounding = _rounding_of(kernel)
     if rounding is None:
         return tf.einsum("rti,io->rto", sequences, kernel)
 
@@ -166,6 +168,11 @@ def dense(sequences: Tensor, kernel: Tensor) -> Tensor:
         return tf.reshape(outputs, (rows, time, -1)), gradient
 
     return run(sequences, kernel)
+
+
+def _rounding_of(factor: Tensor) -> _Rounding | None:
+    """Return how a factor is rounded; None where it is not, as all that are not float32."""
+    return _rounding.get() if factor.dtype == tf.float32 else None
 
 
 def _rounded(factor: Tensor, rounding: _Rounding) -> Tensor:

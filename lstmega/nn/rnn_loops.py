@@ -3,8 +3,8 @@
 Every array is `[..., features, rows]`. The input of a step is either projected for all steps at once,
 `[time, gates, rows]`, or a row of a table, `[vocabulary, gates]`, by the ids `[time, rows]`.
 
-The forward loop keeps the gates of each step, and the backward loop computes from them what comes back
-through time; the kernel's gradient is one product over all steps for each gate.
+The forward loop keeps the gates of each step, and the backward loop computes from them the gradient that
+comes back through time; the kernel's gradient is one product over all steps for each gate.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ def lstm(
 
     @tf.custom_gradient
     def run(given: Tensor, kernel: Tensor, hidden: Tensor, memory: Tensor) -> Any:
-        steps, (units, rows) = _steps(given, ids), hidden.shape
+        steps, units, rows = _steps(given, ids), kernel.shape[0], hidden.shape[1]
         # sigmoid(x) = (tanh(x / 2) + 1) / 2: with halved sums, one tanh serves all gates.
         halves = tf.repeat(tf.constant([0.5, 0.5, 1, 0.5], kernel.dtype), units)[:, None]
         inputs = _reader(given, ids, halves)
@@ -100,7 +100,7 @@ def gru(
 
     @tf.custom_gradient
     def run(given: Tensor, kernel: Tensor, bias: Tensor, hidden: Tensor) -> Any:
-        steps, (units, rows) = _steps(given, ids), hidden.shape
+        steps, units, rows = _steps(given, ids), kernel.shape[0], hidden.shape[1]
         halves = tf.repeat(tf.constant([0.5, 0.5, 1], kernel.dtype), units)[:, None]  # as in `lstm`
         inputs = _reader(given, ids, halves)
         product = Multiplier(tf.transpose(kernel) * halves, rows)  # by [3 * units, units]
@@ -193,17 +193,19 @@ def _weight_gradients(
         d_given: Gradients of the input of a step, where they differ from `d_gates`.
     """
     if ids is None:
-        return unpacked(tf.concat(d_given or d_gates, axis=1)), _products(hiddens, d_gates)
+        return unpacked(tf.concat(d_given or d_gates, axis=1)), _summed_products(hiddens, d_gates)
     # A table is a kernel for one-hot inputs, [time, vocabulary, rows].
     vocabulary = given.shape[0]
     one_hot = tf.one_hot(ids, vocabulary, axis=1, dtype=given.dtype)
     if d_given is not None:
-        return _products(one_hot, d_given), _products(hiddens, d_gates)
-    both = _products(tf.concat([one_hot, hiddens], axis=1), d_gates)  # one product is faster than two
+        return _summed_products(one_hot, d_given), _summed_products(hiddens, d_gates)
+    both = _summed_products(
+        tf.concat([one_hot, hiddens], axis=1), d_gates
+    )  # one product is faster than two
     return both[:vocabulary], both[vocabulary:]
 
 
-def _products(left: Tensor, d_gates: Sequence[Tensor]) -> Tensor:
+def _summed_products(left: Tensor, d_gates: Sequence[Tensor]) -> Tensor:
     """Return the products of `left` and of all gates, summed over time and rows: `[left, gates]`."""
     flat = _flat(left)
     return tf.concat([contracted(flat, _flat(d_gate)) for d_gate in d_gates], axis=1)

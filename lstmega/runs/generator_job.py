@@ -124,7 +124,7 @@ class GeneratorJob(TrainingJob[GeneratorRun]):
         return ""
 
     def refitted(self, seconds: float) -> Self | None:
-        speed = presets.speed(self.model, self.step_units / seconds)
+        speed = presets.speed(self.model, self.batches.rows, self.step_units / seconds)
         if self.preset != presets.FITTED or 1 / _ABOUT < speed < _ABOUT:
             return None
         given = {**self.given, **self.training.length}

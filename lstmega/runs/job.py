@@ -177,6 +177,13 @@ class TrainingJob(ABC, Generic[RunT]):
         changes = differences(record.model, job.model, job.model.names())
         names = [name for name in training.names() if name not in _MAY_CHANGE]
         changes |= differences(record.training, training, names)
+        if training.precision == record.trained_precision:  # what `auto` chose
+            changes.pop("--precision", None)
+            job = dataclasses.replace(
+                job, training=training.replace(precision=record.training.precision)
+            )
+        elif "--precision" in changes and record.trained_precision is not None:
+            changes["--precision"] = (record.trained_precision, training.precision)
         changes |= {name: values for name, values in data.items() if values[0] != values[1]}
         if job.initial is not None and not record.initial:
             changes["--init-from"] = (False, job.initial.name)

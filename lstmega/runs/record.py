@@ -175,8 +175,9 @@ class RunRecord:
         seconds: Training time so far.
         device: The device of the training.
         compiled: Whether XLA compiles the steps; decided once, because it changes the last bits.
-        precision: Of the factors of the steps' products; None before the first step, and in runs that
-            are older than the field, which were trained in float32.
+        precision: Type of the factors of the steps' products, which follows from the option of that name
+            and from the machine; None before the first step, and in runs that are older than the field,
+            which were trained in float32.
         initial: The run that this one was warm-started from, and the sha256 of its weights.
         exact: Whether every step so far was computed on a CPU with one number of threads and one set of
             versions, so that a resumed run equals an uninterrupted one bit by bit.

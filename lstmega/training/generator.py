@@ -59,7 +59,7 @@ class GeneratorLearner(Learner[GeneratorJob]):
         minutes = job.training.minutes
         if minutes is None or seconds is None or not job.fitted:
             return words
-        speed = presets.speed(job.model, job.step_units / seconds)
+        speed = presets.speed(job.model, job.batches.rows, job.step_units / seconds)
         expected = presets.forecast(speed * minutes, nats, len(job.data.text))
         return f"{words}; with the network after {minutes:g} min about {expected:.2f} nats"
 

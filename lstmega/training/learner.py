@@ -12,7 +12,6 @@ import numpy as np
 from lstmega.config.training import FixedPrecision, TrainingConfig
 from lstmega.display import formatting
 from lstmega.display.history import HistoryRow
-from lstmega.errors import UsageError
 from lstmega.nn.backbone import load_weights
 from lstmega.nn.devices import Device, keras
 from lstmega.nn.precision import is_native
@@ -45,7 +44,7 @@ class Learner(ABC, Generic[JobT]):
         job: The training.
         device: Where to compute.
         compiled: Whether XLA compiles the steps; None decides by their number.
-        precision: Of the factors of products; None decides as `--precision` says.
+        precision: Type of the factors of products on a CPU; None decides as `--precision` says.
     """
 
     validated_units: int  # units that a validation reads; 0 where nothing is held out
@@ -62,7 +61,7 @@ class Learner(ABC, Generic[JobT]):
         self.job, self._device = job, device
         wanted = self._worth_compiling() if compiled is None else compiled
         self.compiled = wanted and device.kind == "cpu"  # XLA and cuDNN exclude each other
-        self.precision = precision or self._fixed_precision()
+        self.precision = self._fixed_precision(precision)
         with device.strategy.scope():
             self.network = self._build()
             self.optimizer = _optimizer(job.training)
@@ -84,8 +83,8 @@ class Learner(ABC, Generic[JobT]):
         """Make step and validator."""
 
     def _make_step(self, kind: Callable[..., StepT], **options: Any) -> StepT:
-        how = {"seed": self.job.training.seed, "compiled": self.compiled, **options}
-        how["precision"] = self.precision
+        seed = self.job.training.seed
+        how = {"seed": seed, "compiled": self.compiled, "precision": self.precision, **options}
         return kind(self.network, self.job.model, self.optimizer, self._device, **how)
 
     def forecast(self, seconds: float | None) -> str:
@@ -166,13 +165,20 @@ class Learner(ABC, Generic[JobT]):
         steps = options.steps or (options.epochs or 0) * self.job.epoch_steps
         return steps * self.job.batches.steps >= _WORTH_COMPILING
 
-    def _fixed_precision(self) -> FixedPrecision:
-        wanted = self.job.training.precision
-        if wanted == "auto":
-            return "bfloat16" if self.compiled and is_native() else "float32"
-        if wanted == "bfloat16" and self._device.kind == "gpu":
-            raise UsageError("--precision bfloat16 is for training on a CPU. Use auto or float32.")
-        return wanted
+    def _fixed_precision(self, before: FixedPrecision | None) -> FixedPrecision:
+        """Return the precision of the steps.
+
+        Args:
+            before: That of the steps so far; None where there are none.
+        """
+        wanted = before or self.job.training.precision
+        if self._device.kind == "gpu":
+            return "float32"
+        if wanted != "auto":
+            return wanted
+        # Numbers of a user may differ by less than the rounding.
+        numbers = self.job.vocabulary_sha256 == ""
+        return "bfloat16" if self.compiled and is_native() and not numbers else "float32"
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from lstmega.nn import classifier, generator
 from lstmega.nn.devices import Device, graph, keras, tf
 from lstmega.nn.dropout import Masks, draw
 from lstmega.nn.generator import zero_states
-from lstmega.nn.precision import products
+from lstmega.nn.precision import rounding
 
 Tensor = Any
 
@@ -26,8 +26,8 @@ class TrainStep(ABC):
 
     On a CPU the rows of a batch are shared between its threads. Each shard is a separate computation, so
     that threads need not wait for each other after every small operation; that is faster than all
-    threads working at each product. The result is the same up to float noise, and the same bit by bit
-    for the same number of threads.
+    threads working at each product. The result is the same up to float noise, where factors are rounded
+    up to that rounding, and the same bit by bit for the same number of threads.
 
     Args:
         network: The model that is trained, from `nn.generator.build` or `nn.classifier.build`.
@@ -36,7 +36,7 @@ class TrainStep(ABC):
         device: Where to compute; the replicas of its strategy share the rows of a batch too.
         seed: Seed of the dropout masks, which are a function of it and of the optimizer's step.
         compiled: Whether XLA compiles the step: that takes a second or two, once, and makes it faster.
-        precision: Of the factors of the network's products.
+        precision: Type of the factors of the network's large products.
         counted: Mean number of counted targets in a batch; None where all count. The loss of a step is
             the summed cost divided by it, so that every target of an epoch has the same weight.
     """
@@ -56,7 +56,7 @@ class TrainStep(ABC):
         self._network, self._optimizer, self._seed = network, optimizer, seed
         self._config, self._counted = config, counted
         self._strategy, self._threads = device.strategy, device.threads if device.kind == "cpu" else 1
-        self._products = partial(products, precision, compiled=compiled)
+        self._rounding = partial(rounding, precision, compiled=compiled)
         self._step = graph(self._on_all)
         self._shard = graph(self._gradients, jit_compile=True) if compiled else self._gradients
         self._update = graph(self._apply, jit_compile=True) if compiled else self._apply
@@ -107,7 +107,7 @@ class TrainStep(ABC):
         self, *arrays: Tensor, masks: Masks, share: float
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         variables = self._network.trainable_variables
-        with self._products():
+        with self._rounding():
             with tf.GradientTape() as tape:
                 loss, results = self._loss(arrays, masks, share)
             gradients = [tf.convert_to_tensor(part) for part in tape.gradient(loss, variables)]

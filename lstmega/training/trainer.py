@@ -18,9 +18,10 @@ from lstmega.config.training import DeviceChoice
 from lstmega.display import formatting
 from lstmega.display.history import HistoryRow
 from lstmega.display.progress import Progress
-from lstmega.errors import DamageError, RunError, Stopped, TrainingError
+from lstmega.errors import DamageError, RunError, Stopped, TrainingError, UsageError
 from lstmega.nn import devices
 from lstmega.nn.devices import Device, keras, tf
+from lstmega.nn.precision import is_native
 from lstmega.runs import report, state
 from lstmega.runs.classifier_job import ClassifierJob
 from lstmega.runs.generator_job import GeneratorJob
@@ -66,6 +67,11 @@ def train(
     """
     progress = progress or Progress()
     where = devices.choose(device, threads=threads, rows=job.training.batch_size)
+    if where.kind == "gpu" and job.training.precision == "bfloat16":
+        raise UsageError(
+            f"--precision bfloat16 is for training on a CPU. Received: {where}. "
+            "Accepted on a GPU: auto, float32."
+        )
     for line in job.announce(str(where)):
         progress.note(line)
     run = job.open_run()
@@ -186,6 +192,8 @@ class _Loop:
                 f"Trained on {record.device} with {dict(record.versions)} before: "
                 "the run equals an uninterrupted one within float noise only"
             )
+        if self._learner.precision == "bfloat16" and not (compiled and is_native()):
+            self._progress.note("Products of bfloat16 are emulated here, and slower than float32")
         self._run.update(
             total_steps=self.schedule.total_steps,
             replanned=self.schedule.earlier,

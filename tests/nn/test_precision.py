@@ -18,8 +18,7 @@ CPUINFO = "processor\t: 0\nmodel name\t: EPYC\nflags\t\t: fpu avx512f avx512_bf1
         (CPUINFO, True),
         (CPUINFO.replace("avx512_bf16", "amx_bf16"), True),
         (CPUINFO.replace("avx512_bf16", "avx512_bf16x"), False),
-        ("processor : 0\nFeatures\t: fp asimd bf16 i8mm\n", True),
-        ("processor : 0\nFeatures\t: fp asimd\n", False),
+        ("processor : 0\nFeatures\t: fp asimd bf16 i8mm\n", False),  # not measured there
         ("model name: avx512_bf16\n", False),
         ("", False),
         (None, False),
@@ -42,7 +41,7 @@ def computed(work, *arrays, compiled, kind="bfloat16"):
 
     @tf.function(jit_compile=compiled)
     def both(*arrays):
-        with precision.products(kind, compiled=compiled), tf.GradientTape() as tape:
+        with precision.rounding(kind, compiled=compiled), tf.GradientTape() as tape:
             tape.watch(arrays)
             result = work(*arrays)
             gradients = tape.gradient(tf.reduce_sum(result * result), arrays)
@@ -72,7 +71,7 @@ def test_a_multiplier_rounds_both_factors(rows, features, compiled):
 
     @tf.function(jit_compile=compiled)
     def run(kernel, right):
-        with precision.products("bfloat16", compiled=compiled):
+        with precision.rounding("bfloat16", compiled=compiled):
             return work(kernel, right)
 
     few = rows < 12
@@ -90,7 +89,7 @@ def test_a_contracted_product_rounds_both_factors(compiled):
 
     @tf.function(jit_compile=compiled)
     def run(left, right):
-        with precision.products("bfloat16", compiled=compiled):
+        with precision.rounding("bfloat16", compiled=compiled):
             return precision.contracted(left, right)
 
     found = run(tf.constant(left), tf.constant(right))
@@ -103,10 +102,10 @@ def test_a_dense_product_and_its_gradients_round_their_factors(compiled):
     found, d_sequences, d_kernel = computed(precision.dense, sequences, kernel, compiled=compiled)
     expected = rounded(sequences) @ rounded(kernel)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    pull = rounded(2 * expected.astype(np.float32))
-    np.testing.assert_allclose(d_sequences, pull @ rounded(kernel).T, rtol=1e-2, atol=1e-2)
+    pull = rounded(2 * found)
+    np.testing.assert_allclose(d_sequences, pull @ rounded(kernel).T, atol=1e-4)
     wanted = np.einsum("rti,rto->io", rounded(sequences), pull)
-    np.testing.assert_allclose(d_kernel, wanted, rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(d_kernel, wanted, atol=1e-4)
 
 
 @compiled_or_not
@@ -118,7 +117,7 @@ def test_float32_rounds_nothing(compiled):
 
 def test_the_precision_ends_with_its_block():
     (left,) = drawn((3, 3))
-    with pytest.raises(ZeroDivisionError), precision.products("bfloat16", compiled=True):
+    with pytest.raises(ZeroDivisionError), precision.rounding("bfloat16", compiled=True):
         raise ZeroDivisionError
     np.testing.assert_allclose(precision.contracted(left, left), left @ left.T, atol=1e-6)
 
@@ -132,7 +131,7 @@ def a_gradient(config, rows, *, compiled, kind="bfloat16"):
 
     @tf.function(jit_compile=compiled)
     def run(ids, states):
-        with precision.products(kind, compiled=compiled), tf.GradientTape() as tape:
+        with precision.rounding(kind, compiled=compiled), tf.GradientTape() as tape:
             logits, *_ = generator.forward(network, config, ids, states)
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(ids, logits))
             gradients = tape.gradient(loss, variables)
@@ -149,6 +148,7 @@ NETWORKS = {
     "tied": GeneratorConfig(units=64, embedding=16, tied=True),
     "hidden": GeneratorConfig(units=64, embedding=16, hidden=(24,)),
 }
+COUNTS = 9, 11, 18, 12, 9, 12  # of rounded products
 networks = pytest.mark.parametrize("config", NETWORKS.values(), ids=NETWORKS)
 
 
@@ -161,24 +161,27 @@ def test_gradients_are_those_of_float32_but_for_the_rounding(config, rows):
         run, arguments = a_gradient(config, rows, compiled=compiled, kind=kind)
         found[kind, compiled] = [part.numpy() for part in run(*arguments)]
     exact = found["float32", True]
-    differences = []
-    for compiled in (True, False):
-        for part, wanted in zip(found["bfloat16", compiled], exact, strict=True):
-            difference = np.abs(part - wanted).max() / np.abs(wanted).max()
-            assert difference < 0.06
-            differences.append(difference)
-    assert max(differences) > 1e-4  # something was rounded
-    for one, other in zip(found["bfloat16", True], found["bfloat16", False], strict=True):
-        np.testing.assert_allclose(one, other, atol=0.03 * np.abs(other).max())
+
+    def distances(one, other):
+        return np.array(
+            [np.abs(a - b).max() / np.abs(c).max() for a, b, c in zip(one, other, exact, strict=True)]
+        )
+
+    inside, outside = found["bfloat16", True], found["bfloat16", False]
+    for way in (inside, outside):
+        assert 1e-4 < distances(way, exact).max() < 0.06
+    assert np.median(distances(inside, outside)) < 0.3 * np.median(distances(inside, exact))
 
 
 @pytest.mark.skipif(not precision.is_native(), reason="this processor has no products of bfloat16")
-@networks
-def test_xla_multiplies_in_bfloat16(config):
+@pytest.mark.parametrize(
+    ("config", "count"), list(zip(NETWORKS.values(), COUNTS, strict=True)), ids=NETWORKS
+)
+def test_xla_multiplies_in_bfloat16(config, count):
     """XLA falls back to float32 without a word where the factors do not suit it."""
     run, arguments = a_gradient(config, 16, compiled=True)
     code = run.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
     types = dict(re.findall(r"(%[\w.-]+) = (\w+)\[", code))
     products = re.findall(r"XlaDotV2\S* = f32\S* dot\((%[\w.-]+), (%[\w.-]+)\)", code)
-    assert len(products) > 6
+    assert len(products) == count
     assert {types[factor] for factors in products for factor in factors} == {"bf16"}

@@ -3,12 +3,16 @@ import itertools
 import numpy as np
 import pytest
 
+from lstmega.data import labelled
 from lstmega.data.corpus import Corpus
 from lstmega.errors import UsageError
 from lstmega.nn import devices
 from lstmega.nn.backbone import weights_of
+from lstmega.runs import classifier_job
 from lstmega.runs import generator_job as jobs
 from lstmega.training import learner as learners
+from lstmega.training import trainer
+from lstmega.training.classifier import ClassifierLearner
 from lstmega.training.generator import GeneratorLearner
 from lstmega.training.schedule import Schedule
 
@@ -61,11 +65,28 @@ def test_auto_takes_bfloat16_where_it_is_faster(job, options, native, precision,
     assert GeneratorLearner(job(**options), devices.choose("cpu")).precision == precision
 
 
-def test_bfloat16_is_for_processors(job):
+def test_bfloat16_is_for_processors(job, tmp_path, monkeypatch):
+    """Also where a run of bfloat16 goes on on a GPU; a run that cannot begin leaves nothing."""
     gpu = devices.Device("gpu", 2, devices.tf.distribute.OneDeviceStrategy("/cpu:0"))
     assert GeneratorLearner(job(steps=5000), gpu).precision == "float32"
-    with pytest.raises(UsageError, match="--precision bfloat16 is for training on a CPU"):
-        GeneratorLearner(job(steps=5000, precision="bfloat16"), gpu)
+    assert GeneratorLearner(job(steps=5000), gpu, precision="bfloat16").precision == "float32"
+    monkeypatch.setattr(devices, "choose", lambda *_, **options: gpu)
+    prepared = job(steps=5000, precision="bfloat16")
+    with pytest.raises(UsageError, match=r"Received: 1 GPU\. Accepted on a GPU: auto, float32"):
+        trainer.train(prepared)
+    assert not prepared.path.exists()
+
+
+def test_numbers_of_a_user_are_not_rounded(tmp_path, monkeypatch):
+    """2023, 2024 and 2025 are one number in bfloat16."""
+    monkeypatch.setattr(learners, "is_native", lambda: True)
+    vectors = np.repeat(np.array([2023, 2025], np.float32), 20)[:, None, None]
+    np.savez(tmp_path / "years.npz", x=vectors, y=np.repeat(["before", "after"], 20))
+    prepared = classifier_job.prepare(
+        labelled.read(tmp_path / "years.npz"), checkpoints=tmp_path, units=4, epochs=1
+    )
+    learner = ClassifierLearner(prepared, devices.choose("cpu"), compiled=True)
+    assert learner.precision == "float32"
 
 
 def test_what_was_decided_before_stays(job):
