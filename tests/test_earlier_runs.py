@@ -3,7 +3,8 @@
 `earlier_runs` holds what that version left when it was stopped at step 35 of 60, and what it wrote,
 measured and ended with (`expected.json`). Options are those that a change is most likely to disturb:
 all kinds of noise, averaged weights, both directions, lines, windows, one run compiled by XLA. Version
-0.2.0 changed the arithmetic of recurrent layers: since then they end equal within float noise.
+0.2.0 changed the arithmetic of recurrent layers: since then they end equal within float noise, and a
+run of that version, with products of bfloat16, is held to its bits.
 """
 
 import hashlib
@@ -56,7 +57,7 @@ def digest(weights):
     return found.hexdigest()
 
 
-def same_machine(run):
+def same_machine(run, made_by):
     """Whether bits can be the same: the same instructions, and a version with the same arithmetic."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     flags = next((line.split(":")[1].split() for line in lines if line.startswith("flags")), [])
@@ -65,7 +66,7 @@ def same_machine(run):
     return (
         now == EXPECTED["cpu"]
         and versions["tensorflow"] == EXPECTED["tensorflow"]
-        and versions["lstmega"] == EXPECTED["made_by"].removeprefix("lstmega ")
+        and versions["lstmega"] == made_by.removeprefix("lstmega ")
     )
 
 
@@ -79,7 +80,8 @@ def test_opens_with_the_same_loss_and_writes_the_same(name):
     samples = lstmega.sample(run, temperatures=[0.5, 1.0], length=60, seed=3, prompt="the ")
     assert [sample.text for sample in samples] == expected["begun_samples"]
     # Version 0.1.0 evaluated lines and windows by a rule other than validation's; now there is one.
-    before = expected["begun_evaluation"] if name in {"lstm", "gru"} else run.record.best.nats
+    whole = {"lstm", "gru", "rounded"}
+    before = expected["begun_evaluation"] if name in whole else run.record.best.nats
     assert lstmega.evaluate(run).nats_per_character == pytest.approx(before, rel=1e-6)
 
 
@@ -96,11 +98,12 @@ def test_resumes_to_the_same_end(name, resumed):
     run, expected = load(name, resumed), RUNS[name]
     assert run.record.step == expected["step"]
     begun = load(name, HERE / "runs").record.versions
-    assert run.record.exact or not (same_machine(run) and run.record.versions == begun)
+    same = same_machine(run, expected.get("made_by", EXPECTED["made_by"]))
+    assert run.record.exact or not (same and run.record.versions == begun)
     history = run.history()
     np.testing.assert_allclose([row.train_nats for row in history], expected["train_nats"], rtol=1e-4)
     np.testing.assert_allclose([row.validation_nats for row in history], expected["nats"], rtol=1e-4)
-    if same_machine(run):
+    if same:
         assert digest(run.weights()) == expected["digest"]
 
 
