@@ -161,11 +161,12 @@ def versions() -> dict[str, str]:
 
 
 def graph(function: Callable[..., Any], **options: Any) -> Any:
-    """Return `tf.function(function, **options)` without the warning about frequent retracing.
+    """Return `tf.function(function, **options)` without AutoGraph and the warning about retracing.
 
-    A function is traced once for each of few lengths, and TensorFlow counts the traces of all models of
-    a process together.
+    AutoGraph, which rewrites Python's `if` and `for` on tensors, takes most of the time of tracing; there
+    are none here. A function is traced once for each of few lengths, and TensorFlow counts the traces of
+    all models of a process together.
     """
-    made = tf.function(function, **options)
+    made = tf.function(function, autograph=False, **options)
     made._omit_frequent_tracing_warning = True  # the attribute's name in TensorFlow 2.21
     return made

@@ -33,6 +33,7 @@ def dataset(ids: npt.NDArray[np.integer], plan: BatchPlan) -> tf.data.Dataset:
         text = tf.constant(ids)
     same = int(plan.times[0]) if (plan.times == plan.times[:1]).all() else None  # a shape to rely on
 
+    @tf.autograph.experimental.do_not_convert  # it would take most of the time of a first batch
     def gather(
         starts: Tensor,
         carries: Tensor,
