@@ -1,17 +1,22 @@
 """Measure the seconds from the start of `lstmega sample` to its first character, and of its parts.
 
     python benchmarks/startup.py [--run NAME] [--checkpoints DIR] [--rounds 7]
+    python benchmarks/startup.py --train [--rounds 5]
 
-Each line is a fresh process, rounds interleaved, medians printed; the parts are cumulative.
+Each line is a fresh process, rounds interleaved, medians printed; the parts are cumulative. With
+`--train`: seconds to the first step of a training, whose steps XLA compiles, with nothing kept of
+earlier ones and with their compiled steps; and the whole of `lstmega train --steps 20`.
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 PARTS = {
     "python": "pass",
@@ -21,10 +26,32 @@ PARTS = {
 }
 
 
-def first_byte(command: list[str]) -> float:
+# A callback writes a byte after the first step, and ends the training.
+FIRST_STEP = """
+from lstmega.nn.devices import keras
+import lstmega, sys
+
+class First(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        sys.stdout.write("1")
+        sys.stdout.flush()
+        self.model.stop_training = True
+
+text, checkpoints = sys.argv[1:]
+options = {"steps": 130, "callbacks": [First()], "checkpoints": checkpoints, "mix": "none"}
+lstmega.train(text, progress=False, run="first", **options)
+"""
+
+
+def first_byte(command: list[str], **environment: str) -> float:
     """Return the seconds from start to the first byte on stdout (or to the end where none comes)."""
     begun = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | environment,
+    ) as process:
         process.stdout.read(1)
         seconds = time.perf_counter() - begun
         process.stdout.read()
@@ -39,8 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", help="a run; the newest by default")
     parser.add_argument("--checkpoints", default="checkpoints", help="directory of runs")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--train", action="store_true", help="the start of a training")
     parser.add_argument("--check", action="store_true", help="run once at the smallest size")
     options = parser.parse_args(arguments)
+    if options.train or options.check:
+        print_training(0 if options.check else options.rounds, only_short=options.check)
+    if options.train:
+        return
     if not options.check:
         print_table(options.checkpoints, options.run, options.rounds)
         return
@@ -55,6 +87,28 @@ def train_smallest(checkpoints: str) -> None:
 
     smallest = {"preset": "tiny", "steps": 2, "units": 8, "batch_size": 1, "sequence_length": 8}
     lstmega.train(__file__, checkpoints=checkpoints, progress=False, **smallest)
+
+
+def print_training(rounds: int, *, only_short: bool = False) -> None:
+    """Print the median seconds to the first step of a `small` training, and of a short training."""
+    times: dict[str, list[float]] = {}
+    for _ in range(rounds + 1):
+        with tempfile.TemporaryDirectory() as place:
+            text = Path(place, "text.txt")
+            text.write_text("To be, or not to be, that is the question.\n" * 5000)
+            first = [sys.executable, "-c", FIRST_STEP, str(text)]
+            train = [sys.executable, "-m", "lstmega", "train", "--corpus", str(text), "--steps", "20"]
+            commands = {
+                "import tensorflow": [sys.executable, "-c", "import tensorflow"],
+                "first step, nothing kept": [*first, f"{place}/a"],
+                "first step, compiled before": [*first, f"{place}/b"],
+                "lstmega train --steps 20": [*train, "--checkpoints", f"{place}/c"],
+            }
+            for name in list(commands)[-1 if only_short else 0 :]:
+                seconds = first_byte(commands[name], LSTMEGA_CACHE=str(Path(place, "cache")))
+                times.setdefault(name, []).append(seconds)
+    for name, seconds in times.items():
+        print(f"{name:36} {statistics.median(seconds[1:] or seconds):6.3f} s")
 
 
 def print_table(checkpoints: str, run: str | None, rounds: int) -> None:

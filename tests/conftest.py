@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,14 +23,28 @@ hypothesis.settings.load_profile("any machine")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-def pytest_configure():
-    """Give each parallel worker its own cores: TensorFlow's threads of two workers hinder each other."""
+CACHE = pytest.StashKey[tempfile.TemporaryDirectory]()
+
+
+def pytest_configure(config):
+    """Keep what XLA compiles for all processes of the suite, and out of the user's home.
+
+    Each parallel worker has its own cores: TensorFlow's threads of two workers hinder each other.
+    """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if not worker:
+        config.stash[CACHE] = tempfile.TemporaryDirectory(prefix="lstmega-cache-")
+        os.environ["LSTMEGA_CACHE"] = config.stash[CACHE].name
     if worker and hasattr(os, "sched_setaffinity"):
         number, count = int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
         os.sched_setaffinity(
             0, sorted(os.sched_getaffinity(0))[number::count] or os.sched_getaffinity(0)
         )
+
+
+def pytest_unconfigure(config):
+    if CACHE in config.stash:
+        config.stash[CACHE].cleanup()
 
 
 @pytest.fixture(scope="session")

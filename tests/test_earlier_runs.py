@@ -19,6 +19,7 @@ import pytest
 
 import lstmega
 from lstmega import classify
+from lstmega.nn import processor
 
 HERE = Path(__file__).parent / "earlier_runs"
 EXPECTED = json.loads((HERE / "expected.json").read_text())
@@ -59,9 +60,7 @@ def digest(weights):
 
 def same_machine(run, made_by):
     """Whether bits can be the same: the same instructions, and a version with the same arithmetic."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    flags = next((line.split(":")[1].split() for line in lines if line.startswith("flags")), [])
-    now = sorted(flag for flag in flags if flag.startswith(("avx", "amx", "fma")))
+    now = sorted(name for name in processor.instructions() if name.startswith(("avx", "amx", "fma")))
     versions = run.record.versions
     return (
         now == EXPECTED["cpu"]

@@ -15,8 +15,9 @@ from typing import Any, Literal, get_args
 from lstmega.config.base import check_int, usage_error
 from lstmega.config.training import DeviceChoice
 from lstmega.errors import LstmegaError, UsageError
+from lstmega.nn import executables
 
-__all__ = ["Device", "choose", "graph", "keras", "quiet", "tf", "versions", "xla"]
+__all__ = ["Device", "choose", "graph", "keep_compiled", "keras", "quiet", "tf", "versions", "xla"]
 
 
 @contextmanager
@@ -47,7 +48,7 @@ if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
         "Unset it, or set it to tensorflow."
     )
 try:
-    with quiet():
+    with quiet(), executables.opened() as _executables:
         import keras
         import tensorflow as tf
         from tensorflow.compiler.tf2xla.ops import gen_xla_ops as xla  # not in `tf.raw_ops`
@@ -114,6 +115,8 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
         )
     if device == "cpu" or not gpus:
         _hide_gpus()
+        if _executables is not None:
+            _executables.reuse(tf.__version__, _threads(), os.environ.get("XLA_FLAGS"))
         return Device("cpu", _threads(), tf.distribute.OneDeviceStrategy("/cpu:0"))
     used = max(n for n in range(1, len(gpus) + 1) if rows % n == 0)
     names = [f"/gpu:{index}" for index in range(used)]
@@ -121,6 +124,12 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
     return Device(
         "gpu", _threads(), tf.distribute.MirroredStrategy(names) if used > 1 else one(names[0])
     )
+
+
+def keep_compiled() -> None:
+    """Keep what XLA compiled in this process, for later ones."""
+    if _executables is not None:
+        _executables.keep()
 
 
 def _set_threads(threads: int | None) -> None:
@@ -163,9 +172,9 @@ def versions() -> dict[str, str]:
 def graph(function: Callable[..., Any], **options: Any) -> Any:
     """Return `tf.function(function, **options)` without AutoGraph and the warning about retracing.
 
-    AutoGraph, which rewrites Python's `if` and `for` on tensors, takes most of the time of tracing; there
-    are none here. A function is traced once for each of few lengths, and TensorFlow counts the traces of
-    all models of a process together.
+    AutoGraph rewrites Python's `if` and `for` on tensors; there are none here, and it takes most of the
+    time of tracing. A function is traced once for each of few lengths, and TensorFlow counts the traces
+    of all models of a process together.
     """
     made = tf.function(function, autograph=False, **options)
     made._omit_frequent_tracing_warning = True  # the attribute's name in TensorFlow 2.21

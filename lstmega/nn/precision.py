@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lstmega.config.training import FixedPrecision
+from lstmega.nn import processor
 from lstmega.nn.devices import tf, xla
 
 Tensor = Any
@@ -24,7 +24,6 @@ Tensor = Any
 _LEAST_COLUMNS = 12
 # Rows of a kernel that are this many bytes apart evict each other from the cache; zeros move them apart.
 _PAGE, _PADDING = 4096, 32
-_PROCESSORS = Path("/proc/cpuinfo")
 _INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
 
 # Serialised xla.DotDimensionNumbers: contracted axes (1, 0), and (1, 1).
@@ -41,12 +40,7 @@ _rounding: ContextVar[_Rounding | None] = ContextVar("rounding", default=None)
 
 def is_native() -> bool:
     """Return whether this machine's processor multiplies bfloat16 (Linux only)."""
-    try:
-        lines = _PROCESSORS.read_text(errors="replace").splitlines()
-    except OSError:
-        return False
-    flags = (line.partition(":")[2] for line in lines if line.lower().startswith(("flags", "features")))
-    return bool(_INSTRUCTIONS & set(next(flags, "").split()))
+    return bool(_INSTRUCTIONS & processor.instructions())
 
 
 @contextmanager

@@ -155,6 +155,8 @@ class _Loop:
         self._clock = time.monotonic()
         while not (self._learner.model.stop_training or self.step >= self.schedule.total_steps):
             self._one_step(next(coming))
+            if self.step == self._first + 1:
+                devices.keep_compiled()
             self._replan()
             validated = self.schedule.validates(self.step)
             if validated:
@@ -173,6 +175,7 @@ class _Loop:
             self._validate()
         self._callbacks.on_train_end()
         self._save()
+        devices.keep_compiled()
 
     def _coming(self) -> Iterator[Any]:
         """Return the batches from here on; the first is ready: a pipeline takes time to begin."""

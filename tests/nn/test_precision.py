@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstmega.config.model import GeneratorConfig
-from lstmega.nn import generator, precision
+from lstmega.nn import generator, precision, processor
 from lstmega.nn.devices import tf
 
 CPUINFO = "processor\t: 0\nmodel name\t: EPYC\nflags\t\t: fpu avx512f avx512_bf16 sse\n"
@@ -28,7 +28,7 @@ def test_the_processor_says_what_it_can(content, native, tmp_path, monkeypatch):
     path = tmp_path / "cpuinfo"
     if content is not None:
         path.write_text(content)
-    monkeypatch.setattr(precision, "_PROCESSORS", path)
+    monkeypatch.setattr(processor, "_FILE", path)
     assert precision.is_native() is native
 
 
