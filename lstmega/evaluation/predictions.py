@@ -14,7 +14,7 @@ from lstmega.display.heatmap import Heatmap, surprisal
 from lstmega.display.result import PageResult
 from lstmega.evaluation import scoring
 from lstmega.evaluation.scoring import INSPECTED, Costs, ReadProgress, UnknownInText
-from lstmega.inference.decoder import Stepper, log_softmax
+from lstmega.inference.decoder import Reader, log_softmax
 from lstmega.runs.run import GeneratorRun
 
 _ROWS = 40  # characters that a terminal shows
@@ -141,7 +141,7 @@ def inspect(
 
 
 def _predictions(
-    decoder: Stepper, ids: npt.NDArray[np.integer], top: int, progress: ReadProgress | None
+    decoder: Reader, ids: npt.NDArray[np.integer], top: int, progress: ReadProgress | None
 ) -> tuple[Costs, Costs, npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     """Return costs and entropies `[n - 1]`, most probable ids and their probabilities `[n - 1, top]`."""
     count = len(ids) - 1

@@ -9,7 +9,7 @@ because each window starts without context; they serve comparison.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -21,7 +21,7 @@ from lstmega.data.corpus import Corpus
 from lstmega.data.vocabulary import Vocabulary
 from lstmega.display import formatting
 from lstmega.errors import UsageError
-from lstmega.inference.decoder import Array, Decoder, States, Stepper, WindowDecoder, kept
+from lstmega.inference.decoder import Array, Decoder, Reader, States, WindowDecoder, kept
 from lstmega.runs.run import GeneratorRun
 
 UnknownInText = Literal["error", "skip"]
@@ -52,7 +52,7 @@ class ReadStep:
 
 
 def stream(
-    decoder: Stepper,
+    decoder: Reader,
     ids: npt.NDArray[np.integer],
     *,
     rows: int | None = None,
@@ -77,7 +77,7 @@ def stream(
 
 
 def windows(
-    decoder: Stepper,
+    decoder: Reader,
     ids: npt.NDArray[np.integer],
     *,
     length: int = WINDOW,
@@ -108,7 +108,7 @@ def _count(ids: npt.NDArray[np.integer]) -> int:
 
 
 def steps(
-    decoder: Stepper,
+    decoder: Reader,
     ids: npt.NDArray[np.integer],
     length: int,
     warmup: int,
@@ -132,20 +132,22 @@ def steps(
     count = len(ids)
     firsts = np.arange(0, count, length)[::every]  # [rows]
     states = decoder.zero_states(len(firsts))
-    for step in range(-warmup, length):
-        positions = firsts + step
-        if (positions == 0).any():  # the text's own start: the characters before it were filler
-            states = kept(states, positions != 0)
-        logits, states = decoder.step(ids[positions.clip(0, count - 1)], states)
-        if step >= 0:
-            counted = positions < count
-            yield ReadStep(positions[counted], counted, logits, states)
-        if progress is not None and step % 64 == 0:
-            progress((step + warmup) * count // (length + warmup), count)
+    # At the text's own start a lane begins anew: the characters before it were filler.
+    begins = sorted({-warmup, *(-firsts[firsts <= warmup]).tolist()})
+    for first, last in pairwise((*begins, length)):
+        positions = firsts + np.arange(first, last)[:, np.newaxis]  # [time, rows]
+        states = kept(states, positions[0] != 0)
+        following = decoder.follow(ids[positions.clip(0, count - 1)], states)
+        for step, (logits, states) in enumerate(following, first):
+            if step >= 0:
+                counted = positions[step - first] < count
+                yield ReadStep(positions[step - first][counted], counted, logits, states)
+            if progress is not None and step % 64 == 0:
+                progress((step + warmup) * count // (length + warmup), count)
 
 
 def _read(
-    decoder: Stepper,
+    decoder: Reader,
     ids: npt.NDArray[np.integer],
     length: int,
     warmup: int,
@@ -261,7 +263,7 @@ def read_states(run: GeneratorRun) -> Decoder:
 
 
 def walk(
-    decoder: Stepper, ids: npt.NDArray[np.integer], progress: ReadProgress | None = None
+    decoder: Reader, ids: npt.NDArray[np.integer], progress: ReadProgress | None = None
 ) -> Iterator[ReadStep]:
     """Read a text once with the state carried through; arguments as for `steps`.
 

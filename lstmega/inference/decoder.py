@@ -4,7 +4,7 @@ Inside, everything is feature-major, `[features, rows]`: kernels are transposed 
 cost of a step is the product `recurrent [gates, units] @ hidden [units, rows]`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -102,6 +102,12 @@ class Decoder:
         top, states = self._advance(ids, states)
         return self._logits(top), states
 
+    def follow(self, ids: Ids, states: States) -> Iterator[tuple[Array, States]]:
+        """Read known ids, `[time, rows]`; yield what `step` returns after each."""
+        for row in ids:
+            logits, states = self.step(row, states)
+            yield logits, states
+
     def read(self, ids: Ids, states: States) -> tuple[Array, States]:
         """Read a prompt, `ids [time]`, into every row; return as `step`.
 
@@ -188,7 +194,14 @@ class Stepper(Protocol):
         """Read `ids [rows]`; return logits `[rows, vocabulary]` and new states."""
 
 
-class AdaptableStepper(Stepper, Protocol):
+class Reader(Stepper, Protocol):
+    """A decoder that reads texts."""
+
+    def follow(self, ids: Ids, states: States) -> Iterator[tuple[Array, States]]:
+        """Read known `ids [time, rows]`; yield what `step` returns after each."""
+
+
+class AdaptableStepper(Reader, Protocol):
     """A decoder whose hidden state can be read."""
 
     def features(self, states: States) -> Array:

@@ -5,7 +5,7 @@ Their distributions are combined log-linearly and renormalised over the whole vo
 depend on the length of the longest context that the n-gram model knows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from lstmega.inference.decoder import AdaptableStepper, Array, Decoder, Ids, Sta
 from lstmega.inference.ngram import LEAST_PROBABILITY, NGram, Nodes
 
 Exponents = Sequence[tuple[float, float]]  # of network and n-gram model, by length of the known context
+
+_NUMBERS = 1 << 19  # of distributions that are computed at once, about
 
 NETWORK, NGRAM = ((1.0, 0.0),), ((0.0, 1.0),)  # the exponents of one model alone
 
@@ -45,6 +47,18 @@ class NGramDecoder:
         for identity in ids[-self.model.order :]:  # earlier ones leave no trace
             nodes = self._after(np.repeat(identity, nodes.shape[1]), nodes)
         return self._logits(nodes), ((nodes,),)
+
+    def follow(self, ids: Ids, states: States) -> Iterator[tuple[Array, States]]:
+        """Read known ids, `[time, rows]`; yield what `step` returns after each."""
+        rows, nodes = ids.shape[1], states[0][0]
+        block = max(1, _NUMBERS // (rows * self.model.size))
+        for start in range(0, len(ids), block):
+            known = self.model.follow(ids[start : start + block], nodes, begins=self._begins)
+            orders, times, _ = known.shape
+            logits = self._logits(known.reshape(orders, times * rows)).reshape(times, rows, -1)
+            for time in range(times):
+                nodes = known[:, time]
+                yield logits[time], ((nodes,),)
 
     def features(self, states: States) -> Array:
         """Return nothing, `[0, rows]`: counts have no hidden state."""
@@ -90,6 +104,11 @@ class PairedDecoder:
         network = self.network.read(ids, states[:-1])
         return self._joined(network, self.ngram.read(ids, states[-1:]))
 
+    def follow(self, ids: Ids, states: States) -> Iterator[tuple[Array, States]]:
+        """Read known ids, `[time, rows]`; yield what `step` returns after each."""
+        network, ngram = self.network.follow(ids, states[:-1]), self.ngram.follow(ids, states[-1:])
+        return map(self._joined, network, ngram)
+
     def features(self, states: States) -> Array:
         """Return the hidden state of the network's highest layer, `[units, rows]`."""
         return self.network.features(states[:-1])
@@ -125,6 +144,11 @@ class MixedDecoder:
         """Read a prompt, `ids [time]`, into every row; return as `step`."""
         logits, states = self.pair.read(ids, states)
         return mix(logits, self._exponents), states
+
+    def follow(self, ids: Ids, states: States) -> Iterator[tuple[Array, States]]:
+        """Read known ids, `[time, rows]`; yield what `step` returns after each."""
+        for logits, after in self.pair.follow(ids, states):
+            yield mix(logits, self._exponents), after
 
     def logits(self, ids: Ids) -> Array:
         """Return the logits `[time, vocabulary]` after each of `ids [time]`, from the zero state."""

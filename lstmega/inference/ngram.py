@@ -100,18 +100,33 @@ class NGram:
 
     def advance(self, ids: Ids, nodes: Nodes) -> Nodes:
         """Return the nodes `[orders - 1, rows]` after one more id in each row, `[rows]`."""
+        if len(ids) > _FEW_ROWS:
+            return self.follow(ids[np.newaxis], nodes)[:, 0]
         found = np.zeros_like(nodes)
-        if len(ids) <= _FEW_ROWS:
-            for row, (identity, own) in enumerate(zip(ids.tolist(), nodes.T.tolist(), strict=True)):
-                self._advance_row(identity, own, found[:, row])
-            return found
-        contexts = np.ones(len(ids), np.int64)
-        for number in range(len(nodes)):
-            codes = self._codes[number]
+        for row, (identity, own) in enumerate(zip(ids.tolist(), nodes.T.tolist(), strict=True)):
+            self._advance_row(identity, own, found[:, row])
+        return found
+
+    def follow(self, ids: Ids, nodes: Nodes, *, begins: int | None = None) -> Nodes:
+        """Return the nodes after each of several ids, `[orders - 1, time, rows]`.
+
+        Those of one order follow from those of the order below one id earlier, so that each order is
+        one search, whatever the time.
+
+        Args:
+            ids: `[time, rows]`.
+            nodes: Those before them, `[orders - 1, rows]`.
+            begins: An id that nothing is known before.
+        """
+        found = np.empty((len(nodes), *ids.shape), np.int64)
+        contexts = np.ones(ids.shape, np.int64)
+        for number, codes in enumerate(self._codes[:-1]):
             wanted = (contexts - 1) * self.size + ids
-            places = codes.searchsorted(wanted)
+            places = codes.searchsorted(wanted.clip(min=0))
             found[number] = np.where((contexts > 0) & (codes[places] == wanted), places + 1, 0)
-            contexts = nodes[number]
+            contexts = np.concatenate([nodes[number][np.newaxis], found[number][:-1]])
+            if begins is not None:
+                contexts *= ids != begins
         return found
 
     def _advance_row(self, identity: int, nodes: list[int], found: Nodes) -> None:

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lstmega.inference import mixture
 from lstmega.inference.decoder import kept, log_softmax, repeat
 from lstmega.inference.mixture import MixedDecoder, NGramDecoder, PairedDecoder, split
 from lstmega.inference.ngram import Counts
@@ -50,6 +51,31 @@ def test_a_prompt_is_read_as_its_steps_are(length):
     for one, other in zip(after, states, strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["mixture", "counts", "network", "a single order"])
+@pytest.mark.parametrize("begins", [None, 3])
+@pytest.mark.parametrize("rows", [1, 5, 20])
+@pytest.mark.parametrize("numbers", [1, 700, 1 << 19])
+def test_known_ids_are_read_as_step_by_step(kind, begins, rows, numbers, monkeypatch):
+    """Whatever number of them is read at once."""
+    monkeypatch.setattr(mixture, "_NUMBERS", numbers)
+    decoder = mixed(begins=begins)
+    if kind == "a single order":
+        decoder = NGramDecoder(Counts(TEXT, VOCABULARY, 1).model(), begins=begins)
+    elif kind != "mixture":
+        decoder = decoder.pair.network if kind == "network" else decoder.pair.ngram
+    ids = TEXT[: 9 * rows].reshape(9, rows)
+    states = before = decoder.step(TEXT[-rows:], decoder.zero_states(rows))[1]
+    count = 0
+    for row, (logits, after) in zip(ids, decoder.follow(ids, before), strict=True):
+        expected, states = decoder.step(row, states)
+        np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
+        for one, other in zip(after, states, strict=True):
+            for a, b in zip(one, other, strict=True):
+                np.testing.assert_array_equal(a, b)
+        count += 1
+    assert count == 9
 
 
 def test_states_fork_and_restart():
