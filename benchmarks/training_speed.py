@@ -6,16 +6,20 @@ Every contestant is a process of its own that sets itself up once (embedding, re
 head, softmax cross-entropy, Adam; random characters, vocabulary 84) and then takes turns: rounds are
 interleaved, medians are printed. Ours is what `lstmega train` runs, input pipeline included; Keras' is
 `fit` on a `tf.data` pipeline; PyTorch's is the usual loop, in float32 and under its autocast to
-bfloat16. `--torch` names the interpreter that has it, if not this one. Also printed: the arithmetic of
-a stock step over the time, as a share of the rate of a large float32 product measured in between; the
-bytes of the recurrent kernels that a stock step reads over the time, as a share of the rate at which
-memory is read (a kernel that stays in a cache goes beyond it); the memory that training took beyond the
-imports at its peak; and the seconds that a contestant's first step took beyond an ordinary one.
+bfloat16, where the processor multiplies that. `--torch` names the interpreter that has it, if not this
+one. "lstmega, again" finds what XLA compiled for "lstmega", as a second training of the same shape does.
+
+Also printed: the arithmetic of a stock step over the time, as a share of the rate of a large float32
+product measured in between; the bytes of the recurrent kernels that a stock step reads over the time, as
+a share of the rate at which memory is read (a kernel that stays in a cache goes beyond it); the memory
+that training took beyond the imports at its peak; and the seconds that a contestant's first step took
+beyond an ordinary one.
 """
 
 import argparse
 import json
-import resource
+import os
+import re
 import statistics
 import subprocess
 import sys
@@ -96,6 +100,7 @@ def ours(size: Size, precision: str = "auto") -> Callable[[int], None]:
     def run(steps: int) -> None:
         for _ in range(steps):
             learner.learn(next(batches))
+        devices.keep_compiled()
 
     return run
 
@@ -183,6 +188,7 @@ def torch(size: Size, *, autocast: bool = False) -> Callable[[int], None]:
 
 CONTESTANTS = {
     "lstmega": ours,
+    "lstmega, again": ours,
     "lstmega, float32": partial(ours, precision="float32"),
     "Keras": keras,
     "PyTorch": torch,
@@ -217,8 +223,11 @@ def set_up(contestant: str, size: Size) -> Answer:
 
 
 def _peak_memory() -> float:
-    """MiB of this process at its peak."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """MiB of this process at its peak (Linux; elsewhere not a number)."""
+    # Not `ru_maxrss`: that begins with the memory of the process that started this one.
+    status = Path("/proc/self/status")
+    line = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text() if status.exists() else "", re.MULTILINE)
+    return int(line[1]) / 1024 if line else float("nan")
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -229,11 +238,16 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 @contextmanager
-def worker(name: str, size: Size, python: str) -> Iterator[Answer]:
-    """Start a contestant as a process of its own."""
+def worker(name: str, size: Size, python: str, cache: str = "") -> Iterator[Answer]:
+    """Start a contestant as a process of its own, with a directory for what XLA compiles."""
     command = [python, str(Path(__file__)), "--worker", name, json.dumps(asdict(size))]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"LSTMEGA_CACHE": cache},
     ) as process:
 
         def answer(steps: int) -> dict[str, float]:
@@ -402,17 +416,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
             steps = 30 if size.units >= 1024 else 900_000 // size.characters
             print(f"{name}: {loop_share(size, steps):.2%} of the time is not in steps")
         return
+    from lstmega.nn.processor import multiplies_bfloat16
+
     theirs = [name for name in CONTESTANTS if name.startswith("PyTorch")]
     pythons = {name: sys.executable for name in CONTESTANTS if name not in theirs}
     if given.torch:
         pythons |= dict.fromkeys(theirs, given.torch)
+    if not multiplies_bfloat16():  # "lstmega" multiplies float32, and PyTorch's LSTM refuses bfloat16
+        pythons = {name: python for name, python in pythons.items() if "float" not in name}
     for name in given.sizes.split(","):
         for rows in [int(part) for part in given.rows.split(",") if part] or [SIZES[name].rows]:
             size = Size(**(asdict(SIZES[name]) | {"rows": rows}))
             print(f"\n{name}: {size}", flush=True)
             with ExitStack() as workers:
+                cache = workers.enter_context(tempfile.TemporaryDirectory())
                 contestants = [
-                    Contestant(title, workers.enter_context(worker(title, size, python)))
+                    Contestant(title, workers.enter_context(worker(title, size, python, cache)))
                     for title, python in pythons.items()
                 ]
                 for line in compare(size, contestants, given.rounds):

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from lstmega.config.training import FixedPrecision
-from lstmega.nn import processor
 from lstmega.nn.devices import tf, xla
 
 Tensor = Any
@@ -24,7 +23,6 @@ Tensor = Any
 _LEAST_COLUMNS = 12
 # Rows of a kernel that are this many bytes apart evict each other from the cache; zeros move them apart.
 _PAGE, _PADDING = 4096, 32
-_INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
 
 # Serialised xla.DotDimensionNumbers: contracted axes (1, 0), and (1, 1).
 _PLAIN, _TRANSPOSED = b"\x0a\x01\x01\x12\x01\x00", b"\x0a\x01\x01\x12\x01\x01"
@@ -36,11 +34,6 @@ class _Rounding:
 
 
 _rounding: ContextVar[_Rounding | None] = ContextVar("rounding", default=None)
-
-
-def is_native() -> bool:
-    """Return whether this machine's processor multiplies bfloat16 (Linux only)."""
-    return bool(_INSTRUCTIONS & processor.instructions())
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _FILE = Path("/proc/cpuinfo")
+_BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 
 
 def fields() -> dict[str, str]:
@@ -20,3 +21,8 @@ def instructions() -> set[str]:
     """Return the names of the instruction sets."""
     found = fields()
     return set((found.get("flags") or found.get("features", "")).split())
+
+
+def multiplies_bfloat16() -> bool:
+    """Return whether there are instructions for products of bfloat16."""
+    return bool(_BFLOAT16 & instructions())

@@ -14,7 +14,7 @@ from lstmega.display import formatting
 from lstmega.display.history import HistoryRow
 from lstmega.nn.backbone import load_weights
 from lstmega.nn.devices import Device, keras
-from lstmega.nn.precision import is_native
+from lstmega.nn.processor import multiplies_bfloat16
 from lstmega.runs import report, retention
 from lstmega.runs.job import TrainingJob
 from lstmega.runs.record import SavedWeights
@@ -178,7 +178,7 @@ class Learner(ABC, Generic[JobT]):
             return wanted
         # Numbers of a user may differ by less than the rounding.
         numbers = self.job.vocabulary_sha256 == ""
-        return "bfloat16" if self.compiled and is_native() and not numbers else "float32"
+        return "bfloat16" if self.compiled and multiplies_bfloat16() and not numbers else "float32"
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from lstmega.display.progress import Progress
 from lstmega.errors import DamageError, RunError, Stopped, TrainingError, UsageError
 from lstmega.nn import devices
 from lstmega.nn.devices import Device, keras, tf
-from lstmega.nn.precision import is_native
+from lstmega.nn.processor import multiplies_bfloat16
 from lstmega.runs import report, state
 from lstmega.runs.classifier_job import ClassifierJob
 from lstmega.runs.generator_job import GeneratorJob
@@ -195,7 +195,7 @@ class _Loop:
                 f"Trained on {record.device} with {dict(record.versions)} before: "
                 "the run equals an uninterrupted one within float noise only"
             )
-        if self._learner.precision == "bfloat16" and not (compiled and is_native()):
+        if self._learner.precision == "bfloat16" and not (compiled and multiplies_bfloat16()):
             self._progress.note("Products of bfloat16 are emulated here, and slower than float32")
         self._run.update(
             total_steps=self.schedule.total_steps,

@@ -9,28 +9,6 @@ from lstmega.config.model import GeneratorConfig
 from lstmega.nn import generator, precision, processor
 from lstmega.nn.devices import tf
 
-CPUINFO = "processor\t: 0\nmodel name\t: EPYC\nflags\t\t: fpu avx512f avx512_bf16 sse\n"
-
-
-@pytest.mark.parametrize(
-    ("content", "native"),
-    [
-        (CPUINFO, True),
-        (CPUINFO.replace("avx512_bf16", "amx_bf16"), True),
-        (CPUINFO.replace("avx512_bf16", "avx512_bf16x"), False),
-        ("processor : 0\nFeatures\t: fp asimd bf16 i8mm\n", False),  # not measured there
-        ("model name: avx512_bf16\n", False),
-        ("", False),
-        (None, False),
-    ],
-)
-def test_the_processor_says_what_it_can(content, native, tmp_path, monkeypatch):
-    path = tmp_path / "cpuinfo"
-    if content is not None:
-        path.write_text(content)
-    monkeypatch.setattr(processor, "_FILE", path)
-    assert precision.is_native() is native
-
 
 def rounded(array):
     return tf.cast(tf.cast(array, tf.bfloat16), tf.float32).numpy().astype(np.float64)
@@ -173,7 +151,9 @@ def test_gradients_are_those_of_float32_but_for_the_rounding(config, rows):
     assert np.median(distances(inside, outside)) < 0.3 * np.median(distances(inside, exact))
 
 
-@pytest.mark.skipif(not precision.is_native(), reason="this processor has no products of bfloat16")
+@pytest.mark.skipif(
+    not processor.multiplies_bfloat16(), reason="this processor has no products of bfloat16"
+)
 @pytest.mark.parametrize(
     ("config", "count"), list(zip(NETWORKS.values(), COUNTS, strict=True)), ids=NETWORKS
 )

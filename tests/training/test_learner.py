@@ -61,7 +61,7 @@ def test_xla_and_cudnn_exclude_each_other(job):
     ],
 )
 def test_auto_takes_bfloat16_where_it_is_faster(job, options, native, precision, monkeypatch):
-    monkeypatch.setattr(learners, "is_native", lambda: native)
+    monkeypatch.setattr(learners, "multiplies_bfloat16", lambda: native)
     assert GeneratorLearner(job(**options), devices.choose("cpu")).precision == precision
 
 
@@ -79,7 +79,7 @@ def test_bfloat16_is_for_processors(job, tmp_path, monkeypatch):
 
 def test_numbers_of_a_user_are_not_rounded(tmp_path, monkeypatch):
     """2023, 2024 and 2025 are one number in bfloat16."""
-    monkeypatch.setattr(learners, "is_native", lambda: True)
+    monkeypatch.setattr(learners, "multiplies_bfloat16", lambda: True)
     vectors = np.repeat(np.array([2023, 2025], np.float32), 20)[:, None, None]
     np.savez(tmp_path / "years.npz", x=vectors, y=np.repeat(["before", "after"], 20))
     prepared = classifier_job.prepare(
