@@ -31,6 +31,7 @@ INSPECTED = 2000  # characters of a text that are inspected, by default
 ReadProgress = Callable[[int, int], None]  # (characters read, characters in total)
 
 _EXACT = 20_000  # characters up to which `walk` reads a text in one lane
+_AT_ONCE = 4096  # steps whose ids are looked up at once
 _LISTED = 10  # unknown characters that an error names
 
 
@@ -133,8 +134,8 @@ def steps(
     firsts = np.arange(0, count, length)[::every]  # [rows]
     states = decoder.zero_states(len(firsts))
     # At the text's own start a lane begins anew: the characters before it were filler.
-    begins = sorted({-warmup, *(-firsts[firsts <= warmup]).tolist()})
-    for first, last in pairwise((*begins, length)):
+    cuts = {*range(-warmup, length, _AT_ONCE), *(-firsts[firsts <= warmup]).tolist(), length}
+    for first, last in pairwise(sorted(cuts)):
         positions = firsts + np.arange(first, last)[:, np.newaxis]  # [time, rows]
         states = kept(states, positions[0] != 0)
         following = decoder.follow(ids[positions.clip(0, count - 1)], states)

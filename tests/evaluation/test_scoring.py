@@ -49,6 +49,14 @@ def test_many_lanes_are_warmed_up(rows, length):
     assert abs(found.mean() - exact.mean()) < 1e-4
 
 
+@pytest.mark.parametrize("at_once", [1, 7, 100])
+def test_ids_are_looked_up_in_parts(at_once, monkeypatch):
+    _, _, decoder = made()
+    expected = scoring.stream(decoder, text(3001), rows=7)
+    monkeypatch.setattr(scoring, "_AT_ONCE", at_once)
+    np.testing.assert_array_equal(scoring.stream(decoder, text(3001), rows=7), expected)
+
+
 def test_without_warmup_lanes_would_differ(monkeypatch):
     _, _, decoder = made()
     monkeypatch.setattr(batching, "WARMUP", 0)
