@@ -1,7 +1,7 @@
 """Measure the seconds from the start of `lstmega sample` to its first character, and of its parts.
 
     python benchmarks/startup.py [--run NAME] [--checkpoints DIR] [--rounds 7]
-    python benchmarks/startup.py --train [--rounds 5]
+    python benchmarks/startup.py --train [--rounds 3]
 
 Each line is a fresh process, rounds interleaved, medians printed; the parts are cumulative. With
 `--train`: seconds to the first step of a training, whose steps XLA compiles, with nothing kept of
@@ -37,8 +37,8 @@ class First(keras.callbacks.Callback):
         sys.stdout.flush()
         self.model.stop_training = True
 
-text, checkpoints = sys.argv[1:]
-options = {"steps": 130, "callbacks": [First()], "checkpoints": checkpoints, "mix": "none"}
+text, checkpoints, steps = sys.argv[1:]
+options = {"steps": int(steps), "callbacks": [First()], "checkpoints": checkpoints, "mix": "none"}
 lstmega.train(text, progress=False, run="first", **options)
 """
 
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--check", action="store_true", help="run once at the smallest size")
     options = parser.parse_args(arguments)
     if options.train or options.check:
-        print_training(0 if options.check else options.rounds, only_short=options.check)
+        print_training(0 if options.check else options.rounds, check=options.check)
     if options.train:
         return
     if not options.check:
@@ -89,8 +89,11 @@ def train_smallest(checkpoints: str) -> None:
     lstmega.train(__file__, checkpoints=checkpoints, progress=False, **smallest)
 
 
-def print_training(rounds: int, *, only_short: bool = False) -> None:
-    """Print the median seconds to the first step of a `small` training, and of a short training."""
+def print_training(rounds: int, *, check: bool = False) -> None:
+    """Print the median seconds to the first step of a `small` training, and of a short training.
+
+    A check makes one first step, which is not worth compiling.
+    """
     times: dict[str, list[float]] = {}
     for _ in range(rounds + 1):
         with tempfile.TemporaryDirectory() as place:
@@ -100,11 +103,11 @@ def print_training(rounds: int, *, only_short: bool = False) -> None:
             train = [sys.executable, "-m", "lstmega", "train", "--corpus", str(text), "--steps", "20"]
             commands = {
                 "import tensorflow": [sys.executable, "-c", "import tensorflow"],
-                "first step, nothing kept": [*first, f"{place}/a"],
-                "first step, compiled before": [*first, f"{place}/b"],
+                "first step, nothing kept": [*first, f"{place}/a", "2" if check else "130"],
+                "first step, compiled before": [*first, f"{place}/b", "130"],
                 "lstmega train --steps 20": [*train, "--checkpoints", f"{place}/c"],
             }
-            for name in list(commands)[-1 if only_short else 0 :]:
+            for name in list(commands)[1:2] if check else commands:
                 seconds = first_byte(commands[name], LSTMEGA_CACHE=str(Path(place, "cache")))
                 times.setdefault(name, []).append(seconds)
     for name, seconds in times.items():

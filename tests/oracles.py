@@ -148,3 +148,16 @@ def sample(row, temperature, generator, **filters):
         if drawn < 0:
             return number
     return allowed[-1]
+
+
+def steps(decoder, ids, length, warmup, every=1):
+    """What `evaluation.scoring.steps` yields, one step at a time: (positions, logits, states)."""
+    count = len(ids)
+    firsts = np.arange(0, count, length)[::every]
+    states = decoder.zero_states(len(firsts))
+    for step in range(-warmup, length):
+        positions = firsts + step
+        states = tuple(tuple(array * (positions != 0) for array in state) for state in states)
+        logits, states = decoder.step(ids[positions.clip(0, count - 1)], states)
+        if step >= 0:
+            yield positions, logits, states

@@ -52,9 +52,9 @@ class Layer:
 class Decoder:
     """One recurrent step over all rows.
 
-    `step` and `read` return new states and never modify old ones, so that a caller may keep, fork and
-    repeat them. The last bits of a row's logits depend on the number of rows, because a BLAS library
-    sums in another order for another shape.
+    `step`, `read` and `follow` return new states and never modify old ones, so that a caller may keep,
+    fork and repeat them. The last bits of a row's logits depend on the number of rows, because a BLAS
+    library sums in another order for another shape.
 
     Args:
         options: The model's options.
@@ -195,7 +195,10 @@ class Stepper(Protocol):
 
 
 class Reader(Stepper, Protocol):
-    """A decoder that reads texts."""
+    """A decoder that also reads a known text, many ids at once.
+
+    What `follow` yields may be parts of larger arrays: who keeps them keeps a copy.
+    """
 
     def follow(self, ids: Ids, states: States) -> Iterator[tuple[Array, States]]:
         """Read known `ids [time, rows]`; yield what `step` returns after each."""

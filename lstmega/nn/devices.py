@@ -115,8 +115,7 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
         )
     if device == "cpu" or not gpus:
         _hide_gpus()
-        if _executables is not None:
-            _executables.reuse(tf.__version__, _threads(), os.environ.get("XLA_FLAGS"))
+        _reuse_compiled()
         return Device("cpu", _threads(), tf.distribute.OneDeviceStrategy("/cpu:0"))
     used = max(n for n in range(1, len(gpus) + 1) if rows % n == 0)
     names = [f"/gpu:{index}" for index in range(used)]
@@ -124,6 +123,14 @@ def choose(device: DeviceChoice = "auto", *, threads: int | None = None, rows: i
     return Device(
         "gpu", _threads(), tf.distribute.MirroredStrategy(names) if used > 1 else one(names[0])
     )
+
+
+def _reuse_compiled() -> None:
+    flags, version = os.environ.get("XLA_FLAGS", "").strip(), tf.version
+    in_file = flags and not flags.startswith("-")  # whose content is not known
+    if _executables is not None and not in_file:
+        built = version.VERSION, version.GIT_VERSION, version.COMPILER_VERSION
+        _executables.reuse(*built, _threads(), flags)
 
 
 def keep_compiled() -> None:

@@ -1,11 +1,16 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lstmega.config.model import GeneratorConfig
 from lstmega.data import batching
 from lstmega.errors import UsageError
 from lstmega.evaluation import scoring
+from lstmega.inference import mixture
 from lstmega.inference.decoder import Decoder
+from lstmega.inference.mixture import NGramDecoder
+from lstmega.inference.ngram import Counts
 from tests import oracles
 from tests.inference.test_decoder import random_weights
 
@@ -47,6 +52,29 @@ def test_many_lanes_are_warmed_up(rows, length):
     assert len(found) == length - 1
     np.testing.assert_allclose(found, exact, atol=1e-3)
     assert abs(found.mean() - exact.mean()) < 1e-4
+
+
+@given(
+    ids=st.lists(st.integers(0, 3), min_size=1, max_size=300),
+    lanes=st.tuples(st.integers(1, 400), st.integers(0, 200), st.integers(1, 3)),
+    begins=st.sampled_from([None, 2]),
+    blocks=st.sampled_from([(1, 1), (7, 100), (4096, 1 << 19)]),
+)
+def test_many_steps_at_once_are_those_one_by_one(ids, lanes, begins, blocks):
+    """Of an n-gram model, whose steps are computed together."""
+    ids, (length, warmup, every) = np.array(ids, np.uint8), lanes
+    decoder = NGramDecoder(Counts(np.arange(900) ** 2 // 7 % 5 % 4, 4).model(), begins=begins)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "_AT_ONCE", blocks[0])
+        patch.setattr(mixture, "_NUMBERS", blocks[1])
+        found = list(scoring.steps(decoder, ids, length, warmup, every=every))
+    expected = list(oracles.steps(decoder, ids, length, warmup, every))
+    assert len(found) == len(expected) == length
+    for step, (positions, logits, states) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(step.counted, positions < len(ids))
+        np.testing.assert_array_equal(step.places, positions[positions < len(ids)])
+        np.testing.assert_allclose(step.logits, logits, rtol=1e-6)
+        np.testing.assert_array_equal(step.states[0][0], states[0][0])
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 100])
