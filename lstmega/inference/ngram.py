@@ -122,7 +122,7 @@ class NGram:
         contexts = np.ones(ids.shape, np.int64)
         for number, codes in enumerate(self._codes[:-1]):
             wanted = (contexts - 1) * self.size + ids
-            places = codes.searchsorted(wanted.clip(min=0))
+            places = codes.searchsorted(wanted)
             found[number] = np.where((contexts > 0) & (codes[places] == wanted), places + 1, 0)
             contexts = np.concatenate([nodes[number][np.newaxis], found[number][:-1]])
             if begins is not None:

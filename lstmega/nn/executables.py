@@ -31,11 +31,14 @@ _PLACE, _DEVICES = "--tf_xla_persistent_cache_directory", "--tf_xla_persistent_c
 _FILES = "xla_compile_cache__*.pb"  # as TensorFlow names them
 _MOST = 1 << 25  # bytes that are kept
 _FREE = 1 << 27  # bytes that are free for temporary files, at least
-_PROCESSOR = "model name", "cpu family", "model", "stepping", "cpu implementer", "cpu part"
+_PROCESSOR = (  # of x86, then of ARM
+    *("model name", "cpu family", "model", "stepping", "flags"),
+    *("cpu implementer", "cpu part", "features"),
+)
 
 
 class Executables:
-    """What TensorFlow compiled in this process and in earlier ones.
+    """Machine code that XLA compiled: in this process, and in earlier ones that kept it.
 
     In a fork of the process nothing is copied or kept; TensorFlow shares the directory with it.
 
@@ -59,7 +62,7 @@ class Executables:
             return
         described = processor.fields()
         model = platform.machine(), *(described.get(name) for name in _PROCESSOR)
-        everything = repr((*conditions, *model, sorted(processor.instructions())))
+        everything = repr((*conditions, *model))
         self._kept = self._root / sha256(everything.encode()).hexdigest()[:16]
         with suppress(OSError):
             self._own.mkdir(mode=0o700, exist_ok=True)
@@ -108,8 +111,8 @@ def opened() -> Iterator[Executables | None]:
     """Give TensorFlow a directory while the block imports it.
 
     Yields:
-        What is compiled; None where nothing can be kept: TensorFlow is there already or its flags are in
-        a file or name a directory, the system is not Linux, or there is no place.
+        The executables of the process; None where nothing can be kept: TensorFlow is there already or
+        its flags are in a file or name a directory, the system is not Linux, or there is no place.
     """
     given, root = os.environ.get(_FLAGS), _root()
     own = None if root is None or "tensorflow" in sys.modules else _directory(given or "")

@@ -1,4 +1,4 @@
-"""What Linux tells about the processor."""
+"""Model and instruction sets of the processor, as Linux lists them in /proc/cpuinfo."""
 
 from contextlib import suppress
 from pathlib import Path
